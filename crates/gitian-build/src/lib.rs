@@ -1,0 +1,1 @@
+//! One gbuild run: descriptor and inputs to report.

@@ -1,0 +1,1 @@
+//! All talking to the user.

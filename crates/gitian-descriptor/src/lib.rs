@@ -1,0 +1,15 @@
+//! What to build: the YAML descriptor, `<package>.yml`.
+//!
+//! [`model`](Descriptor) holds what a descriptor says, `parse` makes it from YAML text and refuses what is wrong with
+//! the place in the file, [`names`](PackageName) are the checked names that everything behind relies on.
+
+mod arch;
+mod model;
+mod names;
+
+pub use arch::Architecture;
+pub use model::{Alternative, Descriptor, Network, Remote, Repository};
+pub use names::{
+    Commit, DebianPackage, Distro, ImageDigest, InputName, NameRefused, PackageName, ReferenceDatetime, ReleaseName,
+    RemoteDir, SignerName, Suite, Url,
+};

@@ -1,0 +1,1 @@
+//! Hashes, and the documents that carry them.

@@ -1,0 +1,493 @@
+//! A program with its arguments: displayed, compared, run.
+
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::streams::{Input, Output, PipeReader, PipeWriter, Streams};
+use crate::{Failure, interrupt};
+
+/// A program to be run with exactly these arguments; no shell looks at them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    program: OsString,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    clean_env: bool,
+    folder: Option<PathBuf>,
+    timeout: Option<Duration>,
+    uninterruptible: bool,
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// By itself, with this exit status.
+    Exited(i32),
+    /// By this signal.
+    Killed(i32),
+}
+
+impl Status {
+    /// Whether the program ended by itself with status 0.
+    pub fn success(self) -> bool {
+        self == Self::Exited(0)
+    }
+
+    /// Returns the exit status as a shell would report it: 128 + n for signal n.
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Exited(code) => code,
+            Self::Killed(signal) => 128 + signal,
+        }
+    }
+}
+
+impl From<std::process::ExitStatus> for Status {
+    fn from(status: std::process::ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Exited(code),
+            (None, signal) => Self::Killed(signal.unwrap_or(0)),
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(code) => write!(f, "ended with exit status {code}"),
+            Self::Killed(number) => match Signal::try_from(*number) {
+                Ok(signal) => write!(f, "was ended by {signal}"),
+                Err(_) => write!(f, "was ended by signal {number}"),
+            },
+        }
+    }
+}
+
+/// What a program that ran to its end left.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub status: Status,
+    /// Standard output, where it was captured.
+    pub stdout: Vec<u8>,
+    /// The end of standard error (at most 64 KiB), where it was captured.
+    pub stderr: Vec<u8>,
+}
+
+/// How much of standard error is kept, in bytes.
+const STDERR_KEPT: usize = 64 * 1024;
+/// How long a program that was told to end (SIGTERM) may take before SIGKILL.
+const TERM_GRACE: Duration = Duration::from_secs(3);
+
+impl Command {
+    /// Names the program, looked up in PATH if it holds no slash.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            clean_env: false,
+            folder: None,
+            timeout: None,
+            uninterruptible: false,
+        }
+    }
+
+    /// Adds one argument.
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().into());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().into()));
+        self
+    }
+
+    /// Sets one variable of the program's environment.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.as_ref().into(), value.as_ref().into()));
+        self
+    }
+
+    /// Hands down nothing of our own environment, only what [`env`](Self::env) sets.
+    pub fn clean_env(mut self) -> Self {
+        self.clean_env = true;
+        self
+    }
+
+    /// Runs the program in this folder.
+    pub fn folder(mut self, folder: impl AsRef<Path>) -> Self {
+        self.folder = Some(folder.as_ref().into());
+        self
+    }
+
+    /// Ends the program after this time.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// Lets the program run although we were asked to stop: for cleaning up.
+    pub fn uninterruptible(mut self) -> Self {
+        self.uninterruptible = true;
+        self
+    }
+
+    /// Runs the program and returns its trimmed standard output as text (bytes that are not UTF-8 are replaced).
+    pub fn text(&self) -> Result<String, Failure> {
+        let outcome = self.run_ok(Streams::default())?;
+        Ok(String::from_utf8_lossy(&outcome.stdout).trim_end().to_owned())
+    }
+
+    /// Runs the program; an exit status other than 0 is an error.
+    pub fn run_ok(&self, streams: Streams<'_>) -> Result<Outcome, Failure> {
+        let outcome = self.run(streams)?;
+        if outcome.status.success() {
+            return Ok(outcome);
+        }
+        let text = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let last_lines = lines[lines.len().saturating_sub(10)..].iter().map(|line| (*line).to_owned()).collect();
+        Err(Failure::ProgramFailed { command_line: self.to_string(), status: outcome.status, last_lines })
+    }
+
+    /// Runs the program to its end; any exit status is an answer.
+    pub fn run(&self, streams: Streams<'_>) -> Result<Outcome, Failure> {
+        self.run_prepared(streams, |_| ())
+    }
+
+    /// Like [`run`](Self::run), after `prepare` has had its say about how the process is started (the sandbox enters
+    /// its namespaces there).
+    pub fn run_prepared(
+        &self,
+        streams: Streams<'_>,
+        prepare: impl FnOnce(&mut std::process::Command),
+    ) -> Result<Outcome, Failure> {
+        if !self.uninterruptible {
+            interrupt::check()?;
+        }
+        let not_started = |cause: io::Error| Failure::NotStarted { command_line: self.to_string(), cause };
+        let mut command = self.to_std();
+        let mut plan = Plan::new(streams, &mut command).map_err(not_started)?;
+        prepare(&mut command);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(not_started)?;
+        let mut child = {
+            let _entered = runtime.enter();
+            let mut command = tokio::process::Command::from(command);
+            command.kill_on_drop(true);
+            command.spawn().map_err(|cause| match cause.kind() {
+                io::ErrorKind::NotFound if self.folder.as_ref().is_none_or(|folder| folder.is_dir()) => {
+                    Failure::ProgramNotFound { program: self.program.to_string_lossy().into_owned() }
+                }
+                _ => not_started(cause),
+            })?
+        };
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let pumps = plan.start(scope, &ended);
+            let end = runtime.block_on(self.wait(&mut child));
+            ended.store(true, Ordering::Release);
+            let streams = pumps.and_then(Pumps::join);
+            let status = end?;
+            match streams {
+                Ok((stdout, stderr)) => Ok(Outcome { status, stdout, stderr }),
+                // A program that failed left its output unfinished: its status says more.
+                Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof && !status.success() => {
+                    Ok(Outcome { status, stdout: Vec::new(), stderr: Vec::new() })
+                }
+                Err(cause) => Err(Failure::Stream { command_line: self.to_string(), cause }),
+            }
+        })
+    }
+
+    async fn wait(&self, child: &mut tokio::process::Child) -> Result<Status, Failure> {
+        let timed_out = async {
+            match self.timeout {
+                Some(limit) => {
+                    tokio::time::sleep(limit).await;
+                    limit
+                }
+                None => std::future::pending().await,
+            }
+        };
+        let interrupted = async {
+            match self.uninterruptible {
+                true => std::future::pending().await,
+                false => interrupt::wait().await,
+            }
+        };
+        let failure = tokio::select! {
+            biased;
+            end = child.wait() => {
+                return end.map(Status::from).map_err(|cause| Failure::Stream { command_line: self.to_string(), cause });
+            }
+            limit = timed_out => Failure::TimedOut { command_line: self.to_string(), limit },
+            () = interrupted => Failure::Interrupted,
+        };
+        end(child).await;
+        Err(failure)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one door")]
+    fn to_std(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.program);
+        command.args(&self.args);
+        if self.clean_env {
+            command.env_clear();
+        }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        command
+    }
+}
+
+/// Ends a program: SIGTERM, and after a while SIGKILL.
+async fn end(child: &mut tokio::process::Child) {
+    let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) else { return };
+    // It may have ended by itself in this moment; both calls then have nothing to do.
+    kill(Pid::from_raw(id), Signal::SIGTERM).ok();
+    if tokio::time::timeout(TERM_GRACE, child.wait()).await.is_err() {
+        child.kill().await.ok();
+    }
+}
+
+impl fmt::Display for Command {
+    /// Writes a line that can be pasted into a shell.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in &self.env {
+            write!(f, "{}={} ", name.to_string_lossy(), quoted(value))?;
+        }
+        write!(f, "{}", quoted(&self.program))?;
+        for arg in &self.args {
+            write!(f, " {}", quoted(arg))?;
+        }
+        Ok(())
+    }
+}
+
+fn quoted(word: &OsStr) -> String {
+    let word: Cow<'_, str> = word.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// Our ends of the pipes, and what is to be done with them.
+struct Plan<'a> {
+    stdin: Option<(OwnedFd, Input<'a>)>,
+    stdout: Option<(OwnedFd, Output<'a>)>,
+    stderr: Option<(OwnedFd, Output<'a>)>,
+}
+
+impl<'a> Plan<'a> {
+    fn new(streams: Streams<'a>, command: &mut std::process::Command) -> io::Result<Self> {
+        let mut plan = Self { stdin: None, stdout: None, stderr: None };
+        match streams.stdin {
+            Input::Empty => drop(command.stdin(Stdio::null())),
+            Input::Inherit => drop(command.stdin(Stdio::inherit())),
+            Input::File(file) => drop(command.stdin(file)),
+            input @ (Input::Bytes(_) | Input::Produce(_)) => {
+                let (reader, writer) = io::pipe()?;
+                command.stdin(reader);
+                plan.stdin = Some((writer.into(), input));
+            }
+        }
+        if streams.merged {
+            let both = match streams.stdout {
+                Output::Discard => (Stdio::null(), Stdio::null()),
+                Output::Inherit => (Stdio::inherit(), io::stdout().into()),
+                Output::File(file) => (file.try_clone()?.into(), file.into()),
+                output @ (Output::Capture | Output::Consume(_)) => {
+                    let (reader, writer) = io::pipe()?;
+                    plan.stdout = Some((reader.into(), output));
+                    (writer.try_clone()?.into(), writer.into())
+                }
+            };
+            command.stdout(both.0).stderr(both.1);
+        } else {
+            let (end, pipe) = one_way(streams.stdout)?;
+            command.stdout(end);
+            plan.stdout = pipe;
+            let (end, pipe) = one_way(streams.stderr)?;
+            command.stderr(end);
+            plan.stderr = pipe;
+        }
+        Ok(plan)
+    }
+
+    fn start<'scope>(
+        &mut self,
+        scope: &'scope std::thread::Scope<'scope, '_>,
+        ended: &'scope AtomicBool,
+    ) -> io::Result<Pumps<'scope>>
+    where
+        'a: 'scope,
+    {
+        let feed = match self.stdin.take() {
+            None => None,
+            Some((pipe, input)) => {
+                let mut pipe = PipeWriter::new(pipe, ended)?;
+                Some(scope.spawn(move || match input {
+                    Input::Bytes(bytes) => pipe.write_all(bytes),
+                    Input::Produce(produce) => produce(&mut pipe),
+                    Input::Empty | Input::Inherit | Input::File(_) => Ok(()),
+                }))
+            }
+        };
+        let drain = |pipe: Option<(OwnedFd, Output<'a>)>, keep: usize| {
+            pipe.map(|(pipe, output)| {
+                let mut pipe = PipeReader { pipe, ended };
+                scope.spawn(move || match output {
+                    Output::Consume(consume) => {
+                        let done = consume(&mut pipe);
+                        // Whatever was not wanted is read all the same: the program must not die of a broken pipe.
+                        if done.is_ok() {
+                            io::copy(&mut pipe, &mut io::sink())?;
+                        }
+                        done.map(|()| Vec::new())
+                    }
+                    _ => tail(&mut pipe, keep),
+                })
+            })
+        };
+        let stdout = drain(self.stdout.take(), usize::MAX);
+        let stderr = drain(self.stderr.take(), STDERR_KEPT);
+        Ok(Pumps { feed, stdout, stderr })
+    }
+}
+
+fn one_way(output: Output<'_>) -> io::Result<(Stdio, Option<(OwnedFd, Output<'_>)>)> {
+    Ok(match output {
+        Output::Discard => (Stdio::null(), None),
+        Output::Inherit => (Stdio::inherit(), None),
+        Output::File(file) => (file.into(), None),
+        output @ (Output::Capture | Output::Consume(_)) => {
+            let (reader, writer) = io::pipe()?;
+            (writer.into(), Some((reader.into(), output)))
+        }
+    })
+}
+
+/// Reads to the end and returns the last bytes, at most about `keep` of them.
+fn tail(pipe: &mut impl Read, keep: usize) -> io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    let mut chunk = [0; 16 * 1024];
+    loop {
+        let count = pipe.read(&mut chunk)?;
+        if count == 0 {
+            return Ok(kept);
+        }
+        kept.extend_from_slice(&chunk[..count]);
+        if kept.len() > keep.saturating_mul(2) {
+            kept.drain(..kept.len() - keep);
+        }
+    }
+}
+
+type Pump<'scope, T> = std::thread::ScopedJoinHandle<'scope, io::Result<T>>;
+
+struct Pumps<'scope> {
+    feed: Option<Pump<'scope, ()>>,
+    stdout: Option<Pump<'scope, Vec<u8>>>,
+    stderr: Option<Pump<'scope, Vec<u8>>>,
+}
+
+impl Pumps<'_> {
+    fn join(self) -> io::Result<(Vec<u8>, Vec<u8>)> {
+        fn joined<T: Default>(pump: Option<Pump<'_, T>>) -> io::Result<T> {
+            pump.map_or_else(
+                || Ok(T::default()),
+                |pump| pump.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            )
+        }
+        let stdout = joined(self.stdout);
+        let stderr = joined(self.stderr);
+        match joined(self.feed) {
+            // A program need not read all its input.
+            Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(cause) => return Err(cause),
+            Ok(()) => {}
+        }
+        Ok((stdout?, stderr?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn a_command_displays_as_a_line_to_paste() {
+        let command = Command::new("git").args(["commit", "-m", "it's done"]).env("A", "b c");
+        assert_eq!(command.to_string(), r"A='b c' git commit -m 'it'\''s done'");
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let failure = Command::new("no-such-program").text().unwrap_err();
+        assert_eq!(failure.to_string(), "program no-such-program is not installed");
+    }
+
+    #[test]
+    fn a_failing_program_is_reported_with_status_and_last_lines() {
+        let failure = Command::new("sh").args(["-c", "for i in $(seq 20); do echo line $i >&2; done; exit 7"]).text();
+        let Err(Failure::ProgramFailed { status, last_lines, .. }) = failure else { panic!("{failure:?}") };
+        assert_eq!(status, Status::Exited(7));
+        assert_eq!((last_lines.len(), last_lines[9].as_str()), (10, "line 20"));
+    }
+
+    #[test]
+    fn a_signal_is_named() {
+        let outcome = Command::new("sh").args(["-c", "kill -9 $$"]).run(Streams::default()).unwrap();
+        assert_eq!(outcome.status.to_string(), "was ended by SIGKILL");
+        assert_eq!(outcome.status.code(), 137);
+    }
+
+    #[test]
+    fn a_program_that_takes_too_long_is_ended() {
+        let began = Instant::now();
+        let failure = Command::new("sleep").arg("60").timeout(Duration::from_millis(100)).text().unwrap_err();
+        assert!(matches!(failure, Failure::TimedOut { .. }), "{failure}");
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn large_streams_pass_both_ways_unchanged() {
+        let sent: Vec<u8> = (0..3_000_000_u32).map(|i| (i % 251) as u8).collect();
+        let streams = Streams::default().with_input(Input::Bytes(&sent));
+        assert!(Command::new("cat").run_ok(streams).unwrap().stdout == sent);
+    }
+
+    #[test]
+    fn a_background_child_that_keeps_the_pipe_does_not_keep_us() {
+        let began = Instant::now();
+        let outcome = Command::new("sh").args(["-c", "sleep 30 & echo done"]).run_ok(Streams::default()).unwrap();
+        assert_eq!(outcome.stdout, b"done\n");
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_program_that_ignores_its_input_is_no_error() {
+        let sent = vec![0; 1_000_000];
+        Command::new("true").run_ok(Streams::default().with_input(Input::Bytes(&sent))).unwrap();
+    }
+}

@@ -1,0 +1,63 @@
+//! Being asked to stop: ctrl-c, SIGTERM, SIGHUP.
+//!
+//! The first signal ends the program that runs at that moment with [`Failure::Interrupted`](crate::Failure), so that
+//! the ordinary error path cleans up; commands marked [`uninterruptible`](crate::Command::uninterruptible) still work.
+
+use std::io;
+use std::sync::OnceLock;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+static ASKED: OnceLock<watch::Sender<Option<i32>>> = OnceLock::new();
+
+fn asked() -> &'static watch::Sender<Option<i32>> {
+    ASKED.get_or_init(|| watch::Sender::new(None))
+}
+
+/// Starts listening for SIGINT, SIGTERM and SIGHUP. Called once, by a program's `main`.
+pub fn listen() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _guard = runtime.enter();
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut term = signal(SignalKind::terminate())?;
+    let mut hup = signal(SignalKind::hangup())?;
+    drop(_guard);
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(async move {
+            loop {
+                let number = tokio::select! {
+                    _ = int.recv() => SignalKind::interrupt().as_raw_value(),
+                    _ = term.recv() => SignalKind::terminate().as_raw_value(),
+                    _ = hup.recv() => SignalKind::hangup().as_raw_value(),
+                };
+                asked().send_if_modified(|first| first.is_none() && first.replace(number).is_none());
+            }
+        });
+    })?;
+    Ok(())
+}
+
+/// Returns the number of the first signal that asked us to stop, if one did.
+pub fn received() -> Option<i32> {
+    *asked().borrow()
+}
+
+/// Returns an error if we were asked to stop: for long work of our own, between two steps.
+pub fn check() -> Result<(), crate::Failure> {
+    received().map_or(Ok(()), |_| Err(crate::Failure::Interrupted))
+}
+
+/// Asks this process to stop, as a signal would: for a watcher that sees that going on makes no sense.
+pub fn ask(signal: i32) {
+    asked().send_if_modified(|first| first.is_none() && first.replace(signal).is_none());
+}
+
+/// Waits until we are asked to stop.
+pub(crate) async fn wait() {
+    let mut watching = asked().subscribe();
+    // The sender is a static: the channel is never closed.
+    if watching.wait_for(Option::is_some).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,1 @@
+//! Sigs tree to one verdict per signer.

@@ -1,0 +1,19 @@
+//! Base images and targets: where a build script runs.
+//!
+//! [`Backend`] is the host's side, [`Target`] a running guest. `settings` reads the environment, `select` turns it into
+//! one backend. Each backend is a folder of its own; nothing outside of it knows which one is at work.
+
+mod backend;
+mod sandbox;
+mod select;
+mod settings;
+mod tar_stream;
+
+pub use backend::{
+    Backend, BaseRequest, Event, GuestCommand, GuestUser, Layer, Network, Problem, Resources, Target, TargetId,
+    base_name,
+};
+pub use sandbox::Sandbox;
+pub use select::{UnknownBackend, names, select};
+pub use settings::Settings;
+pub use tar_stream::{Limits, copy_in, copy_out};

@@ -1,0 +1,50 @@
+//! Every environment variable that a run looks at, read once and handed down.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The environment of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `GITIAN_BACKEND`.
+    pub backend: Option<String>,
+    /// `USE_LXC=1`; only exactly `1` counts, since drivers set `''` and `0`.
+    pub use_lxc: bool,
+    /// `USE_DOCKER=1`.
+    pub use_docker: bool,
+    /// `USE_VBOX=1`.
+    pub use_vbox: bool,
+    /// `MIRROR_HOST`: an apt-cacher-ng on port 3142.
+    pub mirror_host: Option<String>,
+    /// `DISTRO`, for programs that have no option for it.
+    pub distro: Option<String>,
+    /// `CI` is set: the build log goes to standard output as well.
+    pub ci: bool,
+    /// `GITIAN_DEBUG=1`: errors with their chain of causes, every command line.
+    pub debug: bool,
+    /// The folder of caches that outlive a working directory: `$XDG_CACHE_HOME/gitian`, else `~/.cache/gitian`.
+    pub cache: PathBuf,
+    /// `GITIAN_BASE`: the installation, a checkout or a prefix.
+    pub installation: PathBuf,
+}
+
+impl Settings {
+    /// Reads the settings from an environment.
+    pub fn from_env(env: &BTreeMap<String, String>) -> Self {
+        let get = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
+        let one = |name: &str| env.get(name).is_some_and(|value| value == "1");
+        let home = || PathBuf::from(get("HOME").unwrap_or_else(|| "/root".into()));
+        Self {
+            backend: get("GITIAN_BACKEND"),
+            use_lxc: one("USE_LXC"),
+            use_docker: one("USE_DOCKER"),
+            use_vbox: one("USE_VBOX"),
+            mirror_host: get("MIRROR_HOST"),
+            distro: get("DISTRO"),
+            ci: env.contains_key("CI"),
+            debug: one("GITIAN_DEBUG"),
+            cache: get("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from).join("gitian"),
+            installation: get("GITIAN_BASE").map_or_else(|| PathBuf::from("."), PathBuf::from),
+        }
+    }
+}
