@@ -49,8 +49,8 @@ pub struct CheckedOut {
 
 impl CheckedOut {
     /// Returns the author date as a reference date and time, in UTC.
-    pub fn author_datetime(&self) -> ReferenceDatetime {
-        ReferenceDatetime::from_epoch_seconds(self.author_epoch)
+    pub fn author_datetime(&self) -> Result<ReferenceDatetime> {
+        utc(self.author_epoch).parse().with_context(|| format!("author date of {}", self.dir))
     }
 }
 
@@ -237,10 +237,44 @@ fn git(url: &Url) -> Command {
         .env("LC_ALL", "C.UTF-8")
 }
 
+/// Writes a point in time as `YYYY-MM-DD HH:MM:SS`, in UTC.
+fn utc(epoch: i64) -> String {
+    let (days, second) = (epoch.div_euclid(86_400), epoch.rem_euclid(86_400));
+    // Counted in years that begin in March, so that a leap day is the last of its year.
+    let since_march_0000 = days + 719_468;
+    let (era, day) = (since_march_0000.div_euclid(146_097), since_march_0000.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let (hours, minutes, seconds) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{:04}-{month:02}-{day_of_month:02} {hours:02}:{minutes:02}:{seconds:02}", era * 400 + year + next)
+}
+
 fn is_full_id(text: &str) -> bool {
     text.len() == 40 && is_commit_id(text)
 }
 
 fn is_commit_id(text: &str) -> bool {
     (7..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_author_date_is_written_in_utc() {
+        for (epoch, text) in [
+            (0, "1970-01-01 00:00:00"),
+            (-1, "1969-12-31 23:59:59"),
+            (1_416_139_200, "2014-11-16 12:00:00"),
+            (951_782_399, "2000-02-28 23:59:59"),
+            (951_868_800, "2000-03-01 00:00:00"),
+            (4_107_542_400, "2100-03-01 00:00:00"),
+        ] {
+            assert_eq!(utc(epoch), text);
+        }
+    }
 }
