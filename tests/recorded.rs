@@ -114,10 +114,18 @@ fn repeat(case: &Path) -> Result<(), String> {
     let out = String::from_utf8(out).unwrap().replace(work.to_str().unwrap(), "STUB/work");
 
     let differ = |what: &str, ours: &str, theirs: &str| {
-        if ours == theirs { Ok(()) } else { Err(format!("{what} differs\n--- theirs\n{theirs}\n--- ours\n{ours}\n{message}")) }
+        if ours == theirs {
+            Ok(())
+        } else {
+            Err(format!("{what} differs\n--- theirs\n{theirs}\n--- ours\n{ours}\n{message}"))
+        }
     };
     let results = || {
-        differ("build script", &fs::read_to_string(work.join("var/build-script")).unwrap_or_default(), &read("build-script"))?;
+        differ(
+            "build script",
+            &fs::read_to_string(work.join("var/build-script")).unwrap_or_default(),
+            &read("build-script"),
+        )?;
         let package = if name == "err-intname" { "22" } else { "t1" };
         let file = format!("{package}-res.yml");
         differ("report", &fs::read_to_string(work.join("result").join(&file)).unwrap_or_default(), &read(&file))
@@ -139,7 +147,8 @@ fn repeat(case: &Path) -> Result<(), String> {
         }
         Some(StopsBefore(start, text)) => {
             differ("exit status", &code.to_string(), "1")?;
-            let kept: String = theirs.lines().take_while(|line| !line.starts_with(start)).map(|line| format!("{line}\n")).collect();
+            let kept: String =
+                theirs.lines().take_while(|line| !line.starts_with(start)).map(|line| format!("{line}\n")).collect();
             differ("standard output", &out, &kept)?;
             if message.contains(text) { Ok(()) } else { Err(format!("the message is {message}")) }
         }
@@ -152,7 +161,9 @@ fn repeat(case: &Path) -> Result<(), String> {
             differ("exit status", &code.to_string(), "0")?;
             if out.ends_with("Done.\n") { Ok(()) } else { Err(format!("it says {out}\n{message}")) }
         }
-        Some(OnlySucceeds(_)) => differ("exit status", &code.to_string(), "0").map_err(|what| format!("{what} {message}")),
+        Some(OnlySucceeds(_)) => {
+            differ("exit status", &code.to_string(), "0").map_err(|what| format!("{what} {message}"))
+        }
     }
 }
 

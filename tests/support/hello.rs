@@ -54,10 +54,18 @@ pub fn repository() -> Option<PathBuf> {
         let folder = tempfile::tempdir().unwrap();
         let tree = folder.path().join("tree");
         fs::create_dir(&tree).unwrap();
-        Command::new("tar").args(["xzf", tarball.to_str().unwrap(), "--strip-components=1"]).current_dir(&tree).assert().success();
+        Command::new("tar")
+            .args(["xzf", tarball.to_str().unwrap(), "--strip-components=1"])
+            .current_dir(&tree)
+            .assert()
+            .success();
         let git = |args: &[&str]| {
             let mut command = Command::new("git");
-            command.args(args).current_dir(&tree).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+            command
+                .args(args)
+                .current_dir(&tree)
+                .env("GIT_CONFIG_GLOBAL", "/dev/null")
+                .env("GIT_CONFIG_SYSTEM", "/dev/null");
             for who in ["AUTHOR", "COMMITTER"] {
                 command.env(format!("GIT_{who}_NAME"), "Gitian").env(format!("GIT_{who}_EMAIL"), "g@example.org");
                 command.env(format!("GIT_{who}_DATE"), "1416139200 +0100");

@@ -167,7 +167,8 @@ impl FakeTarget {
             None => word.clone(),
         });
         let mut words = words.collect::<Vec<_>>().into_iter();
-        let command = Command::new(words.next().unwrap_or_default()).args(words).folder(&self.home).env("HOME", &self.home);
+        let command =
+            Command::new(words.next().unwrap_or_default()).args(words).folder(&self.home).env("HOME", &self.home);
         Ok(command.run(streams)?.status)
     }
 }
