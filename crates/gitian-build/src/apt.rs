@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use gitian_manifest::Digest;
 use gitian_process::{Output, Status, Streams, interrupt};
 use gitian_vm::{Debs, GuestCommand, GuestUser, Limits, Target, copy_in, copy_out};
 
@@ -111,7 +112,8 @@ impl<'g> Apt<'g> {
         argv.extend(request);
         let mut text = String::new();
         let read = |pipe: &mut dyn Read| pipe.read_to_string(&mut text).map(drop);
-        let streams = Streams { stdout: Output::Consume(Box::new(read)), stderr: Output::Discard, ..Streams::default() };
+        let streams =
+            Streams { stdout: Output::Consume(Box::new(read)), stderr: Output::Discard, ..Streams::default() };
         // A request that cannot be met is told by the real call, in the log.
         self.target.run(&apt_get(&argv), streams)?;
         Ok(text.lines().filter_map(Wanted::parse).collect())
@@ -139,7 +141,7 @@ impl<'g> Apt<'g> {
         Ok(())
     }
 
-    /// Keeps what was downloaded now for later builds; what the index has another digest for is not kept.
+    /// Keeps what was downloaded now for later builds, each under the digest of its content.
     fn keep(&self, wanted: &[Wanted]) -> Result<()> {
         let new: Vec<&Wanted> = wanted.iter().filter(|deb| self.debs.find(&deb.sha256).is_none()).collect();
         if new.is_empty() {
@@ -154,7 +156,7 @@ impl<'g> Apt<'g> {
             let path = archives.join(&deb.file);
             // A package may have been installed from elsewhere; then there is nothing to keep.
             if path.is_file() {
-                self.debs.add_expected(&path, &deb.sha256)?;
+                self.debs.add(&path)?;
             }
         }
         Ok(())
@@ -166,8 +168,8 @@ impl<'g> Apt<'g> {
 struct Wanted {
     /// Its name in apt's archives.
     file: String,
-    /// 64 hex digits.
-    sha256: String,
+    /// What the signed index says of its content.
+    sha256: Digest,
 }
 
 impl Wanted {
@@ -175,10 +177,9 @@ impl Wanted {
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.strip_prefix('\'')?.split(' ');
         let (_uri, file, _size) = (words.next()?, words.next()?, words.next()?);
-        let sha256 = words.next()?.strip_prefix("SHA256:")?;
+        let sha256 = words.next()?.strip_prefix("SHA256:")?.parse().ok()?;
         let plain = file.ends_with(".deb") && !file.starts_with('.') && !file.contains('/');
-        let digest = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
-        (plain && digest).then(|| Self { file: file.to_owned(), sha256: sha256.to_owned() })
+        plain.then(|| Self { file: file.to_owned(), sha256 })
     }
 }
 
@@ -234,7 +235,10 @@ mod tests {
     fn a_line_of_print_uris_names_file_and_digest() {
         let digest = "ab".repeat(32);
         let line = format!("'http://h/p/hello_2.10-3_amd64.deb' hello_2.10-3_amd64.deb 53080 SHA256:{digest}");
-        assert_eq!(Wanted::parse(&line), Some(Wanted { file: "hello_2.10-3_amd64.deb".into(), sha256: digest.clone() }));
+        assert_eq!(
+            Wanted::parse(&line),
+            Some(Wanted { file: "hello_2.10-3_amd64.deb".into(), sha256: digest.parse().unwrap() })
+        );
         for bad in [
             "Reading package lists...".to_owned(),
             format!("'http://h/x' ../x.deb 1 SHA256:{digest}"),

@@ -105,7 +105,7 @@ pub fn build(
     make_folders(descriptor, workdir)?;
 
     let (remotes, reference) = fetch_remotes(descriptor, options, workdir, report)?;
-    let in_manifest = inputs::manifest(descriptor, &loaded.bytes, workdir, &remotes)?;
+    let in_manifest = inputs::manifest(descriptor, loaded.source.as_bytes(), workdir, &remotes)?;
 
     let run = Run { descriptor, options, workdir, backend, debs, reference: &reference };
     let base_manifests = build_configurations(&run, report)?;
@@ -114,7 +114,7 @@ pub fn build(
     let out_manifest = hash_outputs(workdir, report)?;
     let (common, package) = hash_caches(descriptor, workdir, report)?;
 
-    let document = Report::new(out_manifest, in_manifest, base_manifests, common, package);
+    let document = Report::new(out_manifest, in_manifest, base_manifests, Some(common), Some(package));
     let bytes = document.render();
     let path = workdir.report(&descriptor.name);
     gitian_manifest::write_atomically(&path, &bytes).with_context(|| workdir.shown(&path).display().to_string())?;
@@ -175,7 +175,7 @@ fn fetch_remotes(
     }
     let reference = match (&descriptor.reference_datetime, remotes.last()) {
         (Some(given), _) => given.clone(),
-        (None, Some(last)) => last.author_datetime(),
+        (None, Some(last)) => last.author_datetime()?,
         (None, None) => anyhow::bail!("neither reference_datetime nor a remote"),
     };
     Ok((remotes, reference))
@@ -234,7 +234,8 @@ fn build_each(
 fn hash_outputs(workdir: &Workdir, report: &mut dyn FnMut(Event)) -> Result<String> {
     let scan = Manifest::of_folder(&workdir.out(), &|_| ()).context("build/out")?;
     if !scan.refused.is_empty() {
-        let refused = scan.refused.into_iter().map(|refused| (refused.path, refused.reason)).collect();
+        let refused =
+            scan.refused.into_iter().map(|refused| (refused.path.display().to_string(), refused.reason)).collect();
         return Err(OutputsRefused { refused }.into());
     }
     let text = scan.manifest.render();
@@ -244,19 +245,20 @@ fn hash_outputs(workdir: &Workdir, report: &mut dyn FnMut(Event)) -> Result<Stri
     Ok(text)
 }
 
-fn hash_caches(
-    descriptor: &Descriptor,
-    workdir: &Workdir,
-    report: &mut dyn FnMut(Event),
-) -> Result<(String, String)> {
+fn hash_caches(descriptor: &Descriptor, workdir: &Workdir, report: &mut dyn FnMut(Event)) -> Result<(String, String)> {
     if !descriptor.enable_cache {
         return Ok(Default::default());
     }
     let mut hash = |folder: PathBuf| -> Result<String> {
-        let scan = Manifest::of_folder(&folder, &|_| ()).with_context(|| workdir.shown(&folder).display().to_string())?;
+        let scan =
+            Manifest::of_folder(&folder, &|_| ()).with_context(|| workdir.shown(&folder).display().to_string())?;
         for refused in &scan.refused {
             let shown = workdir.shown(&folder).display();
-            report(Event::Warning(format!("{shown}/{} is not recorded: it {}", refused.path, refused.reason)));
+            report(Event::Warning(format!(
+                "{shown}/{} is not recorded: it {}",
+                refused.path.display(),
+                refused.reason
+            )));
         }
         Ok(scan.manifest.render())
     };

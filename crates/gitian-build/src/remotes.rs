@@ -49,8 +49,8 @@ pub struct CheckedOut {
 
 impl CheckedOut {
     /// Returns the author date as a reference date and time, in UTC.
-    pub fn author_datetime(&self) -> ReferenceDatetime {
-        ReferenceDatetime::from_epoch_seconds(self.author_epoch)
+    pub fn author_datetime(&self) -> Result<ReferenceDatetime> {
+        utc(self.author_epoch).parse().with_context(|| format!("author date of {}", self.dir))
     }
 }
 
@@ -67,7 +67,8 @@ pub fn decide(
     let mut sources = Vec::new();
     for remote in remotes {
         let dir = remote.dir.as_str();
-        let commit = commits.iter().rev().find(|(of, _)| of == dir).map(|(_, commit)| commit).or(remote.commit.as_ref());
+        let commit =
+            commits.iter().rev().find(|(of, _)| of == dir).map(|(_, commit)| commit).or(remote.commit.as_ref());
         let url = urls.iter().rev().find(|(of, _)| of == dir).map_or(&remote.url, |(_, url)| url);
         match commit {
             Some(commit) => sources.push(Source { dir: remote.dir.clone(), url: url.clone(), commit: commit.clone() }),
@@ -92,7 +93,9 @@ pub fn check(sources: &[Source], workdir: &Workdir, options: FetchOptions) -> Ve
     std::thread::scope(|scope| {
         let questions: Vec<_> = sources
             .iter()
-            .map(|source| scope.spawn(move || if options.skip { there(source, workdir) } else { reachable(source, workdir) }))
+            .map(|source| {
+                scope.spawn(move || if options.skip { there(source, workdir) } else { reachable(source, workdir) })
+            })
             .collect();
         questions.into_iter().filter_map(|question| question.join().unwrap_or_default()).collect()
     })
@@ -101,7 +104,8 @@ pub fn check(sources: &[Source], workdir: &Workdir, options: FetchOptions) -> Ve
 /// With `--skip-fetch`: is the commit in the clone?
 fn there(source: &Source, workdir: &Workdir) -> Option<Problem> {
     let folder = workdir.remote(&source.dir);
-    let known = git2::Repository::open(&folder).is_ok_and(|clone| clone.revparse_single(source.commit.as_str()).is_ok());
+    let known =
+        git2::Repository::open(&folder).is_ok_and(|clone| clone.revparse_single(source.commit.as_str()).is_ok());
     (!known).then(|| Problem {
         what: format!("{}: commit {} is not there", workdir.shown(&folder).display(), source.commit),
         mend: "build without --skip-fetch".into(),
@@ -121,8 +125,10 @@ fn reachable(source: &Source, workdir: &Workdir) -> Option<Problem> {
             };
             return Some(Problem {
                 what: format!("remote {}: {} gives no answer: {said}", source.dir, source.url),
-                mend: format!("git ls-remote {}    (or --url {}=OTHER, or --skip-fetch to build what is in inputs/{})",
-                    source.url, source.dir, source.dir),
+                mend: format!(
+                    "git ls-remote {}    (or --url {}=OTHER, or --skip-fetch to build what is in inputs/{})",
+                    source.url, source.dir, source.dir
+                ),
             });
         }
     };
@@ -137,8 +143,9 @@ fn reachable(source: &Source, workdir: &Workdir) -> Option<Problem> {
 /// Whether the wanted commit is a full id that the clone holds: nothing newer can have that id.
 fn is_there_already(source: &Source, workdir: &Workdir) -> bool {
     is_full_id(source.commit.as_str())
-        && git2::Repository::open(workdir.remote(&source.dir))
-            .is_ok_and(|clone| git2::Oid::from_str(source.commit.as_str()).is_ok_and(|id| clone.find_commit(id).is_ok()))
+        && git2::Repository::open(workdir.remote(&source.dir)).is_ok_and(|clone| {
+            git2::Oid::from_str(source.commit.as_str()).is_ok_and(|id| clone.find_commit(id).is_ok())
+        })
 }
 
 /// Returns the names of the refs that the remote has for the wanted commit.
@@ -192,7 +199,8 @@ pub fn fetch(
         }
         for arguments in fetches {
             // Standard error is ours: git shows its progress there.
-            let streams = Streams { stdin: Input::Empty, stdout: Output::Discard, stderr: Output::Inherit, merged: false };
+            let streams =
+                Streams { stdin: Input::Empty, stdout: Output::Discard, stderr: Output::Inherit, merged: false };
             git_there()
                 .args(arguments)
                 .run_ok(streams)
@@ -203,7 +211,10 @@ pub fn fetch(
         true => source.commit.as_str(),
         false => "FETCH_HEAD",
     };
-    git_there().args(["checkout", "-q", "--detach", wanted]).run_ok(Streams::default()).with_context(|| shown.clone())?;
+    git_there()
+        .args(["checkout", "-q", "--detach", wanted])
+        .run_ok(Streams::default())
+        .with_context(|| shown.clone())?;
     if folder.join(".gitmodules").exists() {
         git_there()
             .args(["submodule", "--quiet", "sync", "--recursive"])
@@ -237,10 +248,44 @@ fn git(url: &Url) -> Command {
         .env("LC_ALL", "C.UTF-8")
 }
 
+/// Writes a point in time as `YYYY-MM-DD HH:MM:SS`, in UTC.
+fn utc(epoch: i64) -> String {
+    let (days, second) = (epoch.div_euclid(86_400), epoch.rem_euclid(86_400));
+    // Counted in years that begin in March, so that a leap day is the last of its year.
+    let since_march_0000 = days + 719_468;
+    let (era, day) = (since_march_0000.div_euclid(146_097), since_march_0000.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let (hours, minutes, seconds) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{:04}-{month:02}-{day_of_month:02} {hours:02}:{minutes:02}:{seconds:02}", era * 400 + year + next)
+}
+
 fn is_full_id(text: &str) -> bool {
     text.len() == 40 && is_commit_id(text)
 }
 
 fn is_commit_id(text: &str) -> bool {
     (7..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_author_date_is_written_in_utc() {
+        for (epoch, text) in [
+            (0, "1970-01-01 00:00:00"),
+            (-1, "1969-12-31 23:59:59"),
+            (1_416_139_200, "2014-11-16 12:00:00"),
+            (951_782_399, "2000-02-28 23:59:59"),
+            (951_868_800, "2000-03-01 00:00:00"),
+            (4_107_542_400, "2100-03-01 00:00:00"),
+        ] {
+            assert_eq!(utc(epoch), text);
+        }
+    }
 }
