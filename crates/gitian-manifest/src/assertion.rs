@@ -1,0 +1,96 @@
+//! The document that a signer signs, `<package>-build.assert`: a report with release, name, type and optionals.
+//! Where it is kept is known to `sigs_tree`.
+
+use anyhow::{Result, bail};
+
+use crate::report::{BASE, CACHE_COMMON, CACHE_PACKAGE, IN, OUT};
+use crate::{OMap, Report, Value};
+
+const RELEASE: &str = "release";
+const NAME: &str = "name";
+const TYPE: &str = "type";
+const OPTIONALS: &str = "optionals";
+
+/// A report that somebody vouches for. Documents of old programs lack some entries: each accessor may have nothing to
+/// return.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assertion {
+    document: OMap,
+}
+
+impl Assertion {
+    /// Makes an assertion of a report: release, name, `type: build` and optionals follow its entries.
+    ///
+    /// Source: gitian-builder 11f91fb, bin/gsign.
+    pub fn new(report: Report, release: &str, name: &str, optionals: Option<Vec<String>>) -> Self {
+        let mut document = report.into_omap();
+        document.set(RELEASE, release);
+        document.set(NAME, name);
+        document.set(TYPE, "build");
+        let list = |texts: Vec<String>| Value::List(texts.into_iter().map(Value::Text).collect());
+        document.set(OPTIONALS, optionals.map_or(Value::Null, list));
+        Self { document }
+    }
+
+    /// Reads an assertion, or a report that was signed as it is.
+    pub fn read(bytes: &[u8]) -> Result<Self> {
+        let document = OMap::parse(bytes)?;
+        for key in [OUT, IN, CACHE_COMMON, CACHE_PACKAGE, RELEASE, NAME, TYPE] {
+            if !matches!(document.get(key), None | Some(Value::Null | Value::Text(_) | Value::Literal(_))) {
+                bail!("{key} is not text");
+            }
+        }
+        Ok(Self { document })
+    }
+
+    /// Writes the assertion.
+    pub fn render(&self) -> Vec<u8> {
+        self.document.render()
+    }
+
+    /// Returns what was built.
+    pub fn out_manifest(&self) -> Option<&str> {
+        self.text(OUT)
+    }
+
+    /// Returns what went in.
+    pub fn in_manifest(&self) -> Option<&str> {
+        self.text(IN)
+    }
+
+    /// Returns the packages of each guest, by suite and architecture.
+    pub fn base_manifests(&self) -> Option<Vec<(&str, &str)>> {
+        let (Value::OMap(map) | Value::Map(map)) = self.document.get(BASE)? else { return None };
+        map.entries.iter().map(|(guest, value)| Some((guest.as_written()?, value.as_written()?))).collect()
+    }
+
+    /// Returns the common cache after the build.
+    pub fn cache_common_manifest(&self) -> Option<&str> {
+        self.text(CACHE_COMMON)
+    }
+
+    /// Returns the package's own cache after the build.
+    pub fn cache_package_manifest(&self) -> Option<&str> {
+        self.text(CACHE_PACKAGE)
+    }
+
+    /// Returns the release that the signer named.
+    pub fn release(&self) -> Option<&str> {
+        self.text(RELEASE)
+    }
+
+    /// Returns the package.
+    pub fn name(&self) -> Option<&str> {
+        self.text(NAME)
+    }
+
+    /// Returns the descriptor's list of optional things.
+    pub fn optionals(&self) -> Option<Vec<&str>> {
+        let Value::List(list) = self.document.get(OPTIONALS)? else { return None };
+        list.iter().map(Value::as_written).collect()
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.document.get(key)?.as_written()
+    }
+}

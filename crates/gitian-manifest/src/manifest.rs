@@ -1,0 +1,191 @@
+//! Manifests: lines of digest and path, as `sha256sum` writes and checks them; read from text, written, compared.
+//! How a folder becomes a manifest is known to `scan`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::{Digest, Scan};
+
+/// One line of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// The SHA-256 of the file.
+    pub digest: Digest,
+    /// The path below the folder that was scanned, or a bare file name.
+    pub path: String,
+}
+
+/// A list of files with their digests, in the order of its lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// The lines.
+    pub entries: Vec<Entry>,
+}
+
+/// What became of a manifest's text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parsed {
+    /// The lines that could be read.
+    pub manifest: Manifest,
+    /// The lines that could not, as they are.
+    pub unreadable: Vec<String>,
+}
+
+/// How two manifests differ; each list is sorted by path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Files of the first manifest only.
+    pub only_here: Vec<Entry>,
+    /// Files of the second manifest only.
+    pub only_there: Vec<Entry>,
+    /// Files of both, with different content.
+    pub changed: Vec<Changed>,
+}
+
+/// A file that two manifests give different digests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The path in both.
+    pub path: String,
+    /// Its digest in the first manifest.
+    pub here: Digest,
+    /// Its digest in the second manifest.
+    pub there: Digest,
+}
+
+impl Difference {
+    /// Returns whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.only_here.is_empty() && self.only_there.is_empty() && self.changed.is_empty()
+    }
+}
+
+impl Manifest {
+    /// Hashes every file below a folder; see [`Scan::of_folder`].
+    pub fn of_folder(root: &Path, on_bytes: &(dyn Fn(u64) + Sync)) -> Result<Scan> {
+        Scan::of_folder(root, on_bytes)
+    }
+
+    /// Reads the lines of a manifest: digest, a blank, a blank or `*`, path. Empty lines are skipped.
+    pub fn parse(text: &str) -> Parsed {
+        let mut parsed = Parsed::default();
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            match entry(line) {
+                Some(entry) => parsed.manifest.entries.push(entry),
+                None => parsed.unreadable.push(line.to_owned()),
+            }
+        }
+        parsed
+    }
+
+    /// Writes the lines, each with its newline; empty text for an empty manifest.
+    pub fn render(&self) -> String {
+        let mut text = String::with_capacity(self.entries.len() * 100);
+        for Entry { digest, path } in &self.entries {
+            // Writing into a text cannot fail.
+            let _ = writeln!(text, "{digest}  {path}");
+        }
+        text
+    }
+
+    /// Compares with another manifest; the order of lines does not matter.
+    ///
+    /// A path may occur several times (the original lists a package of two suites twice): equal lines cancel out in
+    /// pairs, what remains of a path in both is a change, in the order of its digests.
+    pub fn difference(&self, other: &Self) -> Difference {
+        let mut by_path: BTreeMap<&str, [Vec<Digest>; 2]> = BTreeMap::new();
+        for (side, manifest) in [self, other].into_iter().enumerate() {
+            for entry in &manifest.entries {
+                by_path.entry(&entry.path).or_default()[side].push(entry.digest);
+            }
+        }
+        let mut difference = Difference::default();
+        for (path, [mut here, mut there]) in by_path {
+            here.sort_unstable();
+            there.sort_unstable();
+            cancel_out(&mut here, &mut there);
+            let both = here.len().min(there.len());
+            let changes = here.iter().zip(&there);
+            difference.changed.extend(changes.map(|(&here, &there)| Changed { path: path.to_owned(), here, there }));
+            let entry = |&digest: &Digest| Entry { digest, path: path.to_owned() };
+            difference.only_here.extend(here[both..].iter().map(entry));
+            difference.only_there.extend(there[both..].iter().map(entry));
+        }
+        difference
+    }
+}
+
+/// Takes out of two sorted lists what they have in common.
+fn cancel_out(here: &mut Vec<Digest>, there: &mut Vec<Digest>) {
+    here.retain(|digest| match there.binary_search(digest) {
+        Ok(index) => {
+            there.remove(index);
+            false
+        }
+        Err(_) => true,
+    });
+}
+
+fn entry(line: &str) -> Option<Entry> {
+    let (digest, rest) = line.split_at_checked(64)?;
+    let path = rest.strip_prefix("  ").or_else(|| rest.strip_prefix(" *"))?;
+    Some(Entry { digest: digest.parse().ok()?, path: path.to_owned() }).filter(|_| !path.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(content: &str, path: &str) -> String {
+        format!("{}  {path}\n", Digest::of_bytes(content.as_bytes()))
+    }
+
+    fn manifest(lines: &[(&str, &str)]) -> Manifest {
+        let parsed = Manifest::parse(&lines.iter().map(|(content, path)| line(content, path)).collect::<String>());
+        assert_eq!(parsed.unreadable, Vec::<String>::new());
+        parsed.manifest
+    }
+
+    #[test]
+    fn a_manifest_is_written_as_it_was_read() {
+        let text = line("1", "a") + &line("2", "b/c d") + &line("1", "ä");
+        let parsed = Manifest::parse(&text);
+        assert_eq!((parsed.manifest.render(), parsed.unreadable), (text, vec![]));
+        assert_eq!(Manifest::default().render(), "");
+    }
+
+    #[test]
+    fn other_spellings_are_read_and_other_lines_are_given_back() {
+        let digest = Digest::of_bytes(b"1");
+        let text =
+            format!("{digest} *binary\r\n\n{digest}  last\ngit:0123 dir\n{digest} one-blank\n{digest}  \n{digest}");
+        let parsed = Manifest::parse(&text);
+        let paths: Vec<_> = parsed.manifest.entries.iter().map(|entry| &*entry.path).collect();
+        assert_eq!(paths, ["binary", "last"]);
+        assert_eq!(parsed.unreadable.len(), 4);
+    }
+
+    #[test]
+    fn a_difference_names_each_path_once_whatever_the_order_of_lines() {
+        let here = manifest(&[("1", "same"), ("1", "gone"), ("1", "edited")]);
+        let there = manifest(&[("2", "edited"), ("3", "new"), ("1", "same")]);
+        let difference = here.difference(&there);
+        assert_eq!(difference.only_here, manifest(&[("1", "gone")]).entries);
+        assert_eq!(difference.only_there, manifest(&[("3", "new")]).entries);
+        let [changed] = &difference.changed[..] else { panic!("{difference:?}") };
+        assert_eq!((&*changed.path, changed.here), ("edited", Digest::of_bytes(b"1")));
+        assert!(!difference.is_empty() && here.difference(&here).is_empty());
+    }
+
+    #[test]
+    fn a_path_that_occurs_more_often_on_one_side_is_a_difference() {
+        let once = manifest(&[("1", "a")]);
+        let twice = manifest(&[("1", "a"), ("1", "a")]);
+        assert!(twice.difference(&twice).is_empty());
+        assert_eq!(twice.difference(&once).only_here, once.entries);
+        assert_eq!(once.difference(&twice).only_there, once.entries);
+    }
+}
