@@ -95,6 +95,8 @@ pub struct Good {
     pub algorithm: String,
     /// What is weak about it, though still accepted.
     pub weak: Vec<Weakness>,
+    /// What the key's life means for the signature, at the time for which it was checked.
+    pub standing: Standing,
     /// When the key expires or did.
     pub key_expires: Option<SystemTime>,
     /// How the key was revoked.
@@ -140,21 +142,35 @@ pub enum Standing {
     SignatureExpired,
 }
 
-impl Good {
-    /// Returns what the life of its key means for this signature, seen from a point in time. The gravest fact wins.
-    pub fn standing(&self, now: SystemTime) -> Standing {
+impl Standing {
+    /// Returns what the life of a key means for a signature, seen from a point in time. The gravest fact wins.
+    pub fn of(
+        made: SystemTime,
+        expires: Option<SystemTime>,
+        key_expires: Option<SystemTime>,
+        key_revoked: Option<&Revocation>,
+        now: SystemTime,
+    ) -> Self {
         let over = |end: Option<SystemTime>| end.is_some_and(|end| end <= now);
-        match &self.key_revoked {
-            Some(revocation) if revocation.compromised => return Standing::KeyCompromised,
-            Some(revocation) if revocation.at <= self.made => return Standing::MadeAfterRevocation,
-            _ if over(self.expires) => return Standing::SignatureExpired,
-            _ => {}
+        match (key_revoked, key_expires) {
+            (Some(revoked), _) if revoked.compromised => Self::KeyCompromised,
+            (Some(revoked), _) if revoked.at <= made => Self::MadeAfterRevocation,
+            _ if over(expires) => Self::SignatureExpired,
+            (_, Some(end)) if end <= made => Self::MadeAfterExpiry,
+            (Some(_), _) => Self::KeyRevokedLater,
+            (None, end) if over(end) => Self::KeyExpiredSince,
+            (None, _) => Self::Sound,
         }
-        match self.key_expires {
-            Some(end) if end <= self.made => Standing::MadeAfterExpiry,
-            _ if self.key_revoked.is_some() => Standing::KeyRevokedLater,
-            end if over(end) => Standing::KeyExpiredSince,
-            _ => Standing::Sound,
+    }
+
+    /// Returns whether the owner of the key still stands for the signature, as far as anyone can know.
+    ///
+    /// A signature that was made after the key expired counts: nobody else can have made it, and a newer copy of the
+    /// key may well say that it lives on.
+    pub fn counts(self) -> bool {
+        match self {
+            Self::Sound | Self::KeyExpiredSince | Self::KeyRevokedLater | Self::MadeAfterExpiry => true,
+            Self::MadeAfterRevocation | Self::KeyCompromised | Self::SignatureExpired => false,
         }
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use gitian_process::{Command, Streams};
 use sequoia_openpgp::Cert;
 use sequoia_openpgp::cert::CertParser;
-use sequoia_openpgp::cert::amalgamation::key::ErasedKeyAmalgamation;
+use sequoia_openpgp::cert::amalgamation::key::{ErasedKeyAmalgamation, PrimaryKey};
 use sequoia_openpgp::packet::key::PublicParts;
 use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::types::HashAlgorithm;
@@ -142,7 +142,8 @@ impl Keyring {
         files.sort_unstable();
         for file in files.into_iter().filter(|file| !file.is_dir()) {
             let shown = path.join(file.file_name().unwrap_or_default()).display().to_string();
-            let key_like = file.extension().is_some_and(|end| ["asc", "gpg", "key", "pgp"].iter().any(|key| end == *key));
+            let key_like =
+                file.extension().is_some_and(|end| ["asc", "gpg", "key", "pgp"].iter().any(|key| end == *key));
             match tree_file::read(&root, &file, KEY_FILE_LIMIT) {
                 // A README or a list of names lies in most such folders: not worth a word.
                 Content::Bytes(bytes) if key_like || starts_like_keys(&bytes) => {

@@ -9,11 +9,11 @@ use std::time::SystemTime;
 use sequoia_openpgp::Cert;
 use sequoia_openpgp::KeyHandle;
 use sequoia_openpgp::cert::amalgamation::ValidateAmalgamation;
-use sequoia_openpgp::cert::amalgamation::key::ErasedKeyAmalgamation;
+use sequoia_openpgp::cert::amalgamation::key::{ErasedKeyAmalgamation, ValidErasedKeyAmalgamation};
 use sequoia_openpgp::packet::key::PublicParts;
 use sequoia_openpgp::packet::{self, Packet};
 use sequoia_openpgp::parse::{PacketParser, PacketParserResult, Parse};
-use sequoia_openpgp::policy::NullPolicy;
+use sequoia_openpgp::policy::{HashAlgoSecurity, Policy};
 use sequoia_openpgp::types::{HashAlgorithm, PublicKeyAlgorithm, ReasonForRevocation, SignatureType};
 
 use crate::facts::{Good, Revocation, Signature, Standing, Unknown, Weakness};
@@ -30,13 +30,13 @@ pub fn check(signature: &[u8], document: &[u8], keys: &Keyring, now: SystemTime)
         Err(found) => return Signature::NotDetached(found),
     };
     let checked = packets.iter().map(|packet| check_one(packet, document, keys, now));
-    let best = checked.reduce(|best, next| if rank(&next, now) > rank(&best, now) { next } else { best });
+    let best = checked.reduce(|best, next| if rank(&next) > rank(&best) { next } else { best });
     best.unwrap_or_else(|| Signature::NotDetached("is empty".into()))
 }
 
-fn rank(state: &Signature, now: SystemTime) -> u8 {
+fn rank(state: &Signature) -> u8 {
     match state {
-        Signature::Good(good) => match good.standing(now) {
+        Signature::Good(good) => match good.standing {
             Standing::Sound => 9,
             Standing::KeyExpiredSince => 8,
             Standing::KeyRevokedLater => 7,
@@ -155,17 +155,37 @@ fn good(
     if is_short(key.key().pk_algo(), bits) {
         weak.push(Weakness::ShortKey(algorithm.clone()));
     }
+    let expires = signature.signature_expiration_time();
+    let key_expires = expiry(cert, key, now);
+    let key_revoked = revocation(cert, key);
     Good {
+        standing: Standing::of(made, expires, key_expires, key_revoked.as_ref(), now),
         key: key.key().fingerprint().to_hex(),
         primary_key: cert.fingerprint().to_hex(),
         user_ids: cert.userids().map(|id| String::from_utf8_lossy(id.userid().value()).into_owned()).collect(),
         made,
-        expires: signature.signature_expiration_time(),
+        expires,
         hash: hash.to_string(),
         algorithm,
         weak,
-        key_expires: expiry(cert, key, now),
-        key_revoked: revocation(cert, key),
+        key_expires,
+        key_revoked,
+    }
+}
+
+/// Takes what an owner signed about a key for true, whatever the algorithms, except MD5: an old key's own signatures
+/// are as old as it is.
+#[derive(Debug)]
+struct OwnersWord;
+
+impl Policy for OwnersWord {
+    fn signature(&self, signature: &packet::Signature, _: HashAlgoSecurity) -> anyhow::Result<()> {
+        anyhow::ensure!(signature.hash_algo() != HashAlgorithm::MD5, "is made with MD5");
+        Ok(())
+    }
+
+    fn key(&self, _: &ValidErasedKeyAmalgamation<'_, PublicParts>) -> anyhow::Result<()> {
+        Ok(())
     }
 }
 
@@ -186,8 +206,7 @@ fn is_short(algorithm: PublicKeyAlgorithm, bits: Option<usize>) -> bool {
 
 /// Returns when a key expires or did, by what its owner said last: itself or its certificate, whichever is earlier.
 fn expiry(cert: &Cert, key: &ErasedKeyAmalgamation<'_, PublicParts>, now: SystemTime) -> Option<SystemTime> {
-    // The policy that refuses nothing: an old key's own signatures may be as old as it is.
-    let policy = &unsafe { NullPolicy::new() };
+    let policy = &OwnersWord;
     let own = key.clone().with_policy(policy, now).ok().and_then(|valid| valid.key_expiration_time());
     let primary = cert.primary_key().with_policy(policy, now).ok().and_then(|valid| valid.key_expiration_time());
     [own, primary].into_iter().flatten().min()

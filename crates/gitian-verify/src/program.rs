@@ -25,7 +25,24 @@ pub struct Answer {
     pub output: Vec<u8>,
 }
 
+/// A text that names no program.
+#[derive(Debug, thiserror::Error)]
+pub enum NoProgram {
+    /// There is no word in it.
+    #[error("names no program")]
+    Empty,
+    /// A quote is not closed.
+    #[error("has a quote that is not closed")]
+    Quote,
+}
+
 impl Program {
+    /// Splits a text into words as a shell would, with its quotes and nothing else of a shell.
+    pub fn parse(text: &str, quiet: bool) -> Result<Self, NoProgram> {
+        let words = shell_words::split(text).map_err(|_| NoProgram::Quote)?;
+        if words.is_empty() { Err(NoProgram::Empty) } else { Ok(Self { words, quiet }) }
+    }
+
     /// Asks the program about one signature. Whatever it answers is an answer; an error means that it could not be
     /// asked.
     pub(crate) fn check(&self, signature: &Path, document: &Path) -> Result<Answer, Failure> {

@@ -1,12 +1,8 @@
-//! Reading one file of a tree that somebody else wrote: never a pipe or device, never out of the tree, never more than
+//! Reading one file of a tree that somebody else wrote: never out of the tree, never a pipe or device, never more than
 //! a limit.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::ErrorKind;
 use std::path::Path;
-
-use nix::fcntl::OFlag;
 
 /// What came of reading a file.
 pub(crate) enum Content {
@@ -20,44 +16,29 @@ pub(crate) enum Content {
 
 /// Reads a file of at most `limit` bytes. `root` is the tree's canonical path; links inside of it are followed.
 pub(crate) fn read(root: &Path, path: &Path, limit: u64) -> Content {
-    match read_inside(root, path, limit) {
-        Ok(content) => content,
-        Err(cause) => Content::Refused(match cause.kind() {
-            ErrorKind::PermissionDenied => "may not be read".to_owned(),
-            _ => cause.to_string(),
-        }),
-    }
-}
-
-fn read_inside(root: &Path, path: &Path, limit: u64) -> std::io::Result<Content> {
-    let refused = |reason: &str| Ok(Content::Refused(reason.to_owned()));
     let real = match path.canonicalize() {
         Ok(real) => real,
         Err(cause) if cause.kind() == ErrorKind::NotFound => {
             return match path.symlink_metadata() {
-                Ok(_) => refused("is a link to nothing"),
-                Err(_) => Ok(Content::Absent),
+                Ok(_) => Content::Refused("is a link to nothing".into()),
+                Err(_) => Content::Absent,
             };
         }
-        Err(cause) => return Err(cause),
+        Err(cause) => return refused(&cause),
     };
     if !real.starts_with(root) {
-        return refused("is a link out of the tree");
+        return Content::Refused("is a link out of the tree".into());
     }
-    // The canonical path has no link left; should one appear in between, it is not followed. Opening does not wait
-    // for the other end of a pipe.
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&real)?;
-    let facts = file.metadata()?;
-    if !facts.is_file() {
-        return refused("is not a regular file");
+    // No link is left in the canonical path; should one appear at its end in between, it is not followed.
+    match gitian_manifest::read_file(&real, limit) {
+        Ok(bytes) => Content::Bytes(bytes),
+        Err(cause) => refused(&cause),
     }
-    let mut bytes = Vec::new();
-    if facts.len() <= limit {
-        file.take(limit + 1).read_to_end(&mut bytes)?;
-    }
-    if facts.len() > limit || bytes.len() as u64 > limit {
-        return Ok(Content::Refused(format!("is larger than {} KiB", limit >> 10)));
-    }
-    Ok(Content::Bytes(bytes))
+}
+
+fn refused(cause: &std::io::Error) -> Content {
+    Content::Refused(match cause.kind() {
+        ErrorKind::PermissionDenied => "may not be read".into(),
+        _ => cause.to_string(),
+    })
 }
