@@ -1,1 +1,13 @@
-//! All talking to the user.
+//! All talking to the user: arguments, progress, messages, exit codes.
+//!
+//! Each program of `bin/` is a file of its name here: a function from arguments and surroundings to an exit code, which
+//! the few lines in `bin/<name>.rs` call. Libraries below state facts; `failure` and `hints` turn them into advice.
+
+pub mod args;
+pub mod descriptor_error;
+pub mod failure;
+pub mod gbuild;
+pub mod hints;
+pub mod make_base_vm;
+mod progress;
+pub mod surroundings;

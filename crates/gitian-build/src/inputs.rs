@@ -1,0 +1,54 @@
+//! `files:` of a descriptor, present and hashed, and the in manifest.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use gitian_descriptor::{Descriptor, InputName};
+use gitian_manifest::Digest;
+use gitian_vm::Problem;
+
+use crate::remotes::CheckedOut;
+use crate::workdir::Workdir;
+
+/// Returns which input files are missing or cannot be read.
+///
+/// Deviation: the original only warns about a missing file, and fails when it copies it.
+pub fn check(descriptor: &Descriptor, workdir: &Workdir) -> Vec<Problem> {
+    descriptor.files.iter().filter_map(|name| problem(name, workdir)).collect()
+}
+
+fn problem(name: &InputName, workdir: &Workdir) -> Option<Problem> {
+    let path = workdir.input(name);
+    let shown = workdir.shown(&path).display().to_string();
+    let mend = format!("put the file there: cp /path/to/{name} {}/", workdir.inputs().display());
+    let what = match fs::metadata(&path) {
+        Err(_) => format!("input file {shown} does not exist"),
+        Ok(meta) if !meta.is_file() => format!("input file {shown} is not a regular file"),
+        Ok(_) => match File::open(&path) {
+            Ok(_) => return None,
+            Err(cause) => format!("input file {shown} cannot be read: {cause}"),
+        },
+    };
+    Some(Problem { what, mend })
+}
+
+/// Returns the in manifest: the descriptor, the input files, the remotes, in this order.
+///
+/// Kept: a remote's line has no newline of its own, and several run together; the bytes are signed.
+/// Source: gitian-builder 11f91fb, bin/gbuild.
+pub fn manifest(descriptor: &Descriptor, bytes: &[u8], workdir: &Workdir, remotes: &[CheckedOut]) -> Result<String> {
+    let mut text = format!("{}  {}-desc.yml\n", Digest::of_bytes(bytes), descriptor.name);
+    for name in &descriptor.files {
+        let path = workdir.input(name);
+        text += &format!("{}  {name}\n", digest(&path, workdir)?);
+    }
+    for remote in remotes {
+        text += &format!("git:{} {}", remote.commit, remote.dir);
+    }
+    Ok(text)
+}
+
+fn digest(path: &Path, workdir: &Workdir) -> Result<Digest> {
+    Digest::of_file(path).with_context(|| workdir.shown(path).display().to_string())
+}

@@ -1,0 +1,280 @@
+//! Git remotes: what is asked for, fetched, checked out.
+//!
+//! Everything that talks to a repository is the `git` program's work, called without a shell; git2 answers questions
+//! about the clone that is there.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use gitian_descriptor::{Commit, ReferenceDatetime, Remote, RemoteDir, Url};
+use gitian_process::{Command, Failure, Input, Output, Streams};
+use gitian_vm::Problem;
+
+use crate::workdir::Workdir;
+
+/// What git may fetch for one build.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FetchOptions {
+    /// No network: what is there is checked out.
+    pub skip: bool,
+    /// All branches are fetched into the clone, forced.
+    pub branches: bool,
+    /// All tags are fetched into the clone, forced.
+    pub tags: bool,
+}
+
+/// A remote with everything decided that the command line may decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Below `inputs/` and the guest's `build/`.
+    pub dir: RemoteDir,
+    /// Where it is fetched from.
+    pub url: Url,
+    /// What is built.
+    pub commit: Commit,
+}
+
+/// What a remote was checked out at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedOut {
+    /// Below `inputs/` and the guest's `build/`.
+    pub dir: RemoteDir,
+    /// 40 hex digits.
+    pub commit: String,
+    /// The author date, in seconds since 1970.
+    pub author_epoch: i64,
+}
+
+impl CheckedOut {
+    /// Returns the author date as a reference date and time, in UTC.
+    pub fn author_datetime(&self) -> Result<ReferenceDatetime> {
+        utc(self.author_epoch).parse().with_context(|| format!("author date of {}", self.dir))
+    }
+}
+
+/// How long a remote may take to say what it has.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Applies `--commit` and `--url` to the remotes of a descriptor; one without a commit is a problem.
+pub fn decide(
+    remotes: &[Remote],
+    commits: &[(String, Commit)],
+    urls: &[(String, Url)],
+) -> Result<Vec<Source>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut sources = Vec::new();
+    for remote in remotes {
+        let dir = remote.dir.as_str();
+        let commit = commits.iter().rev().find(|(of, _)| of == dir).map(|(_, commit)| commit).or(remote.commit.as_ref());
+        let url = urls.iter().rev().find(|(of, _)| of == dir).map_or(&remote.url, |(_, url)| url);
+        match commit {
+            Some(commit) => sources.push(Source { dir: remote.dir.clone(), url: url.clone(), commit: commit.clone() }),
+            None => problems.push(Problem {
+                what: format!("remote {dir}: neither the descriptor nor --commit says which commit to build"),
+                mend: format!("add --commit {dir}=TAG"),
+            }),
+        }
+    }
+    if problems.is_empty() { Ok(sources) } else { Err(problems) }
+}
+
+/// Returns what would keep these remotes from being fetched: git missing, a remote that does not answer, a commit that
+/// it does not have. All are asked at once; nothing is changed.
+pub fn check(sources: &[Source], workdir: &Workdir, options: FetchOptions) -> Vec<Problem> {
+    if sources.is_empty() {
+        return Vec::new();
+    }
+    if let Err(Failure::ProgramNotFound { .. }) = Command::new("git").arg("--version").text() {
+        return vec![Problem { what: "program git is not installed".into(), mend: "sudo apt-get install git".into() }];
+    }
+    std::thread::scope(|scope| {
+        let questions: Vec<_> = sources
+            .iter()
+            .map(|source| scope.spawn(move || if options.skip { there(source, workdir) } else { reachable(source, workdir) }))
+            .collect();
+        questions.into_iter().filter_map(|question| question.join().unwrap_or_default()).collect()
+    })
+}
+
+/// With `--skip-fetch`: is the commit in the clone?
+fn there(source: &Source, workdir: &Workdir) -> Option<Problem> {
+    let folder = workdir.remote(&source.dir);
+    let known = git2::Repository::open(&folder).is_ok_and(|clone| clone.revparse_single(source.commit.as_str()).is_ok());
+    (!known).then(|| Problem {
+        what: format!("{}: commit {} is not there", workdir.shown(&folder).display(), source.commit),
+        mend: "build without --skip-fetch".into(),
+    })
+}
+
+fn reachable(source: &Source, workdir: &Workdir) -> Option<Problem> {
+    if is_there_already(source, workdir) {
+        return None;
+    }
+    let refs = match list_refs(source) {
+        Ok(refs) => refs,
+        Err(cause) => {
+            let said = match &cause {
+                Failure::ProgramFailed { last_lines, .. } => last_lines.join(": "),
+                other => other.to_string(),
+            };
+            return Some(Problem {
+                what: format!("remote {}: {} gives no answer: {said}", source.dir, source.url),
+                mend: format!("git ls-remote {}    (or --url {}=OTHER, or --skip-fetch to build what is in inputs/{})",
+                    source.url, source.dir, source.dir),
+            });
+        }
+    };
+    // A commit id that no branch points to may still be had; only fetching it tells.
+    let known = !refs.is_empty() || is_commit_id(source.commit.as_str());
+    (!known).then(|| Problem {
+        what: format!("remote {}: {} has no commit, tag or branch {}", source.dir, source.url, source.commit),
+        mend: format!("git ls-remote {}    shows what it has; then --commit {}=TAG", source.url, source.dir),
+    })
+}
+
+/// Whether the wanted commit is a full id that the clone holds: nothing newer can have that id.
+fn is_there_already(source: &Source, workdir: &Workdir) -> bool {
+    is_full_id(source.commit.as_str())
+        && git2::Repository::open(workdir.remote(&source.dir))
+            .is_ok_and(|clone| git2::Oid::from_str(source.commit.as_str()).is_ok_and(|id| clone.find_commit(id).is_ok()))
+}
+
+/// Returns the names of the refs that the remote has for the wanted commit.
+fn list_refs(source: &Source) -> Result<Vec<String>, Failure> {
+    let commit = source.commit.as_str();
+    let listed = git(&source.url)
+        .args(["ls-remote", "--", source.url.as_str(), commit])
+        .args([format!("refs/tags/{commit}"), format!("refs/heads/{commit}")])
+        .timeout(PATIENCE)
+        .text()?;
+    Ok(listed.lines().filter_map(|line| line.split_once('\t')).map(|(_, name)| name.to_owned()).collect())
+}
+
+/// Brings a remote to its commit: clone made if absent, commit fetched, checked out, submodules updated.
+///
+/// `say` gets what git has to tell the user.
+pub fn fetch(
+    source: &Source,
+    workdir: &Workdir,
+    options: FetchOptions,
+    say: &mut dyn FnMut(String),
+) -> Result<CheckedOut> {
+    let folder = workdir.remote(&source.dir);
+    let shown = workdir.shown(&folder).display().to_string();
+    if !folder.exists() {
+        fs::create_dir_all(workdir.inputs()).with_context(|| workdir.inputs().display().to_string())?;
+        let init = git(&source.url).args(["init", "--"]).arg(&folder).folder(workdir.root()).text();
+        say(init.with_context(|| shown.clone())?);
+    }
+    let git_there = || git(&source.url).folder(&folder);
+    if !options.skip {
+        let mut fetches: Vec<Vec<String>> = Vec::new();
+        let url = source.url.to_string();
+        let fetch = |more: &[&str]| -> Vec<String> {
+            ["fetch", "-f"].iter().chain(more).map(|word| (*word).to_owned()).collect()
+        };
+        if options.branches {
+            fetches.push(fetch(&["--update-head-ok", "--", &url, "+refs/heads/*:refs/heads/*"]));
+        }
+        if options.tags {
+            fetches.push(fetch(&["--", &url, "+refs/tags/*:refs/tags/*"]));
+        }
+        // Last, because what is checked out is what this one fetched.
+        if !is_there_already(source, workdir) {
+            let tag = format!("refs/tags/{}", source.commit);
+            if list_refs(source).with_context(|| format!("remote {}", source.dir))?.contains(&tag) {
+                fetches.push(fetch(&["--no-tags", "--", &url, &format!("{tag}:{tag}")]));
+            } else {
+                fetches.push(fetch(&["--no-tags", "--update-head-ok", "--", &url, source.commit.as_str()]));
+            }
+        }
+        for arguments in fetches {
+            // Standard error is ours: git shows its progress there.
+            let streams = Streams { stdin: Input::Empty, stdout: Output::Discard, stderr: Output::Inherit, merged: false };
+            git_there()
+                .args(arguments)
+                .run_ok(streams)
+                .with_context(|| format!("remote {}: commit {} from {url}", source.dir, source.commit))?;
+        }
+    }
+    let wanted = match options.skip || is_there_already(source, workdir) {
+        true => source.commit.as_str(),
+        false => "FETCH_HEAD",
+    };
+    git_there().args(["checkout", "-q", "--detach", wanted]).run_ok(Streams::default()).with_context(|| shown.clone())?;
+    if folder.join(".gitmodules").exists() {
+        git_there()
+            .args(["submodule", "--quiet", "sync", "--recursive"])
+            .run_ok(Streams::default())
+            .with_context(|| format!("{shown}: submodules"))?;
+        let update = ["submodule", "--quiet", "update", "--init", "--recursive", "--force"];
+        git_there().args(update).run_ok(Streams::default()).with_context(|| format!("{shown}: submodules"))?;
+    }
+    checked_out(&source.dir, &folder).with_context(|| shown)
+}
+
+fn checked_out(dir: &RemoteDir, folder: &Path) -> Result<CheckedOut> {
+    let clone = git2::Repository::open(folder)?;
+    let commit = clone.head()?.peel_to_commit()?;
+    let id = commit.id().to_string();
+    if !is_full_id(&id) {
+        bail!("commit {id} has no 40-digit id");
+    }
+    Ok(CheckedOut { dir: dir.clone(), commit: id, author_epoch: commit.author().when().seconds() })
+}
+
+/// The `git` program, not to ask for passwords and not to run what a repository names.
+fn git(url: &Url) -> Command {
+    let local = url.as_str().starts_with('/') || url.as_str().starts_with('.') || url.as_str().starts_with("file://");
+    // A repository on this host may have its submodules on this host; one from elsewhere may not point into it.
+    let file = if local { "protocol.file.allow=always" } else { "protocol.file.allow=user" };
+    Command::new("git")
+        .args(["-c", "protocol.ext.allow=never", "-c", file])
+        .args(["-c", "init.defaultBranch=master", "-c", "advice.detachedHead=false", "-c", "core.hooksPath=/dev/null"])
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("LC_ALL", "C.UTF-8")
+}
+
+/// Writes a point in time as `YYYY-MM-DD HH:MM:SS`, in UTC.
+fn utc(epoch: i64) -> String {
+    let (days, second) = (epoch.div_euclid(86_400), epoch.rem_euclid(86_400));
+    // Counted in years that begin in March, so that a leap day is the last of its year.
+    let since_march_0000 = days + 719_468;
+    let (era, day) = (since_march_0000.div_euclid(146_097), since_march_0000.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let (hours, minutes, seconds) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{:04}-{month:02}-{day_of_month:02} {hours:02}:{minutes:02}:{seconds:02}", era * 400 + year + next)
+}
+
+fn is_full_id(text: &str) -> bool {
+    text.len() == 40 && is_commit_id(text)
+}
+
+fn is_commit_id(text: &str) -> bool {
+    (7..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_author_date_is_written_in_utc() {
+        for (epoch, text) in [
+            (0, "1970-01-01 00:00:00"),
+            (-1, "1969-12-31 23:59:59"),
+            (1_416_139_200, "2014-11-16 12:00:00"),
+            (951_782_399, "2000-02-28 23:59:59"),
+            (951_868_800, "2000-03-01 00:00:00"),
+            (4_107_542_400, "2100-03-01 00:00:00"),
+        ] {
+            assert_eq!(utc(epoch), text);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! `make-base-vm [options]`. Source: gitian-builder 11f91fb, bin/make-base-vm.
+
+use clap::Parser;
+use gitian_descriptor::{Architecture, Distro, Suite};
+
+/// Make the pristine system that builds for one suite and architecture start from.
+#[derive(Debug, Parser)]
+#[command(name = "make-base-vm", version, max_term_width = 100)]
+pub struct Args {
+    /// The distribution: ubuntu or debian
+    #[arg(short, long, default_value = "ubuntu")]
+    pub distro: Distro,
+
+    /// The suite, such as bookworm or jammy
+    #[arg(short, long, default_value = "xenial")]
+    pub suite: Suite,
+
+    /// The architecture: amd64 or i386
+    #[arg(short, long, default_value = "amd64", value_parser = architecture)]
+    pub arch: Architecture,
+
+    /// The size of the guest's disk in MB, for kinds of guests that have one
+    #[arg(long, value_name = "MB", default_value_t = 12287)]
+    pub disksize: u32,
+
+    /// Fetch packages from here instead of the distribution's own mirrors
+    #[arg(long, value_name = "URL")]
+    pub mirror: Option<String>,
+
+    /// Make an image for this kind of guest
+    #[arg(long, value_name = "NAME")]
+    pub backend: Option<String>,
+
+    /// Make an image for LXC
+    #[arg(long)]
+    pub lxc: bool,
+
+    /// Make an image for VirtualBox
+    #[arg(long)]
+    pub vbox: bool,
+
+    /// Make an image for Docker
+    #[arg(long)]
+    pub docker: bool,
+}
+
+fn architecture(text: &str) -> Result<Architecture, String> {
+    match Architecture::from_name(text) {
+        Some(found @ (Architecture::Amd64 | Architecture::I386)) => Ok(found),
+        _ => Err("is neither amd64 nor i386".to_owned()),
+    }
+}

@@ -1,0 +1,7 @@
+//! The program `gbuild`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gitian_cli::surroundings::main("gbuild", gitian_cli::gbuild::run)
+}

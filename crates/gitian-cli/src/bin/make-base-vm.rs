@@ -1,0 +1,7 @@
+//! The program `make-base-vm`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gitian_cli::surroundings::main("make-base-vm", gitian_cli::make_base_vm::run)
+}

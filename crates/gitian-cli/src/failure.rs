@@ -1,0 +1,78 @@
+//! An error becomes lines on standard error and an exit code.
+//!
+//! `program: error: object: cause`, the last lines of a failed program behind `  | `, then `hint: …`.
+
+use std::io::Write;
+
+use anyhow::Error;
+use gitian_build::{BuildStopped, ScriptFailed};
+use gitian_process::{Failure, interrupt};
+
+use crate::hints;
+
+/// A command line that cannot be meant; ends with exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUsage(pub String);
+
+/// Writes what went wrong and returns the exit code: 130 or 143 when we were asked to stop, 2 for wrong usage, else 1.
+///
+/// `debug` adds the chain of causes, one a line.
+pub fn report(program: &str, error: &Error, debug: bool, out: &mut dyn Write) -> u8 {
+    // Standard error may be closed or broken: there is nobody left to tell.
+    write_lines(program, error, debug, out).ok();
+    if is_interrupt(error) {
+        return 128_u8.saturating_add(interrupt::received().and_then(|signal| u8::try_from(signal).ok()).unwrap_or(2));
+    }
+    if error.is::<WrongUsage>() { 2 } else { 1 }
+}
+
+/// Whether an error means that we were asked to stop.
+pub fn is_interrupt(error: &Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref::<Failure>(), Some(Failure::Interrupted)))
+}
+
+fn write_lines(program: &str, error: &Error, debug: bool, out: &mut dyn Write) -> std::io::Result<()> {
+    if is_interrupt(error) {
+        return writeln!(out, "{program}: interrupted");
+    }
+    if let Some(stopped) = error.downcast_ref::<BuildStopped>() {
+        for problem in &stopped.problems {
+            writeln!(out, "{program}: error: {problem}")?;
+            writeln!(out, "hint: {}", problem.mend)?;
+        }
+        return Ok(());
+    }
+    writeln!(out, "{program}: error: {}", one_line(&format!("{error:#}")))?;
+    for line in last_lines(error) {
+        writeln!(out, "  | {}", printable(line))?;
+    }
+    if let Some(hint) = hints::hint(error) {
+        writeln!(out, "hint: {hint}")?;
+    }
+    if debug {
+        for cause in error.chain() {
+            writeln!(out, "cause: {cause}")?;
+        }
+    }
+    Ok(())
+}
+
+fn last_lines(error: &Error) -> &[String] {
+    error
+        .chain()
+        .find_map(|cause| match cause.downcast_ref::<Failure>() {
+            Some(Failure::ProgramFailed { last_lines, .. }) => Some(last_lines.as_slice()),
+            _ => cause.downcast_ref::<ScriptFailed>().map(|failed| failed.last_lines.as_slice()),
+        })
+        .unwrap_or_default()
+}
+
+/// Returns a text that came from outside without control characters, so that it cannot move the cursor or hide.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+fn one_line(text: &str) -> String {
+    printable(&text.trim_end().replace('\n', ": "))
+}

@@ -1,0 +1,43 @@
+//! make-base-vm: options → a base image.
+
+use std::io::Write;
+
+use anyhow::Result;
+use gitian_build::BuildStopped;
+use gitian_vm::{BaseRequest, Event, TargetId};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::args::make_base_vm::Args;
+use crate::failure::printable;
+use crate::surroundings::Surroundings;
+
+/// Runs make-base-vm. Returns the exit code.
+pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
+    let flags = [("lxc", args.lxc), ("vbox", args.vbox), ("docker", args.docker)];
+    let flag = flags.into_iter().find_map(|(name, given)| given.then_some(name));
+    let backend = gitian_vm::select(args.backend.as_deref().or(flag), &around.settings, &around.workdir)?;
+    let problems = backend.check(&[]);
+    if !problems.is_empty() {
+        return Err(BuildStopped { problems }.into());
+    }
+    let target = TargetId { distro: args.distro, suite: args.suite, architecture: args.arch };
+    let request = BaseRequest { target, mirror: args.mirror, disk_mb: args.disksize };
+    let bar = around.live.then(|| {
+        let style = ProgressStyle::with_template("  {elapsed} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let bar = ProgressBar::new_spinner().with_style(style);
+        bar.enable_steady_tick(std::time::Duration::from_millis(250));
+        bar
+    });
+    let mut broken = Ok(());
+    let made = backend.make_base(&request, &mut |event| match (&bar, event) {
+        (Some(bar), Event::Step(step)) => bar.set_message(printable(&step)),
+        (None, Event::Step(step)) if broken.is_ok() => broken = writeln!(out, "{}", printable(&step)),
+        _ => (),
+    });
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    made?;
+    writeln!(out, "base image for {} is ready", request.target).ok();
+    Ok(0)
+}

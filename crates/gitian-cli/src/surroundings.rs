@@ -1,0 +1,54 @@
+//! What a program finds around it: environment, working directory, terminal.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use gitian_process::interrupt;
+use gitian_vm::Settings;
+
+use crate::failure;
+
+/// What a program finds around it; tests make their own.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The environment, as far as we look at it.
+    pub settings: Settings,
+    /// The working directory.
+    pub workdir: PathBuf,
+    /// Standard error is a terminal: a live line may be drawn there.
+    pub live: bool,
+}
+
+impl Surroundings {
+    /// Reads them from this process.
+    pub fn of_process() -> Result<Self> {
+        let env: BTreeMap<String, String> =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        let workdir = std::env::current_dir().context("the working directory")?;
+        let live = io::stderr().is_terminal() && env.get("TERM").is_none_or(|term| term != "dumb");
+        Ok(Self { settings: Settings::from_env(&env), workdir, live })
+    }
+}
+
+/// Runs a program: reads its command line, calls `run`, reports an error, returns the exit code.
+pub fn main<A: Parser>(program: &str, run: impl FnOnce(A, &Surroundings, &mut dyn Write) -> Result<u8>) -> ExitCode {
+    let args = match A::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version go to standard output with code 0, everything else to standard error with code 2.
+            error.print().ok();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let mut debug = false;
+    let result = Surroundings::of_process().and_then(|around| {
+        debug = around.settings.debug;
+        interrupt::listen().context("signals")?;
+        run(args, &around, &mut io::stdout())
+    });
+    ExitCode::from(result.unwrap_or_else(|error| failure::report(program, &error, debug, &mut io::stderr())))
+}

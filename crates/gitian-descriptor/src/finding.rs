@@ -1,0 +1,53 @@
+//! What is wrong with a descriptor, and where in the file: facts only, drawn by the programs.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// Something in a descriptor that is refused or worth a warning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The text it is about, as a byte range of the source that lies within one line; empty at the end of the file.
+    pub span: Range<usize>,
+    /// The line in which that begins, from 1.
+    pub line: usize,
+    /// The character of that line, from 1.
+    pub column: usize,
+    /// What is wrong: names the key and the value. Lower case, no full stop.
+    pub message: String,
+    /// What would be right, where that is known.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.message)
+    }
+}
+
+/// A descriptor that is refused, with all that is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusals {
+    /// The file, as the caller named it.
+    pub path: PathBuf,
+    /// Its text; what was not UTF-8 is replaced.
+    pub source: String,
+    /// Why it is refused, in the order of the file; at least one.
+    pub findings: Vec<Finding>,
+    /// What else was noticed, such as a misspelt key that explains a missing one.
+    pub warnings: Vec<Finding>,
+}
+
+impl fmt::Display for Refusals {
+    /// Writes the first refusal and how many more there are; a program that can draw shows them all.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "descriptor {}: ", self.path.display())?;
+        match self.findings.as_slice() {
+            [] => f.write_str("is refused"),
+            [only] => write!(f, "{only}"),
+            [first, rest @ ..] => write!(f, "{first} (and {} more)", rest.len()),
+        }
+    }
+}
+
+impl std::error::Error for Refusals {}
