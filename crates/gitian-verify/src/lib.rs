@@ -38,7 +38,7 @@ use tree_file::Content;
 pub use facts::{Document, Facts, Good, Revocation, Signature, Standing, Unknown, Weakness};
 pub use keyring::{Keyring, Source};
 pub use openpgp::check;
-pub use program::{Answer, NoProgram, Program};
+pub use program::{Answer, Program};
 pub use verdict::{Decision, Line, Mismatch, Outcome, Reference, Stated, Verdict, decide};
 
 /// The largest assertion that is read, in bytes; real ones have up to 200 KB.

@@ -36,7 +36,7 @@ pub enum Verdict {
     /// A good signature on the same manifest, for this release and package.
     Ok,
     /// A good signature on something else.
-    Mismatch(Mismatch),
+    Mismatch(Box<Mismatch>),
     /// A good signature, and no manifest to compare with.
     NotCompared,
     /// The signature is wrong, or the owner of its key no longer stands for it.
@@ -187,7 +187,7 @@ fn compare(assertion: &Assertion, release: &str, package: &str, golden: Option<&
         mismatch.lines = differing_lines(golden, own);
     }
     match golden {
-        _ if mismatch != Mismatch::default() => Verdict::Mismatch(mismatch),
+        _ if mismatch != Mismatch::default() => Verdict::Mismatch(Box::new(mismatch)),
         Some(_) => Verdict::Ok,
         None => Verdict::NotCompared,
     }
