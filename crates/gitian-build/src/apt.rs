@@ -112,7 +112,8 @@ impl<'g> Apt<'g> {
         argv.extend(request);
         let mut text = String::new();
         let read = |pipe: &mut dyn Read| pipe.read_to_string(&mut text).map(drop);
-        let streams = Streams { stdout: Output::Consume(Box::new(read)), stderr: Output::Discard, ..Streams::default() };
+        let streams =
+            Streams { stdout: Output::Consume(Box::new(read)), stderr: Output::Discard, ..Streams::default() };
         // A request that cannot be met is told by the real call, in the log.
         self.target.run(&apt_get(&argv), streams)?;
         Ok(text.lines().filter_map(Wanted::parse).collect())
@@ -234,7 +235,10 @@ mod tests {
     fn a_line_of_print_uris_names_file_and_digest() {
         let digest = "ab".repeat(32);
         let line = format!("'http://h/p/hello_2.10-3_amd64.deb' hello_2.10-3_amd64.deb 53080 SHA256:{digest}");
-        assert_eq!(Wanted::parse(&line), Some(Wanted { file: "hello_2.10-3_amd64.deb".into(), sha256: digest.parse().unwrap() }));
+        assert_eq!(
+            Wanted::parse(&line),
+            Some(Wanted { file: "hello_2.10-3_amd64.deb".into(), sha256: digest.parse().unwrap() })
+        );
         for bad in [
             "Reading package lists...".to_owned(),
             format!("'http://h/x' ../x.deb 1 SHA256:{digest}"),

@@ -33,7 +33,8 @@ pub fn caches(target: &dyn Target, package: &PackageName, workdir: &Workdir) -> 
     for (guest, host) in folders {
         let fresh = tempfile::Builder::new().prefix(".cache-").tempdir_in(workdir.cache())?;
         let fresh = fresh.path().join("new");
-        copy_out(target, GuestUser::Builder, &guest, &fresh, LIMITS).with_context(|| format!("copy {guest}/ from the guest"))?;
+        copy_out(target, GuestUser::Builder, &guest, &fresh, LIMITS)
+            .with_context(|| format!("copy {guest}/ from the guest"))?;
         merge(&fresh, &host).with_context(|| workdir.shown(&host).display().to_string())?;
     }
     Ok(())

@@ -51,7 +51,8 @@ impl Run<'_> {
         let installed = self.start(id, running, report)?;
         let guest = running.as_mut().context("the target was not started")?;
         report(Event::Step(Step::Prepare, None));
-        let init = GuestCommand::new(GuestUser::Builder, ["setarch", id.architecture.setarch(), "bash", "-c", INIT_BUILD]);
+        let init =
+            GuestCommand::new(GuestUser::Builder, ["setarch", id.architecture.setarch(), "bash", "-c", INIT_BUILD]);
         guest.run_ok(&init, Input::Empty, &install_log)?;
         if installed {
             report(Event::Step(Step::UseLayer, None));

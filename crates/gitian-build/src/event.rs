@@ -61,8 +61,6 @@ pub enum Event {
     Said(String),
     /// Something that the user should know but that does not stop the build.
     Warning(String),
-    /// So many bytes of outputs have been hashed.
-    Hashed(u64),
     /// A line of the out manifest.
     Output(String),
     /// The report was written.

@@ -48,7 +48,8 @@ impl Guest {
     pub fn read(&self, command: &GuestCommand) -> Result<(Status, String)> {
         let mut bytes = Vec::new();
         let read = |pipe: &mut dyn Read| pipe.read_to_end(&mut bytes).map(drop);
-        let streams = Streams { stdout: Output::Consume(Box::new(read)), stderr: Output::Discard, ..Streams::default() };
+        let streams =
+            Streams { stdout: Output::Consume(Box::new(read)), stderr: Output::Discard, ..Streams::default() };
         let status = self.target.run(command, streams)?;
         Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
     }

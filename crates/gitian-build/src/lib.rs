@@ -234,7 +234,8 @@ fn build_each(
 fn hash_outputs(workdir: &Workdir, report: &mut dyn FnMut(Event)) -> Result<String> {
     let scan = Manifest::of_folder(&workdir.out(), &|_| ()).context("build/out")?;
     if !scan.refused.is_empty() {
-        let refused = scan.refused.into_iter().map(|refused| (refused.path.display().to_string(), refused.reason)).collect();
+        let refused =
+            scan.refused.into_iter().map(|refused| (refused.path.display().to_string(), refused.reason)).collect();
         return Err(OutputsRefused { refused }.into());
     }
     let text = scan.manifest.render();
@@ -244,19 +245,20 @@ fn hash_outputs(workdir: &Workdir, report: &mut dyn FnMut(Event)) -> Result<Stri
     Ok(text)
 }
 
-fn hash_caches(
-    descriptor: &Descriptor,
-    workdir: &Workdir,
-    report: &mut dyn FnMut(Event),
-) -> Result<(String, String)> {
+fn hash_caches(descriptor: &Descriptor, workdir: &Workdir, report: &mut dyn FnMut(Event)) -> Result<(String, String)> {
     if !descriptor.enable_cache {
         return Ok(Default::default());
     }
     let mut hash = |folder: PathBuf| -> Result<String> {
-        let scan = Manifest::of_folder(&folder, &|_| ()).with_context(|| workdir.shown(&folder).display().to_string())?;
+        let scan =
+            Manifest::of_folder(&folder, &|_| ()).with_context(|| workdir.shown(&folder).display().to_string())?;
         for refused in &scan.refused {
             let shown = workdir.shown(&folder).display();
-            report(Event::Warning(format!("{shown}/{} is not recorded: it {}", refused.path.display(), refused.reason)));
+            report(Event::Warning(format!(
+                "{shown}/{} is not recorded: it {}",
+                refused.path.display(),
+                refused.reason
+            )));
         }
         Ok(scan.manifest.render())
     };

@@ -75,7 +75,8 @@ pub fn install(
     }
     if !descriptor.repositories.is_empty() {
         step(Step::AddRepositories, report);
-        let sources: String = descriptor.repositories.iter().map(|repository| format!("{}\n", repository.source)).collect();
+        let sources: String =
+            descriptor.repositories.iter().map(|repository| format!("{}\n", repository.source)).collect();
         guest.run_ok(&root(&["tee", "-a", "/etc/apt/sources.list"]), Input::Bytes(sources.as_bytes()), log)?;
     }
     let apt = Apt::new(&*guest.target, log, debs, workdir.var());

@@ -67,7 +67,8 @@ pub fn decide(
     let mut sources = Vec::new();
     for remote in remotes {
         let dir = remote.dir.as_str();
-        let commit = commits.iter().rev().find(|(of, _)| of == dir).map(|(_, commit)| commit).or(remote.commit.as_ref());
+        let commit =
+            commits.iter().rev().find(|(of, _)| of == dir).map(|(_, commit)| commit).or(remote.commit.as_ref());
         let url = urls.iter().rev().find(|(of, _)| of == dir).map_or(&remote.url, |(_, url)| url);
         match commit {
             Some(commit) => sources.push(Source { dir: remote.dir.clone(), url: url.clone(), commit: commit.clone() }),
@@ -92,7 +93,9 @@ pub fn check(sources: &[Source], workdir: &Workdir, options: FetchOptions) -> Ve
     std::thread::scope(|scope| {
         let questions: Vec<_> = sources
             .iter()
-            .map(|source| scope.spawn(move || if options.skip { there(source, workdir) } else { reachable(source, workdir) }))
+            .map(|source| {
+                scope.spawn(move || if options.skip { there(source, workdir) } else { reachable(source, workdir) })
+            })
             .collect();
         questions.into_iter().filter_map(|question| question.join().unwrap_or_default()).collect()
     })
@@ -101,7 +104,8 @@ pub fn check(sources: &[Source], workdir: &Workdir, options: FetchOptions) -> Ve
 /// With `--skip-fetch`: is the commit in the clone?
 fn there(source: &Source, workdir: &Workdir) -> Option<Problem> {
     let folder = workdir.remote(&source.dir);
-    let known = git2::Repository::open(&folder).is_ok_and(|clone| clone.revparse_single(source.commit.as_str()).is_ok());
+    let known =
+        git2::Repository::open(&folder).is_ok_and(|clone| clone.revparse_single(source.commit.as_str()).is_ok());
     (!known).then(|| Problem {
         what: format!("{}: commit {} is not there", workdir.shown(&folder).display(), source.commit),
         mend: "build without --skip-fetch".into(),
@@ -121,8 +125,10 @@ fn reachable(source: &Source, workdir: &Workdir) -> Option<Problem> {
             };
             return Some(Problem {
                 what: format!("remote {}: {} gives no answer: {said}", source.dir, source.url),
-                mend: format!("git ls-remote {}    (or --url {}=OTHER, or --skip-fetch to build what is in inputs/{})",
-                    source.url, source.dir, source.dir),
+                mend: format!(
+                    "git ls-remote {}    (or --url {}=OTHER, or --skip-fetch to build what is in inputs/{})",
+                    source.url, source.dir, source.dir
+                ),
             });
         }
     };
@@ -137,8 +143,9 @@ fn reachable(source: &Source, workdir: &Workdir) -> Option<Problem> {
 /// Whether the wanted commit is a full id that the clone holds: nothing newer can have that id.
 fn is_there_already(source: &Source, workdir: &Workdir) -> bool {
     is_full_id(source.commit.as_str())
-        && git2::Repository::open(workdir.remote(&source.dir))
-            .is_ok_and(|clone| git2::Oid::from_str(source.commit.as_str()).is_ok_and(|id| clone.find_commit(id).is_ok()))
+        && git2::Repository::open(workdir.remote(&source.dir)).is_ok_and(|clone| {
+            git2::Oid::from_str(source.commit.as_str()).is_ok_and(|id| clone.find_commit(id).is_ok())
+        })
 }
 
 /// Returns the names of the refs that the remote has for the wanted commit.
@@ -192,7 +199,8 @@ pub fn fetch(
         }
         for arguments in fetches {
             // Standard error is ours: git shows its progress there.
-            let streams = Streams { stdin: Input::Empty, stdout: Output::Discard, stderr: Output::Inherit, merged: false };
+            let streams =
+                Streams { stdin: Input::Empty, stdout: Output::Discard, stderr: Output::Inherit, merged: false };
             git_there()
                 .args(arguments)
                 .run_ok(streams)
@@ -203,7 +211,10 @@ pub fn fetch(
         true => source.commit.as_str(),
         false => "FETCH_HEAD",
     };
-    git_there().args(["checkout", "-q", "--detach", wanted]).run_ok(Streams::default()).with_context(|| shown.clone())?;
+    git_there()
+        .args(["checkout", "-q", "--detach", wanted])
+        .run_ok(Streams::default())
+        .with_context(|| shown.clone())?;
     if folder.join(".gitmodules").exists() {
         git_there()
             .args(["submodule", "--quiet", "sync", "--recursive"])

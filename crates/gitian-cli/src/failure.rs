@@ -8,6 +8,8 @@ use anyhow::Error;
 use gitian_build::{BuildStopped, ScriptFailed};
 use gitian_process::{Failure, interrupt};
 
+use crate::descriptor_error;
+use crate::descriptor_file::DescriptorRefused;
 use crate::hints;
 
 /// A command line that cannot be meant; ends with exit code 2.
@@ -43,6 +45,9 @@ fn write_lines(program: &str, error: &Error, debug: bool, out: &mut dyn Write) -
         }
         return Ok(());
     }
+    if let Some(refused) = error.downcast_ref::<DescriptorRefused>() {
+        write!(out, "{}", descriptor_error::render(&refused.path, &refused.refusals, refused.colour))?;
+    }
     writeln!(out, "{program}: error: {}", one_line(&format!("{error:#}")))?;
     for line in last_lines(error) {
         writeln!(out, "  | {}", printable(line))?;
@@ -70,7 +75,9 @@ fn last_lines(error: &Error) -> &[String] {
 
 /// Returns a text that came from outside without control characters, so that it cannot move the cursor or hide.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { c.escape_default().to_string() } else { c.to_string() }).collect()
+    text.chars()
+        .map(|c| if c.is_control() && c != '\t' { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
 }
 
 fn one_line(text: &str) -> String {

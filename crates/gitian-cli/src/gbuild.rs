@@ -6,14 +6,14 @@ use std::os::fd::AsFd;
 
 use anyhow::{Context, Result};
 use gitian_build::{BuildOptions, FetchOptions, Workdir};
-use gitian_descriptor::{Descriptor, LoadError, Loaded};
+use gitian_descriptor::Loaded;
 use gitian_vm::{Backend, Debs, Resources};
 
 use crate::args::gbuild::Args;
 use crate::failure::printable;
 use crate::progress::Progress;
 use crate::surroundings::Surroundings;
-use crate::descriptor_error;
+use crate::{descriptor_error, descriptor_file};
 
 /// Runs gbuild with the backend that options and environment choose. Returns the exit code.
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
@@ -23,11 +23,11 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
 
 /// Runs gbuild with this backend. Returns the exit code.
 pub fn run_with(args: Args, around: &Surroundings, backend: &dyn Backend, out: &mut dyn Write) -> Result<u8> {
-    let loaded = Descriptor::load(&around.workdir.join(&args.descriptor))?;
+    let loaded = descriptor_file::load(&args.descriptor, &around.workdir, around.live)?;
     let workdir = Workdir::new(&around.workdir);
     let quiet = args.quiet;
     if !quiet {
-        warn(&args, &loaded);
+        warn(&args, &loaded, around.live);
     }
     let check = args.check;
     let options = options(args, around)?;
@@ -60,11 +60,10 @@ fn tell_problems(
     Ok(u8::from(!problems.is_empty()))
 }
 
-fn warn(args: &Args, loaded: &Loaded) {
-    for warning in descriptor_error::render_warnings(&args.descriptor, loaded, false) {
-        eprintln!("gbuild: warning: {warning}");
-    }
-    let dirs = args.commit.iter().map(|(dir, _)| ("--commit", dir)).chain(args.url.iter().map(|(dir, _)| ("--url", dir)));
+fn warn(args: &Args, loaded: &Loaded, colour: bool) {
+    eprint!("{}", descriptor_error::render_warnings(&args.descriptor, loaded, colour));
+    let dirs =
+        args.commit.iter().map(|(dir, _)| ("--commit", dir)).chain(args.url.iter().map(|(dir, _)| ("--url", dir)));
     for (option, dir) in dirs {
         if !loaded.descriptor.remotes.iter().any(|remote| remote.dir.as_str() == dir) {
             eprintln!("gbuild: warning: {option} {}: the descriptor has no remote of that name", printable(dir));

@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod descriptor_error;
+pub mod descriptor_file;
 pub mod failure;
 pub mod gbuild;
 pub mod hints;

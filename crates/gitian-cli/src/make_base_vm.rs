@@ -21,9 +21,11 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         return Err(BuildStopped { problems }.into());
     }
     let target = TargetId { distro: args.distro, suite: args.suite, architecture: args.arch };
-    let request = BaseRequest { target, mirror: args.mirror, disk_mb: args.disksize };
+    let keyring = args.keyring.map(|path| around.workdir.join(path));
+    let request = BaseRequest { target, mirror: args.mirror, keyring, disk_mb: args.disksize };
     let bar = around.live.then(|| {
-        let style = ProgressStyle::with_template("  {elapsed} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let style =
+            ProgressStyle::with_template("  {elapsed} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
         let bar = ProgressBar::new_spinner().with_style(style);
         bar.enable_steady_tick(std::time::Duration::from_millis(250));
         bar

@@ -36,7 +36,7 @@ impl<'o> Progress<'o> {
             Event::Warning(text) => {
                 self.undisturbed(|_| eprintln!("gbuild: warning: {}", printable(text)));
             }
-            event if self.quiet => drop(event),
+            _ if self.quiet => (),
             event => {
                 let line = words(event);
                 // A reader that has gone away must not end the build.
@@ -76,7 +76,10 @@ fn step_words(step: &Step) -> String {
         Step::UpdatePackageLists => "Updating apt-get repository (log in var/install.log)",
         Step::InstallPackages => "Installing additional packages (log in var/install.log)",
         Step::InstallFrom(distribution) => {
-            return format!("Installing additional packages from repository {} (log in var/install.log)", printable(distribution));
+            return format!(
+                "Installing additional packages from repository {} (log in var/install.log)",
+                printable(distribution)
+            );
         }
         Step::SetAlternatives => "Set alternatives (log in var/install.log)",
         Step::Upgrade => "Upgrading system, may take a while (log in var/install.log)",
@@ -102,7 +105,8 @@ const TICK: Duration = Duration::from_millis(250);
 
 impl LiveLine {
     fn start() -> Self {
-        let style = ProgressStyle::with_template("  {elapsed} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let style =
+            ProgressStyle::with_template("  {elapsed} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
         let bar = ProgressBar::new_spinner().with_style(style);
         let log: Arc<Mutex<Option<PathBuf>>> = Arc::default();
         let (watched, drawn) = (Arc::clone(&log), bar.downgrade());

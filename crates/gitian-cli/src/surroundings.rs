@@ -26,8 +26,9 @@ pub struct Surroundings {
 impl Surroundings {
     /// Reads them from this process.
     pub fn of_process() -> Result<Self> {
-        let env: BTreeMap<String, String> =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        let env: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
         let workdir = std::env::current_dir().context("the working directory")?;
         let live = io::stderr().is_terminal() && env.get("TERM").is_none_or(|term| term != "dumb");
         Ok(Self { settings: Settings::from_env(&env), workdir, live })

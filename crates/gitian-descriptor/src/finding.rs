@@ -1,4 +1,4 @@
-//! What is wrong with a descriptor, and where in the file: facts only, drawn by the programs.
+//! What is wrong with a descriptor, and where in the file: facts only; drawing them is left to the programs.
 
 use std::fmt;
 use std::ops::Range;
@@ -51,3 +51,38 @@ impl fmt::Display for Refusals {
 }
 
 impl std::error::Error for Refusals {}
+
+/// Where the lines of a source begin.
+pub(crate) struct Lines<'s> {
+    source: &'s str,
+    starts: Vec<usize>,
+}
+
+impl<'s> Lines<'s> {
+    pub(crate) fn new(source: &'s str) -> Self {
+        let starts = std::iter::once(0).chain(source.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { source, starts }
+    }
+
+    /// Returns the line, from 1, that holds this byte.
+    pub(crate) fn line(&self, at: usize) -> usize {
+        self.starts.partition_point(|start| *start <= at)
+    }
+
+    /// Places a finding; what it is about is cut to the line in which it begins.
+    pub(crate) fn finding(&self, span: Range<usize>, message: impl Into<String>, hint: Option<String>) -> Finding {
+        let begin = self.char_boundary(span.start);
+        let line = self.line(begin);
+        let start_of_line = self.starts[line - 1];
+        let end_of_line = self.starts.get(line).map_or(self.source.len(), |next| next - 1);
+        let text = &self.source[begin..self.char_boundary(span.end).clamp(begin, end_of_line.max(begin))];
+        let end = begin + text.trim_end().len();
+        let before = self.source[start_of_line..begin].trim_start_matches('\u{feff}');
+        Finding { span: begin..end, line, column: before.chars().count() + 1, message: message.into(), hint }
+    }
+
+    fn char_boundary(&self, at: usize) -> usize {
+        let at = at.min(self.source.len());
+        (0..=at).rev().find(|at| self.source.is_char_boundary(*at)).unwrap_or(0)
+    }
+}

@@ -1,8 +1,10 @@
 //! A descriptor file: read whole, checked to be text, parsed.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::finding::Lines;
 use crate::{Descriptor, Finding, Refusals};
 
 /// How large a descriptor may be, in bytes.
@@ -44,10 +46,31 @@ pub enum LoadError {
 }
 
 impl Descriptor {
-    /// Reads and checks a descriptor file.
+    /// Reads and checks a descriptor file. All that is wrong with its content is told at once.
     pub fn load(path: &Path) -> Result<Loaded, LoadError> {
-        let source =
-            std::fs::read_to_string(path).map_err(|cause| LoadError::Unreadable { path: path.to_owned(), cause })?;
-        Ok(Self::parse(path, source).map_err(Box::new)?)
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(SIZE_LIMIT + 1).read_to_end(&mut bytes))
+            .map_err(|cause| LoadError::Unreadable { path: path.to_owned(), cause })?;
+        if bytes.len() as u64 > SIZE_LIMIT {
+            return Err(LoadError::TooLarge { path: path.to_owned() });
+        }
+        let loaded = match String::from_utf8(bytes) {
+            Ok(source) => Self::parse(path, source),
+            Err(cause) => Err(not_text(path, cause.utf8_error().valid_up_to(), cause.as_bytes())),
+        };
+        Ok(loaded.map_err(Box::new)?)
     }
+}
+
+fn not_text(path: &Path, at: usize, bytes: &[u8]) -> Refusals {
+    let source = String::from_utf8_lossy(bytes).into_owned();
+    let (message, from) = match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => ("the file is UTF-16, not UTF-8".to_owned(), "UTF-16"),
+        _ => (format!("byte 0x{:02x} is not UTF-8", bytes.get(at).copied().unwrap_or(0)), "LATIN1"),
+    };
+    let hint = format!("save the file as UTF-8: iconv -f {from} -t UTF-8");
+    let end = source[at..].chars().next().map_or(at, |replaced| at + replaced.len_utf8());
+    let finding = Lines::new(&source).finding(at..end, message, Some(hint));
+    Refusals { path: path.to_owned(), source, findings: vec![finding], warnings: Vec::new() }
 }

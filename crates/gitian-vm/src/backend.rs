@@ -42,6 +42,8 @@ pub struct BaseRequest {
     pub target: TargetId,
     /// Where packages come from, instead of the distribution's own mirrors.
     pub mirror: Option<String>,
+    /// The keys that sign what the mirror has, instead of the distribution's own.
+    pub keyring: Option<PathBuf>,
     /// Size of a disk image in MB, for backends that have one.
     pub disk_mb: u32,
 }

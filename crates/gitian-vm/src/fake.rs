@@ -26,6 +26,8 @@ pub struct Script {
     pub fails: Option<String>,
     /// What the build script leaves in `out/`: an existing folder, copied with links and modes.
     pub outputs: Option<PathBuf>,
+    /// What the build script leaves in `cache/`, likewise.
+    pub caches: Option<PathBuf>,
     /// What a check finds.
     pub problems: Vec<Problem>,
 }
@@ -116,9 +118,11 @@ impl Target for FakeTarget {
         match words.as_slice() {
             // The descriptor's script: its outputs are given.
             ["setarch", _, "bash", "-x", ..] => {
-                if let Some(outputs) = &script.outputs {
-                    let copy = Command::new("cp").args(["-a", "-T"]).arg(outputs).arg(self.home.join("out"));
-                    copy.run_ok(Streams::default())?;
+                for (left, folder) in [(&script.outputs, "out"), (&script.caches, "cache")] {
+                    if let Some(left) = left {
+                        let copy = Command::new("cp").args(["-a", "-T"]).arg(left).arg(self.home.join(folder));
+                        copy.run_ok(Streams::default())?;
+                    }
                 }
                 Ok(Status::Exited(0))
             }
@@ -163,7 +167,8 @@ impl FakeTarget {
             None => word.clone(),
         });
         let mut words = words.collect::<Vec<_>>().into_iter();
-        let command = Command::new(words.next().unwrap_or_default()).args(words).folder(&self.home).env("HOME", &self.home);
+        let command =
+            Command::new(words.next().unwrap_or_default()).args(words).folder(&self.home).env("HOME", &self.home);
         Ok(command.run(streams)?.status)
     }
 }

@@ -1,5 +1,7 @@
 //! `make-base-vm [options]`. Source: gitian-builder 11f91fb, bin/make-base-vm.
 
+use std::path::PathBuf;
+
 use clap::Parser;
 use gitian_descriptor::{Architecture, Distro, Suite};
 
@@ -26,6 +28,10 @@ pub struct Args {
     /// Fetch packages from here instead of the distribution's own mirrors
     #[arg(long, value_name = "URL")]
     pub mirror: Option<String>,
+
+    /// Trust these keys for the mirror's Release files instead of the distribution's own
+    #[arg(long, value_name = "FILE")]
+    pub keyring: Option<PathBuf>,
 
     /// Make an image for this kind of guest
     #[arg(long, value_name = "NAME")]
