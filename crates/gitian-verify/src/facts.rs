@@ -1,6 +1,7 @@
 //! What is known about one signer: the document, and what its signature is worth. Facts only: whether they are good
 //! enough is decided in `verdict`.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -121,6 +122,15 @@ pub enum Weakness {
     Hash(String),
     /// An RSA or DSA key of less than 2048 bits.
     ShortKey(String),
+}
+
+impl fmt::Display for Weakness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hash(hash) => write!(f, "{hash} is a weak digest"),
+            Self::ShortKey(key) => write!(f, "{key} is a short key"),
+        }
+    }
 }
 
 /// What the life of its key means for a good signature.

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
-use gitian_manifest::{Assertion, SigsTree};
+use gitian_manifest::{Assertion, Signers, SigsTree};
 use rayon::prelude::*;
 
 use tree_file::Content;
@@ -57,6 +57,24 @@ pub struct Question {
     pub package: String,
 }
 
+impl Question {
+    /// Checks that there is something to verify, before keys are looked for.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseMissing`].
+    pub fn check(&self) -> Result<()> {
+        self.signers().map(|_| ())
+    }
+
+    fn signers(&self) -> Result<Signers> {
+        self.tree.signers(&self.release).map_err(|cause| match cause.kind() {
+            io::ErrorKind::NotFound => ReleaseMissing::new(&self.tree, &self.release).into(),
+            _ => anyhow::Error::new(cause).context(self.tree.release_folder(&self.release).display().to_string()),
+        })
+    }
+}
+
 /// Who checks signatures.
 #[derive(Clone, Copy, Debug)]
 pub enum Checker<'a> {
@@ -77,6 +95,19 @@ pub enum Checker<'a> {
 pub struct ReleaseMissing {
     /// Where it should be.
     pub folder: PathBuf,
+    /// The folders that are there instead, sorted.
+    pub releases: Vec<String>,
+}
+
+impl ReleaseMissing {
+    fn new(tree: &SigsTree, release: &str) -> Self {
+        let entries = tree.root.read_dir().into_iter().flatten().flatten();
+        let folders =
+            entries.filter(|entry| entry.path().is_dir()).filter_map(|entry| entry.file_name().into_string().ok());
+        let mut releases: Vec<String> = folders.filter(|name| !name.starts_with('.')).collect();
+        releases.sort_unstable();
+        Self { folder: tree.release_folder(release), releases }
+    }
 }
 
 /// Finds out about every signer of a release, in name order.
@@ -85,12 +116,8 @@ pub struct ReleaseMissing {
 ///
 /// [`ReleaseMissing`]; a program of [`Checker::Program`] that cannot be run.
 pub fn gather(question: &Question, checker: &Checker<'_>) -> Result<Vec<Facts>> {
-    let Question { tree, release, .. } = question;
-    let folder = tree.release_folder(release);
-    let signers = tree.signers(release).map_err(|cause| match cause.kind() {
-        io::ErrorKind::NotFound => ReleaseMissing { folder: folder.clone() }.into(),
-        _ => anyhow::Error::new(cause).context(folder.display().to_string()),
-    })?;
+    let tree = &question.tree;
+    let signers = question.signers()?;
     let root = tree.root.canonicalize().with_context(|| tree.root.display().to_string())?;
     let known = signers.names.par_iter().map(|signer| signer_facts(question, checker, &root, signer));
     let mut facts = known.collect::<Result<Vec<_>>>()?;

@@ -6,8 +6,6 @@
 
 use std::time::SystemTime;
 
-use sequoia_openpgp::Cert;
-use sequoia_openpgp::KeyHandle;
 use sequoia_openpgp::cert::amalgamation::ValidateAmalgamation;
 use sequoia_openpgp::cert::amalgamation::key::{ErasedKeyAmalgamation, ValidErasedKeyAmalgamation};
 use sequoia_openpgp::packet::key::PublicParts;
@@ -15,6 +13,7 @@ use sequoia_openpgp::packet::{self, Packet};
 use sequoia_openpgp::parse::{PacketParser, PacketParserResult, Parse};
 use sequoia_openpgp::policy::{HashAlgoSecurity, Policy};
 use sequoia_openpgp::types::{HashAlgorithm, PublicKeyAlgorithm, ReasonForRevocation, SignatureType};
+use sequoia_openpgp::{Cert, Error, KeyHandle};
 
 use crate::facts::{Good, Revocation, Signature, Standing, Unknown, Weakness};
 use crate::keyring::Keyring;
@@ -95,10 +94,18 @@ fn check_one(signature: &packet::Signature, document: &[u8], keys: &Keyring, now
     for (cert, key) in candidates {
         match verify(signature, document, &key) {
             Ok(made) => return Signature::Good(Box::new(good(signature, made, cert, &key, now))),
-            Err(cause) => bad = Signature::Bad { key: key.key().fingerprint().to_hex(), reason: first_line(&cause) },
+            Err(cause) => bad = Signature::Bad { key: key.key().fingerprint().to_hex(), reason: why(&cause) },
         }
     }
     bad
+}
+
+fn why(cause: &anyhow::Error) -> String {
+    match cause.downcast_ref() {
+        // Any other complaint of the mathematics comes out as this one too.
+        Some(Error::ManipulatedMessage) => "it does not belong to the document".into(),
+        _ => first_line(cause),
+    }
 }
 
 /// Returns when a signature was made, if it is mathematically right.

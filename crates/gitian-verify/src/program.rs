@@ -4,16 +4,9 @@ use std::path::Path;
 
 use gitian_process::{Command, Failure, Output, Status, Streams};
 
-/// A program that checks signatures, `PROG [--quiet] --batch --verify SIGNATURE ASSERT`.
+/// A program that checks signatures, called as `PROG --quiet --batch --verify SIGNATURE ASSERT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
-    /// The program and its first arguments.
-    pub command: Command,
-    /// Whether it is asked to be quiet.
-    ///
-    /// Source: gitian-builder 11f91fb, bin/gverify, which asks for that unless `-v` is given.
-    pub quiet: bool,
-}
+pub struct Program(pub Command);
 
 /// What a program said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +21,7 @@ impl Program {
     /// Asks the program about one signature. Whatever it answers is an answer; an error means that it could not be
     /// asked.
     pub(crate) fn check(&self, signature: &Path, document: &Path) -> Result<Answer, Failure> {
-        let quiet = self.quiet.then_some("--quiet");
-        let command = self.command.clone().args(quiet).args(["--batch", "--verify"]).arg(signature).arg(document);
+        let command = self.0.clone().args(["--quiet", "--batch", "--verify"]).arg(signature).arg(document);
         let outcome = command.run(Streams { stdout: Output::Capture, merged: true, ..Streams::default() })?;
         Ok(Answer { status: outcome.status, output: outcome.stdout })
     }
