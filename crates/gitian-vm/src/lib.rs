@@ -4,6 +4,8 @@
 //! one backend. Each backend is a folder of its own; nothing outside of it knows which one is at work.
 
 mod backend;
+mod debian;
+mod debs;
 mod sandbox;
 mod select;
 mod settings;
@@ -13,6 +15,7 @@ pub use backend::{
     Backend, BaseRequest, Event, GuestCommand, GuestUser, Layer, Network, Problem, Resources, Target, TargetId,
     base_name,
 };
+pub use debs::Debs;
 pub use sandbox::Sandbox;
 pub use select::{UnknownBackend, names, select};
 pub use settings::Settings;
