@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::stat::Mode;
 use support::gnupg::Home;
-use support::programs::{self, Answer};
+use support::programs::{Answer, Workdir, answer};
 use support::{shared, tree};
 use tempfile::TempDir;
 
@@ -80,8 +80,8 @@ const DIFFERENT: &str = "alice: OK; bob: MISMATCH; - 6f1230487e3b0abf6b230c90a3d
 fn every_recorded_run_of_the_original_is_repeated() {
     let Some(data) = shared("original/sign") else { return };
     let Some(home) = Home::new() else { return };
-    let folder = TempDir::new_in("/tmp").unwrap();
-    let sign = folder.path().join("SIGN");
+    let work = Workdir::new();
+    let sign = work.path().to_owned();
     lay_out(&data, &sign);
     home.gpg(&["--import", data.join("alice.asc").to_str().unwrap(), data.join("bob.asc").to_str().unwrap()]);
     let same_gpg = home.version() == "2.2.40";
@@ -95,7 +95,7 @@ fn every_recorded_run_of_the_original_is_repeated() {
     for case in &cases {
         let read = |file: &str| fs::read_to_string(data.join(format!("gverify-{case}")).join(file)).unwrap();
         let words = shell_words::split(&read("cmd")).unwrap();
-        let mut program = programs::program("gverify", &sign);
+        let mut program = work.program("gverify");
         for word in &words[1..] {
             let word = word.replace("SIGN/gnupg-verifier", home.path().to_str().unwrap());
             program.arg(word.replace("SIGN", sign.to_str().unwrap()));
@@ -103,7 +103,7 @@ fn every_recorded_run_of_the_original_is_repeated() {
         if case == "gnupghome" {
             program.env("GNUPGHOME", home.path());
         }
-        let ours = programs::answer(&mut program);
+        let ours = answer(&mut program);
         let stdout = ours.stdout.replace(sign.to_str().unwrap(), "SIGN");
         let recorded_code: i32 = read("exit-code").trim().parse().unwrap();
         let (code, expected, got) = match DEVIATIONS.iter().find(|(name, ..)| name == case) {
@@ -184,26 +184,26 @@ fn blocks(stdout: &str, marked: bool, gpg_counts: bool) -> String {
 
 /// A copy of the recorded trees, with the keys beside it as files.
 struct Fixture {
-    folder: TempDir,
+    work: Workdir,
 }
 
 impl Fixture {
     fn new() -> Option<Self> {
         let data = shared("original/sign")?;
-        let folder = TempDir::new().unwrap();
-        lay_out(&data, folder.path());
+        let work = Workdir::new();
+        lay_out(&data, work.path());
         for key in ["alice.asc", "bob.asc", "carol.asc"] {
-            fs::copy(data.join(key), folder.path().join(key)).unwrap();
+            fs::copy(data.join(key), work.path().join(key)).unwrap();
         }
-        Some(Self { folder })
+        Some(Self { work })
     }
 
     fn path(&self, path: &str) -> PathBuf {
-        self.folder.path().join(path)
+        self.work.path().join(path)
     }
 
     fn run(&self, args: &[&str]) -> Answer {
-        programs::run("gverify", &[&["-r", "1.0"], args, &["hello.yml"]].concat(), self.folder.path())
+        self.work.run("gverify", &[&["-r", "1.0"], args, &["hello.yml"]].concat())
     }
 
     /// Runs with the keys of alice and bob.
@@ -231,9 +231,9 @@ fn keys_are_taken_from_options_then_from_a_folder_by_the_tree_then_from_gnupg() 
     let Some(home) = Home::new() else { return };
     home.gpg(&["--import", fixture.path("bob.asc").to_str().unwrap()]);
     let verify = |args: &[&str]| {
-        let mut program = programs::program("gverify", fixture.folder.path());
+        let mut program = fixture.work.program("gverify");
         program.args(["-r", "1.0", "-d", "sigs-ok"]).args(args).arg("hello.yml").env("GNUPGHOME", home.path());
-        programs::answer(&mut program)
+        answer(&mut program)
     };
     let from_gnupg = verify(&[]);
     assert_eq!(verdicts(&from_gnupg.stdout), "alice: NO KEY; bob: OK");
@@ -436,7 +436,7 @@ fn a_program_gets_its_words_as_a_shell_would_split_them() {
 #[test]
 fn a_release_that_is_not_there_says_which_are() {
     let Some(fixture) = Fixture::new() else { return };
-    let answer = programs::run("gverify", &["-d", "sigs-ok", "hello.yml"], fixture.folder.path());
+    let answer = fixture.work.run("gverify", &["-d", "sigs-ok", "hello.yml"]);
     let expected = "gverify: error: sigs-ok/current does not exist\nhint: --release 1.0; there are: 1.0\n";
     assert_eq!((answer.stderr.as_str(), answer.code), (expected, 2));
 }
