@@ -440,3 +440,43 @@ fn a_release_that_is_not_there_says_which_are() {
     let expected = "gverify: error: sigs-ok/current does not exist\nhint: --release 1.0; there are: 1.0\n";
     assert_eq!((answer.stderr.as_str(), answer.code), (expected, 2));
 }
+
+#[test]
+fn whatever_gpg_makes_is_understood() {
+    let Some(fixture) = Fixture::new() else { return };
+    let Some(home) = Home::new() else { return };
+    let assert = fs::read(fixture.path("sigs-ok/1.0/alice/hello-debian-build.assert")).unwrap();
+    let cases: [(&str, &str, &[&str], &str); 7] = [
+        ("armored", "ed25519", &["--armor"], ""),
+        (
+            "dsa",
+            "dsa1024",
+            &["--digest-algo", "SHA1"],
+            "gverify: note: SHA1 is a weak digest\ngverify: note: DSA 1024 is a short key\n",
+        ),
+        ("eddsa", "ed25519", &[], ""),
+        ("nist", "nistp256", &[], ""),
+        ("rsa", "rsa2048", &[], ""),
+        ("rsa-sha1", "rsa2048", &["--digest-algo", "SHA1"], "gverify: note: SHA1 is a weak digest\n"),
+        ("text", "ed25519", &["--textmode"], ""),
+    ];
+    fs::create_dir(fixture.path("keys")).unwrap();
+    let mut expected = String::new();
+    for (signer, algorithm, options, notes) in cases {
+        home.make_key(signer, algorithm);
+        home.export(&format!("{signer}@example.org"), &fixture.path("keys"));
+        let folder = fixture.path("sigs/1.0").join(signer);
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("hello-debian-build.assert");
+        fs::write(&path, &assert).unwrap();
+        let (user, output) = (format!("{signer}@example.org"), format!("{}.sig", path.display()));
+        let fixed = ["--yes", "-u", &user, "--output", &output, "--detach-sign", path.to_str().unwrap()];
+        home.gpg(&[options, &fixed].concat());
+        expected += &format!("{notes}{signer}: OK\n\n");
+    }
+    for folder in ["alice", "bob", "alice@example.org"] {
+        fs::remove_dir_all(fixture.path("sigs/1.0").join(folder)).ok();
+    }
+    let answer = fixture.run(&["-d", "sigs", "--keys", "keys"]);
+    assert_eq!((answer.stdout.as_str(), answer.stderr.as_str(), answer.code), (expected.as_str(), "", 0));
+}
