@@ -365,7 +365,7 @@ fn a_file_that_may_not_be_read_is_a_verdict() {
         return support::skip("ordinary-user", "root may read every file");
     }
     let Some(fixture) = Fixture::new() else { return };
-    fs::set_permissions(fixture.path(ASSERT), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(fixture.path(ASSERT), fs::Permissions::from_mode(0o000)).unwrap();
     let answer = fixture.verify("sigs-ok");
     assert_eq!(verdicts(&answer.stdout), "alice: OK; bob: UNREADABLE");
     assert!(answer.stdout.contains("gverify: may not be read\n"), "{}", answer.stdout);
@@ -479,4 +479,33 @@ fn whatever_gpg_makes_is_understood() {
     }
     let answer = fixture.run(&["-d", "sigs", "--keys", "keys"]);
     assert_eq!((answer.stdout.as_str(), answer.stderr.as_str(), answer.code), (expected.as_str(), "", 0));
+}
+
+#[test]
+fn a_good_signature_on_something_else_than_an_assertion_is_told_apart() {
+    let Some(fixture) = Fixture::new() else { return };
+    let Some(home) = Home::new() else { return };
+    home.make_key("carol", "ed25519");
+    let carol = home.export("carol", fixture.work.path());
+    fs::create_dir(fixture.path("sigs-ok/1.0/carol")).unwrap();
+    let path = fixture.path("sigs-ok/1.0/carol/hello-debian-build.assert");
+    let deep = "[".repeat(100_000);
+    for (document, verdict, reason) in [
+        ("<html>404</html>\n", "UNREADABLE", "gverify: "),
+        ("", "UNREADABLE", "gverify: "),
+        (deep.as_str(), "UNREADABLE", "gverify: "),
+        ("--- !!omap\n- in_manifest: ''\n", "UNREADABLE", "gverify: has no out_manifest\n"),
+        ("--- !!omap\n- out_manifest: ''\n", "MISMATCH", "gverify: release is not stated, not 1.0\n"),
+    ] {
+        fs::write(&path, document).unwrap();
+        home.gpg(&["--yes", "--detach-sign", path.to_str().unwrap()]);
+        let keys = ["--keys", "alice.asc", "--keys", "bob.asc", "--keys", carol.to_str().unwrap()];
+        let answer = fixture.run(&[&["-d", "sigs-ok"], &keys[..]].concat());
+        assert_eq!(verdicts(&answer.stdout), format!("alice: OK; bob: OK; carol: {verdict}"), "{document:.20}");
+        assert!(answer.stdout.contains(reason) && answer.code == 1, "{}", answer.stdout);
+        // Nobody is compared with what cannot be read.
+        let answer = fixture.run(&[&["-d", "sigs-ok", "-c", "carol"], &keys[..]].concat());
+        let others = if verdict == "MISMATCH" { "MISMATCH" } else { "NOT COMPARED" };
+        assert_eq!(verdicts(&answer.stdout), format!("alice: {others}; bob: {others}; carol: {verdict}"));
+    }
 }

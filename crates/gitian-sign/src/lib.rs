@@ -71,11 +71,6 @@ pub struct NotSigned {
     pub cause: Failure,
 }
 
-/// Returns what signs unless the user wants something else: GnuPG, with its agent, smartcards and pinentry.
-pub fn default_program() -> Command {
-    Command::new("gpg").arg("--detach-sign")
-}
-
 /// Makes the assertion of a report and has it signed. Both replace what an earlier run left.
 ///
 /// # Errors

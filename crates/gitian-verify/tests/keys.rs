@@ -341,3 +341,13 @@ fn damaged_files_never_pass_and_never_panic() {
         Keyring::default().add(&key[..at], "cut");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn arbitrary_bytes_are_neither_a_signature_nor_a_key(bytes in proptest::collection::vec(0_u8.., 0..400)) {
+        let mut keys = Keyring::default();
+        keys.add(&bytes, "arbitrary");
+        let state = check(&bytes, DOCUMENT, &keys, now());
+        proptest::prop_assert!(!matches!(state, Signature::Good(_)));
+    }
+}
