@@ -171,7 +171,7 @@ impl Maker<'_> {
             return Err(Problem { what, mend: format!("rm {shown}") }.into());
         }
         let distribution = Distribution::from_distro(&target.distro)?;
-        let map = IdMap::of_caller()?;
+        let map = IdMap::of_caller().map_err(|none| none.problem())?;
         let wanted = self.wanted(request, distribution);
         make_private(self.cache.root())?;
         make_private(&self.cache.bases())?;
@@ -354,8 +354,8 @@ impl Maker<'_> {
         let outcome = std::thread::scope(|scope| {
             let worker = scope.spawn(|| enclosure.run(command, Insider::root(), streams));
             for line in receive {
-                if let Some(step) = line.strip_prefix("I: ") {
-                    report(Event::Step(step.trim_end_matches("...").to_owned()));
+                if let Some(step) = step_of(&line) {
+                    report(Event::Step(step.to_owned()));
                 }
                 said.push_str(&line);
                 said.push('\n');
@@ -368,6 +368,14 @@ impl Maker<'_> {
         }
         Ok(digest)
     }
+}
+
+/// Returns the step that mmdebstrap announces in a line, if it is one that tells the user something.
+fn step_of(line: &str) -> Option<&str> {
+    let step = line.strip_prefix("I: ")?.trim_end_matches("...");
+    let known =
+        ["running apt-get update", "downloading ", "extracting ", "installing ", "cleaning ", "creating tarball"];
+    known.iter().any(|known| step.starts_with(known)).then_some(step)
 }
 
 fn tree_of_staging(staging: &Path, map: &IdMap, report: &mut dyn FnMut(Event)) -> Result<()> {

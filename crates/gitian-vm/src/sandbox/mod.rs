@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
-use gitian_process::{Command, Streams};
+use gitian_process::{Command, Streams, interrupt};
 use serde::{Deserialize, Serialize};
 
 use self::base_image::Maker;
@@ -120,7 +120,7 @@ impl Sandbox {
 
     /// Starts a guest from what an image says.
     fn start_image(&self, image: &Image, resources: Resources) -> Result<(Enclosure, Option<Held>)> {
-        let map = IdMap::of_caller()?;
+        let map = IdMap::of_caller().map_err(|none| none.problem())?;
         let place = self.target_place();
         let cache = self.cache_place();
         let mut lower = Vec::new();
@@ -159,7 +159,7 @@ impl Sandbox {
         if image.layer.is_some() {
             bail!("the target {} was itself made from a layer: no other can be kept of it", image.target.name());
         }
-        let map = IdMap::of_caller()?;
+        let map = IdMap::of_caller().map_err(|none| none.problem())?;
         let place = self.target_place();
         let made = format!("{:x}-{}", now_nanos(), std::process::id());
         let record = layer::Record { made: made.clone(), base: image.base.clone(), whole: image.whole };
@@ -226,7 +226,7 @@ impl Backend for Sandbox {
     }
 
     fn make_clean(&self, target: &TargetId, layer: Option<&Layer>) -> Result<bool> {
-        let map = IdMap::of_caller()?;
+        let map = IdMap::of_caller().map_err(|none| none.problem())?;
         let base = base_image::find_pointer(&self.workdir, target)?.base;
         let cache = self.cache_place();
         if !base_image::is_cached(&cache, &base) {
@@ -322,6 +322,9 @@ impl Sweeper {
             // Nobody waits for it, and what is left is found again by name: an error here is the next run's.
             if let Ok(ids) = Enclosure::of_ids(&map) {
                 for folder in old {
+                    if interrupt::check().is_err() {
+                        return;
+                    }
                     remove(&folder, &ids).ok();
                 }
             }
