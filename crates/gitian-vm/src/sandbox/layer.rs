@@ -101,6 +101,18 @@ impl Layers {
         Ok(())
     }
 
+    /// Removes every layer that nobody holds.
+    pub(super) fn remove_all(&self, map: &IdMap) -> Result<()> {
+        let ids = Enclosure::of_ids(map)?;
+        for name in entries(&self.folder)? {
+            let folder = self.folder.join(name);
+            if folder.is_dir() {
+                remove_unless_held(&folder, &ids)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes all but the latest used layers, and those that were put aside, as far as nobody holds them.
     fn prune(&self, ids: &Enclosure) -> Result<()> {
         let mut layers = Vec::new();
