@@ -2,8 +2,10 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod gnupg;
 pub mod hello;
 pub mod programs;
+pub mod tree;
 
 use std::path::{Path, PathBuf};
 

@@ -85,22 +85,10 @@ impl Workdir {
 
     /// Prepares a program, with a cleared environment.
     pub fn program(&self, name: &str) -> Command {
-        let program = super::checkout().join("target/release").join(name);
-        let mut command = match self.user {
-            None => Command::new(&program),
-            Some(user) => {
-                let mut command = Command::new("runuser");
-                command.args(["-u", user, "--"]).arg(&program);
-                command
-            }
-        };
-        command.current_dir(self.path()).env_clear();
-        command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", self.path());
-        let cache = match self.user {
-            None => cache(),
-            Some(user) => Path::new("/home").join(user).join(".cache"),
-        };
-        command.env("XDG_CACHE_HOME", cache);
+        let Some(user) = self.user else { return program(name, self.path()) };
+        let mut command = surrounded(Command::new("runuser"), self.path());
+        command.args(["-u", user, "--"]).arg(path_of(name));
+        command.env("XDG_CACHE_HOME", Path::new("/home").join(user).join(".cache"));
         command
     }
 
@@ -108,6 +96,27 @@ impl Workdir {
     pub fn run(&self, name: &str, args: &[&str]) -> Answer {
         answer(self.program(name).args(args))
     }
+}
+
+fn path_of(name: &str) -> PathBuf {
+    super::checkout().join("target/release").join(name)
+}
+
+fn surrounded(mut command: Command, workdir: &Path) -> Command {
+    command.current_dir(workdir).env_clear();
+    command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    command.env("HOME", workdir).env("XDG_CACHE_HOME", cache());
+    command
+}
+
+/// Prepares a program in a folder, with a cleared environment.
+pub fn program(name: &str, workdir: &Path) -> Command {
+    surrounded(Command::new(path_of(name)), workdir)
+}
+
+/// Runs a program in a folder.
+pub fn run(name: &str, args: &[&str], workdir: &Path) -> Answer {
+    answer(program(name, workdir).args(args))
 }
 
 /// Runs a prepared program.

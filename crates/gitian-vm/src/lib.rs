@@ -5,6 +5,7 @@
 
 mod archive;
 mod backend;
+mod debian;
 mod debs;
 #[cfg(feature = "testing")]
 pub mod fake;
