@@ -12,6 +12,7 @@ use gitian_descriptor::{Commit, ReferenceDatetime, Remote, RemoteDir, Url};
 use gitian_process::{Command, Failure, Input, Output, Streams};
 use gitian_vm::Problem;
 
+use crate::failure::GitRefused;
 use crate::workdir::Workdir;
 
 /// What git may fetch for one build.
@@ -94,7 +95,8 @@ pub fn check(sources: &[Source], workdir: &Workdir, options: FetchOptions) -> Ve
         let questions: Vec<_> = sources
             .iter()
             .map(|source| {
-                scope.spawn(move || if options.skip { there(source, workdir) } else { reachable(source, workdir) })
+                let answer = if options.skip { there } else { reachable };
+                scope.spawn(move || not_a_clone(source, workdir).or_else(|| answer(source, workdir)))
             })
             .collect();
         questions.into_iter().filter_map(|question| question.join().unwrap_or_default()).collect()
@@ -109,6 +111,20 @@ fn there(source: &Source, workdir: &Workdir) -> Option<Problem> {
     (!known).then(|| Problem {
         what: format!("{}: commit {} is not there", workdir.shown(&folder).display(), source.commit),
         mend: "build without --skip-fetch".into(),
+    })
+}
+
+/// Whether what lies in the place of the clone is none: git would take the repository around it for it.
+fn not_a_clone(source: &Source, workdir: &Workdir) -> Option<Problem> {
+    let folder = workdir.remote(&source.dir);
+    let shown = workdir.shown(&folder).display();
+    let cause = match fs::symlink_metadata(&folder) {
+        Ok(_) => git2::Repository::open(&folder).err()?,
+        Err(_) => return None,
+    };
+    Some(Problem {
+        what: format!("{shown} is there, but is not a git repository of its own: {}", cause.message()),
+        mend: format!("mv {shown} {shown}.away"),
     })
 }
 
@@ -170,12 +186,28 @@ pub fn fetch(
 ) -> Result<CheckedOut> {
     let folder = workdir.remote(&source.dir);
     let shown = workdir.shown(&folder).display().to_string();
-    if !folder.exists() {
+    let is_new = !folder.exists();
+    if is_new {
         fs::create_dir_all(workdir.inputs()).with_context(|| workdir.inputs().display().to_string())?;
         let init = git(&source.url).args(["init", "--"]).arg(&folder).folder(workdir.root()).text();
         say(init.with_context(|| shown.clone())?);
     }
-    let git_there = || git(&source.url).folder(&folder);
+    let brought = bring(source, &folder, &shown, workdir, options);
+    if brought.is_err() && is_new {
+        // Nothing but what was just made is in it.
+        fs::remove_dir_all(&folder).with_context(|| shown)?;
+    }
+    brought
+}
+
+fn bring(
+    source: &Source,
+    folder: &Path,
+    shown: &str,
+    workdir: &Workdir,
+    options: FetchOptions,
+) -> Result<CheckedOut> {
+    let git_there = || git(&source.url).folder(folder);
     if !options.skip {
         let mut fetches: Vec<Vec<String>> = Vec::new();
         let url = source.url.to_string();
@@ -201,20 +233,24 @@ pub fn fetch(
             // Standard error is ours: git shows its progress there.
             let streams =
                 Streams { stdin: Input::Empty, stdout: Output::Discard, stderr: Output::Inherit, merged: false };
-            git_there()
-                .args(arguments)
-                .run_ok(streams)
-                .with_context(|| format!("remote {}: commit {} from {url}", source.dir, source.commit))?;
+            git_there().args(arguments).run_ok(streams).map_err(|cause| {
+                refused(cause, || Problem {
+                    what: format!("remote {}: commit {} cannot be fetched from {url}", source.dir, source.commit),
+                    mend: format!("git ls-remote {url}    shows what it has; then --commit {}=TAG", source.dir),
+                })
+            })?;
         }
     }
     let wanted = match options.skip || is_there_already(source, workdir) {
         true => source.commit.as_str(),
         false => "FETCH_HEAD",
     };
-    git_there()
-        .args(["checkout", "-q", "--detach", wanted])
-        .run_ok(Streams::default())
-        .with_context(|| shown.clone())?;
+    git_there().args(["checkout", "-q", "--detach", wanted]).run_ok(Streams::default()).map_err(|cause| {
+        refused(cause, || Problem {
+            what: format!("{shown}: commit {} cannot be checked out", source.commit),
+            mend: format!("git -C {shown} stash -u    puts your changes aside; git -C {shown} stash pop brings them back"),
+        })
+    })?;
     if folder.join(".gitmodules").exists() {
         // A submodule's url may be relative to where its repository came from, which the clone itself does not record.
         let submodule =
@@ -224,7 +260,15 @@ pub fn fetch(
         submodule().args(["sync", "--recursive"]).run_ok(Streams::default()).with_context(submodules)?;
         submodule().args(update).run_ok(Streams::default()).with_context(submodules)?;
     }
-    checked_out(&source.dir, &folder).with_context(|| shown)
+    checked_out(&source.dir, folder).with_context(|| shown.to_owned())
+}
+
+/// Tells a refusal of git in the words of the build, with what git said; anything else stays as it is.
+fn refused(cause: Failure, problem: impl FnOnce() -> Problem) -> anyhow::Error {
+    match cause {
+        Failure::ProgramFailed { last_lines, .. } => GitRefused { problem: problem(), last_lines }.into(),
+        other => other.into(),
+    }
 }
 
 fn checked_out(dir: &RemoteDir, folder: &Path) -> Result<CheckedOut> {

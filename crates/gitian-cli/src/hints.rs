@@ -1,6 +1,7 @@
 //! Known cause → what to do next. The only place that gives advice, apart from what a [`Problem`] brings along.
 
 use anyhow::Error;
+use gitian_build::{GitRefused, OutputsRefused, ScriptFailed};
 use gitian_process::Failure;
 use gitian_sign::{NotSigned, ReportMissing};
 use gitian_verify::ReleaseMissing;
@@ -13,6 +14,18 @@ pub fn hint(error: &Error) -> Option<String> {
     error.chain().find_map(|cause| {
         if let Some(problem) = cause.downcast_ref::<Problem>() {
             return Some(problem.mend.clone());
+        }
+        if let Some(refused) = cause.downcast_ref::<GitRefused>() {
+            return Some(refused.problem.mend.clone());
+        }
+        if let Some(failed) = cause.downcast_ref::<ScriptFailed>() {
+            return Some(format!(
+                "whole log in {}; to look around: gbuild --skip-cleanup …, then libexec/on-target",
+                failed.log.display()
+            ));
+        }
+        if cause.is::<OutputsRefused>() {
+            return Some("the build is kept in build/out; let the script leave other names, then build again".to_owned());
         }
         if let Some(unknown) = cause.downcast_ref::<UnknownBackend>() {
             return Some(format!("{} is not there yet; use --backend sandbox", unknown.name));
