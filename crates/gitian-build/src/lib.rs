@@ -67,10 +67,9 @@ pub fn check(loaded: &Loaded, options: &BuildOptions, workdir: &Workdir, backend
     let descriptor = &loaded.descriptor;
     let mut problems = backend.check(&backend.configurations(descriptor));
     problems.extend(inputs::check(descriptor, workdir));
-    match remotes::decide(&descriptor.remotes, &options.commits, &options.urls) {
-        Ok(sources) => problems.extend(remotes::check(&sources, workdir, options.fetch)),
-        Err(undecided) => problems.extend(undecided),
-    }
+    let (sources, undecided) = remotes::decide(&descriptor.remotes, &options.commits, &options.urls, workdir);
+    problems.extend(undecided);
+    problems.extend(remotes::check(&sources, workdir, options.fetch));
     problems
 }
 
@@ -158,8 +157,10 @@ fn fetch_remotes(
     workdir: &Workdir,
     report: &mut dyn FnMut(Event),
 ) -> Result<(Vec<remotes::CheckedOut>, ReferenceDatetime)> {
-    let sources = remotes::decide(&descriptor.remotes, &options.commits, &options.urls)
-        .map_err(|problems| BuildStopped { problems })?;
+    let (sources, problems) = remotes::decide(&descriptor.remotes, &options.commits, &options.urls, workdir);
+    if !problems.is_empty() {
+        return Err(BuildStopped { problems }.into());
+    }
     let mut remotes = Vec::new();
     for source in &sources {
         remotes.push(remotes::fetch(source, workdir, options.fetch, &mut |line| report(Event::Said(line)))?);

@@ -68,7 +68,8 @@ fn warn(args: &Args, loaded: &Loaded, colour: bool) {
         args.commit.iter().map(|(dir, _)| ("--commit", dir)).chain(args.url.iter().map(|(dir, _)| ("--url", dir)));
     for (option, dir) in dirs {
         if !loaded.descriptor.remotes.iter().any(|remote| remote.dir.as_str() == dir) {
-            text += &format!("gbuild: warning: {option} {}: the descriptor has no remote of that name\n", printable(dir));
+            text +=
+                &format!("gbuild: warning: {option} {}: the descriptor has no remote of that name\n", printable(dir));
         }
     }
     // A reader that has gone away must not end the build.

@@ -5,7 +5,7 @@ use gitian_build::{GitRefused, OutputsRefused, ScriptFailed};
 use gitian_process::Failure;
 use gitian_sign::{NotSigned, ReportMissing};
 use gitian_verify::ReleaseMissing;
-use gitian_vm::{Problem, UnknownBackend};
+use gitian_vm::{ArchiveRefused, Problem, UnknownBackend};
 
 use crate::failure::printable;
 
@@ -25,10 +25,22 @@ pub fn hint(error: &Error) -> Option<String> {
             ));
         }
         if cause.is::<OutputsRefused>() {
-            return Some("the build is kept in build/out; let the script leave other names, then build again".to_owned());
+            return Some(
+                "the build is kept in build/out; let the script leave other names, then build again".to_owned(),
+            );
+        }
+        if cause.is::<ArchiveRefused>() {
+            return Some(
+                "nothing of it was taken; let the script leave regular files, folders and links in $OUTDIR".to_owned(),
+            );
         }
         if let Some(unknown) = cause.downcast_ref::<UnknownBackend>() {
-            return Some(format!("{} is not there yet; use --backend sandbox", unknown.name));
+            return Some(match unknown.name.as_str() {
+                "kvm" | "lxc" | "docker" | "vbox" => {
+                    format!("guests of {} are not there yet; use --backend sandbox", unknown.name)
+                }
+                _ => "use --backend sandbox".to_owned(),
+            });
         }
         if cause.is::<ReportMissing>() {
             return Some("gbuild writes it; run gsign in the folder where gbuild was run".to_owned());
