@@ -5,6 +5,7 @@
 pub mod gnupg;
 pub mod hello;
 pub mod programs;
+pub mod running;
 pub mod tree;
 
 use std::path::{Path, PathBuf};
