@@ -6,7 +6,10 @@ use gitian_sign::{NotSigned, ReportMissing};
 use gitian_verify::ReleaseMissing;
 use gitian_vm::{Problem, UnknownBackend};
 
+use crate::copy_from_target::NoFolder;
 use crate::failure::printable;
+use crate::start_target::RunsAlready;
+use crate::target::NoTarget;
 
 /// Returns what to do next about an error, if we know.
 pub fn hint(error: &Error) -> Option<String> {
@@ -16,6 +19,18 @@ pub fn hint(error: &Error) -> Option<String> {
         }
         if let Some(unknown) = cause.downcast_ref::<UnknownBackend>() {
             return Some(format!("{} is not there yet; use --backend sandbox", unknown.name));
+        }
+        if cause.is::<NoTarget>() {
+            return Some(
+                "`gbuild --skip-cleanup` leaves one running; `libexec/start-target 64 SUITE-ARCH` starts the one in var/"
+                    .to_owned(),
+            );
+        }
+        if cause.is::<RunsAlready>() {
+            return Some("libexec/stop-target".to_owned());
+        }
+        if let Some(missing) = cause.downcast_ref::<NoFolder>() {
+            return Some(format!("mkdir -p {}", printable(&missing.path)));
         }
         if cause.is::<ReportMissing>() {
             return Some("gbuild writes it; run gsign in the folder where gbuild was run".to_owned());
