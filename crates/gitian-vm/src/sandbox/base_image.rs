@@ -421,6 +421,8 @@ fn mmdebstrap(wanted: &Wanted, distribution: Distribution, own_sources: bool) ->
         .arg(format!("--include={}", wanted.packages.join(",")))
         .arg("--aptopt=Acquire::Retries \"5\"")
         .arg("--aptopt=APT::Update::Error-Mode \"any\"")
+        // Descriptions in other languages decide nothing.
+        .arg("--aptopt=Acquire::Languages \"none\"")
         // Nobody needs half a base image after a power cut; what is written last is synchronised.
         .arg("--dpkgopt=force-unsafe-io")
         .arg("--skip=essential/unlink")
@@ -565,6 +567,12 @@ fn known(said: &str, words: Words<'_>) -> Option<Problem> {
         .or_else(|| line_with("Connection failed"))
     {
         return Some(Problem { what: format!("the mirror is not reached: {line}"), mend: again });
+    }
+    if let Some(line) = line_with("Mirror sync in progress") {
+        return Some(Problem {
+            what: format!("the mirror is being updated, its files do not fit together: {line}"),
+            mend: format!("repeat in some minutes, or use another mirror: {again} --mirror URL"),
+        });
     }
     if let Some(line) = line_with("No space left on device") {
         return Some(Problem { what: format!("no space left: {line}"), mend: "free some space and repeat".into() });
