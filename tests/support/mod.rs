@@ -4,7 +4,9 @@
 
 pub mod checkout;
 pub mod gnupg;
+pub mod archive;
 pub mod hello;
+pub mod mirror;
 pub mod programs;
 pub mod tree;
 
