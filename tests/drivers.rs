@@ -54,24 +54,26 @@ fn a_release_driver_runs_as_it_is() {
         assert_eq!(meta.uid(), nix::unistd::getuid().as_raw(), "owned by the caller");
         assert!(meta.is_file() && meta.permissions().mode() & 0o200 != 0, "an ordinary, writable file");
         assert!(folder.join(format!("coin-{version}.tar.gz")).is_file());
-        assert!(fs::read_to_string(checkout.path().join(format!("build-{version}.log"))).unwrap().contains("+ cd coin"));
+        assert!(
+            fs::read_to_string(checkout.path().join(format!("build-{version}.log"))).unwrap().contains("+ cd coin")
+        );
         assert!(checkout.path().join(format!("install-{version}.log")).is_file());
         let record = fs::read(folder.join("coin-linux-res.yml")).unwrap();
         let report = Report::read(&record).unwrap();
         let common = report.cache_common_manifest.unwrap();
         assert!(common.ends_with("  seed\n") && common.lines().count() == 1, "{common}");
         let signed = format!("gitian.sigs/{version}-linux/alice/coin-linux-build.assert");
-        assert!(fs::read_to_string(checkout.path().join(signed)).unwrap().contains(&format!("release: {version}-linux")));
+        assert!(
+            fs::read_to_string(checkout.path().join(signed)).unwrap().contains(&format!("release: {version}-linux"))
+        );
     }
     // Nothing of this is in the way of the checkout's next version.
-    let told = checkout.sh(
-        "set -e
+    let told = checkout.sh("set -e
         (cd ../origin && echo more >> share/more && git add -A && git commit -q -m More)
         git status --porcelain
         git pull -q
         cat share/more
-        ls base-bookworm-amd64.sandbox",
-    );
+        ls base-bookworm-amd64.sandbox");
     assert_eq!(told.succeeds().stdout, "more\nbase-bookworm-amd64.sandbox\n");
 }
 
@@ -133,8 +135,7 @@ fn the_present_target_is_used_again_and_upgraded_when_asked() {
 #[test]
 fn a_merge_commit_that_the_driver_fetched_is_built_by_the_descriptor_beside_it() {
     let Some(checkout) = Checkout::ready() else { return };
-    let told = checkout.sh(
-        "set -e
+    let told = checkout.sh("set -e
         git clone -q $COIN inputs/coin
         cd inputs/coin
         git fetch -q $COIN +refs/pull/1/merge
@@ -145,8 +146,7 @@ fn a_merge_commit_that_the_driver_fetched_is_built_by_the_descriptor_beside_it()
         tail -n +2 result/coin-linux-res.yml | grep -F \"git:$commit coin\"
         bin/gbuild -q --skip-fetch -c coin=v1.0 inputs/coin/contrib/gitian-descriptors/gitian-linux.yml
         cat build/out/coin-1.0.txt
-        git -C inputs/coin status --porcelain",
-    );
+        git -C inputs/coin status --porcelain");
     let told = told.succeeds();
     let last: Vec<&str> = told.stdout.lines().rev().take(3).collect();
     assert_eq!(last[0], "coin 1.0 -j2 2 2000", "{}", told.stdout);
@@ -219,7 +219,9 @@ fn options_are_read_in_every_spelling_of_the_original() {
     let read = |options: &[&str], before: bool| {
         let place = |at: bool| if at { vec!["d.yml"] } else { Vec::new() };
         let argv = [vec!["gbuild"], place(before), options.to_vec(), place(!before)].concat();
-        args::gbuild::Args::try_parse_from(&argv).map(|args| format!("{args:?}")).unwrap_or_else(|error| panic!("{error}"))
+        args::gbuild::Args::try_parse_from(&argv)
+            .map(|args| format!("{args:?}"))
+            .unwrap_or_else(|error| panic!("{error}"))
     };
     for (one, other) in SAME {
         assert_eq!(read(one, true), read(other, false), "{one:?} {other:?}");
@@ -236,7 +238,9 @@ fn options_are_read_in_every_spelling_of_the_original() {
         assert!(error.to_string().contains(text), "{argv:?}: {error}");
     }
     let base = |argv: &[&str]| {
-        args::make_base_vm::Args::try_parse_from(argv).map(|args| format!("{args:?}")).unwrap_or_else(|error| panic!("{error}"))
+        args::make_base_vm::Args::try_parse_from(argv)
+            .map(|args| format!("{args:?}"))
+            .unwrap_or_else(|error| panic!("{error}"))
     };
     assert_eq!(
         base(&["make-base-vm", "-d", "debian", "-s", "bookworm", "-a", "i386", "--disksize", "13000"]),

@@ -9,7 +9,9 @@ use support::checkout::Checkout;
 /// A checkout whose guest runs, started by the programs of `libexec/`.
 fn running() -> Option<Checkout> {
     let checkout = Checkout::ready()?;
-    checkout.sh("libexec/make-clean-vm --suite bookworm --arch amd64 && libexec/start-target 64 bookworm-amd64").succeeds();
+    checkout
+        .sh("libexec/make-clean-vm --suite bookworm --arch amd64 && libexec/start-target 64 bookworm-amd64")
+        .succeeds();
     Some(checkout)
 }
 
@@ -34,14 +36,14 @@ fn a_target_is_made_started_asked_and_stopped_by_path_and_through_path() {
         assert!(told.stderr.contains("on-target: error: no target runs in"), "{}", told.stderr);
         assert!(told.stderr.contains("hint: `gbuild --skip-cleanup` leaves one running"), "{}", told.stderr);
 
-        let told = checkout.sh("libexec/start-target 64 bookworm-amd64 && libexec/on-target ls /etc/was-here").succeeds();
+        let told =
+            checkout.sh("libexec/start-target 64 bookworm-amd64 && libexec/on-target ls /etc/was-here").succeeds();
         assert_eq!(told.stdout, "/etc/was-here\n", "a stopped target keeps its files");
         let told = checkout.sh("libexec/start-target 64 bookworm-amd64");
         assert!(told.code == 1 && told.stderr.contains("a target runs already in"), "{}", told.stderr);
-        let told = checkout.sh(
-            "libexec/make-clean-vm --suite bookworm --arch amd64 && libexec/start-target 64 bookworm-amd64 &&
-            libexec/on-target ls /etc/was-here; libexec/stop-target",
-        );
+        let told = checkout
+            .sh("libexec/make-clean-vm --suite bookworm --arch amd64 && libexec/start-target 64 bookworm-amd64 &&
+            libexec/on-target ls /etc/was-here; libexec/stop-target");
         assert!(told.stderr.contains("cannot access '/etc/was-here'"), "a clean one has none: {}", told.stderr);
     }
 }
@@ -68,10 +70,9 @@ fn a_build_leaves_its_target_to_look_around_in() {
 #[test]
 fn a_command_gets_its_arguments_variables_and_input_unchanged_and_hands_its_status_back() {
     let Some(checkout) = running() else { return };
-    let told = checkout.sh(
-        r#"libexec/on-target -e "A=b  c" -e 'B="$HOME"' -e C= bash -c 'printf "<%s>" "$A" "$B" "$C" "$@"' \
-            name 'a  b' "it's" $'new\nline' '' '*' '$(id)' -u root -- --help"#,
-    );
+    let told = checkout
+        .sh(r#"libexec/on-target -e "A=b  c" -e 'B="$HOME"' -e C= bash -c 'printf "<%s>" "$A" "$B" "$C" "$@"' \
+            name 'a  b' "it's" $'new\nline' '' '*' '$(id)' -u root -- --help"#);
     let expected = "<b  c><\"$HOME\"><><a  b><it's><new\nline><><*><$(id)><-u><root><--><--help>";
     assert_eq!(told.succeeds().stdout, expected);
 

@@ -80,12 +80,10 @@ impl Checkout {
     /// One with the bookworm base image and the project's input file.
     pub fn ready() -> Option<Self> {
         let made = Self::new()?;
-        made.sh(
-            "set -e
+        made.sh("set -e
             bin/make-base-vm --suite bookworm --arch amd64 --distro debian
-            mkdir -p inputs; cp ../sdk.tar inputs/",
-        )
-        .succeeds();
+            mkdir -p inputs; cp ../sdk.tar inputs/")
+            .succeeds();
         Some(made)
     }
 

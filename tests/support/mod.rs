@@ -2,9 +2,9 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod archive;
 pub mod checkout;
 pub mod gnupg;
-pub mod archive;
 pub mod hello;
 pub mod mirror;
 pub mod programs;
