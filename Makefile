@@ -10,6 +10,7 @@ PACKAGES := git gnupg libclang-dev libssl-dev mmdebstrap pkg-config uidmap
 PACKAGES_FOR_TESTS := apt-utils dpkg-dev
 PACKAGES_FOR_BENCH := hyperfine
 
+comma := ,
 PROGRAMS := gbuild gsign gverify make-base-vm
 
 .PHONY: all setup setup-test build demo test bench audit install clean
@@ -39,8 +40,16 @@ setup:
 	$(call install-packages,$(PACKAGES))
 	$(call give-subordinate-ids)
 
+# Root tests what an ordinary user can do as a user of its own.
 setup-test: setup
 	$(call install-packages,$(PACKAGES_FOR_TESTS))
+	@if [ "$$(id -u)" = 0 ] && ! id gitian-test >/dev/null 2>&1; then \
+	  echo "setup: making the user gitian-test"; \
+	  useradd --create-home --shell /bin/bash gitian-test; \
+	fi
+	@if [ "$$(id -u)" = 0 ] && ! grep -q '^gitian-test:' /etc/subuid; then \
+	  usermod --add-subuids 200000-265535 --add-subgids 200000-265535 gitian-test; \
+	fi
 
 build: setup
 	$(CARGO) build --release --locked --bins
@@ -48,9 +57,11 @@ build: setup
 demo: build
 	share/examples/demo target/demo
 
+REQUIRED := sandbox,gpg$(if $(filter 0,$(shell id -u)),$(comma)user)
+
 # A test that cannot run here says so; with GITIAN_TEST_REQUIRE it fails instead.
 test: setup-test build
-	GITIAN_TEST_REQUIRE=$${GITIAN_TEST_REQUIRE-sandbox,gpg} $(CARGO) test --release --locked --workspace
+	GITIAN_TEST_REQUIRE=$${GITIAN_TEST_REQUIRE-$(REQUIRED)} $(CARGO) test --release --locked --workspace
 
 bench: build
 	$(call install-packages,$(PACKAGES_FOR_BENCH))

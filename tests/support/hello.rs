@@ -24,12 +24,9 @@ pub fn tarball() -> Option<PathBuf> {
     ONCE.get_or_init(|| {
         let kept = programs::cache().join("gitian/tests/hello_2.10.orig.tar.gz");
         if !is_right(&kept) {
-            let work = tempfile::tempdir().unwrap();
-            if !programs::bookworm(work.path()) {
-                return None;
-            }
+            let work = programs::Workdir::with_bookworm()?;
             let descriptor = super::checkout().join("share/examples/hello/source.yml");
-            let built = programs::run("gbuild", &[descriptor.to_str().unwrap()], work.path());
+            let built = work.run("gbuild", &[descriptor.to_str().unwrap()]);
             assert_eq!(built.code, 0, "{}{}", built.stdout, built.stderr);
             fs::create_dir_all(kept.parent().unwrap()).unwrap();
             let partial = kept.with_extension(format!("{}.partial", std::process::id()));

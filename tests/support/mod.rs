@@ -3,9 +3,11 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod archive;
+pub mod gnupg;
 pub mod hello;
 pub mod mirror;
 pub mod programs;
+pub mod tree;
 
 use std::path::{Path, PathBuf};
 

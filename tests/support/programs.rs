@@ -1,5 +1,6 @@
 //! The programs under test, run as a user would.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
@@ -21,13 +22,96 @@ pub fn cache() -> PathBuf {
     xdg.map_or_else(|| PathBuf::from(home.unwrap_or_else(|| "/root".into())).join(".cache"), PathBuf::from)
 }
 
-/// Prepares a program in a folder, with a cleared environment.
-pub fn program(name: &str, workdir: &Path) -> Command {
-    let mut command = Command::new(super::checkout().join("target/release").join(name));
+/// An ordinary user with subordinate ids, for when the tests run as root; `make setup-test` makes it.
+const ORDINARY_USER: &str = "gitian-test";
+
+/// A working directory, and who works in it.
+pub struct Workdir {
+    folder: tempfile::TempDir,
+    user: Option<&'static str>,
+}
+
+impl Workdir {
+    /// An empty working directory.
+    pub fn new() -> Self {
+        Self { folder: tempfile::Builder::new().prefix("gitian-").tempdir().unwrap(), user: None }
+    }
+
+    /// One with the bookworm base image; made from the cache when it was made before.
+    pub fn with_bookworm() -> Option<Self> {
+        let work = Self::new();
+        work.make_bookworm().then_some(work)
+    }
+
+    /// One of an ordinary user with the bookworm base image, when the tests run as root.
+    pub fn of_ordinary_user() -> Option<Self> {
+        let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
+        let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
+        let Some(user) = passwd.lines().map(fields).find(|fields| fields[0] == ORDINARY_USER) else {
+            super::skip("user", "there is no user gitian-test (`make setup-test` as root makes one)");
+            return None;
+        };
+        if !nix::unistd::Uid::effective().is_root() {
+            super::skip("user", "the tests themselves run as an ordinary user");
+            return None;
+        }
+        let work =
+            Self { folder: tempfile::Builder::new().prefix("gitian-").tempdir().unwrap(), user: Some(ORDINARY_USER) };
+        std::os::unix::fs::chown(work.path(), user[2].parse().ok(), user[3].parse().ok()).unwrap();
+        work.make_bookworm().then_some(work)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Places a file in `inputs/`.
+    pub fn input(&self, name: &str, file: &Path) {
+        let inputs = self.path().join("inputs");
+        std::fs::create_dir_all(&inputs).unwrap();
+        std::fs::copy(file, inputs.join(name)).unwrap();
+    }
+
+    fn make_bookworm(&self) -> bool {
+        if !Path::new("/usr/bin/mmdebstrap").exists() {
+            super::skip("sandbox", "mmdebstrap is not installed");
+            return false;
+        }
+        let made = self.run("make-base-vm", &["--distro", "debian", "--suite", "bookworm", "--backend", "sandbox"]);
+        assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
+        true
+    }
+
+    /// Prepares a program, with a cleared environment.
+    pub fn program(&self, name: &str) -> Command {
+        let Some(user) = self.user else { return program(name, self.path()) };
+        let mut command = surrounded(Command::new("runuser"), self.path());
+        command.args(["-u", user, "--"]).arg(path_of(name));
+        command.env("XDG_CACHE_HOME", Path::new("/home").join(user).join(".cache"));
+        command
+    }
+
+    /// Runs a program.
+    pub fn run(&self, name: &str, args: &[&str]) -> Answer {
+        answer(self.program(name).args(args))
+    }
+}
+
+fn path_of(name: &str) -> PathBuf {
+    super::checkout().join("target/release").join(name)
+}
+
+fn surrounded(mut command: Command, workdir: &Path) -> Command {
     command.current_dir(workdir).env_clear();
     command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     command.env("HOME", workdir).env("XDG_CACHE_HOME", cache());
     command
+}
+
+/// Prepares a program in a folder, with a cleared environment.
+pub fn program(name: &str, workdir: &Path) -> Command {
+    surrounded(Command::new(path_of(name)), workdir)
 }
 
 /// Runs a program in a folder.
@@ -37,7 +121,6 @@ pub fn run(name: &str, args: &[&str], workdir: &Path) -> Answer {
 
 /// Runs a prepared program.
 pub fn answer(command: &mut Command) -> Answer {
-    use std::os::unix::process::ExitStatusExt;
     let output = command.output().unwrap();
     let code = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
     Answer {
@@ -45,15 +128,4 @@ pub fn answer(command: &mut Command) -> Answer {
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         code,
     }
-}
-
-/// Makes the bookworm base image for a working directory; from the cache when it was made before.
-pub fn bookworm(workdir: &Path) -> bool {
-    if !Path::new("/usr/bin/mmdebstrap").exists() {
-        super::skip("sandbox", "mmdebstrap is not installed");
-        return false;
-    }
-    let made = run("make-base-vm", &["--distro", "debian", "--suite", "bookworm", "--backend", "sandbox"], workdir);
-    assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
-    true
 }

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use gitian_descriptor::{Commit, Descriptor, Loaded, Network, ReferenceDatetime, Url};
 use gitian_manifest::{Digest, Manifest, Report};
-use gitian_vm::{Backend, Debs, Problem, Resources, TargetId};
+use gitian_vm::{Backend, Debs, Problem, Resources};
 
 use configuration::Run;
 pub use event::{Event, Step};
@@ -64,7 +64,7 @@ pub struct BuildOptions {
 /// Returns everything that would stop this build, all at once; changes nothing.
 pub fn check(loaded: &Loaded, options: &BuildOptions, workdir: &Workdir, backend: &dyn Backend) -> Vec<Problem> {
     let descriptor = &loaded.descriptor;
-    let mut problems = backend.check(&targets(descriptor));
+    let mut problems = backend.check(&backend.configurations(descriptor));
     problems.extend(inputs::check(descriptor, workdir));
     match remotes::decide(&descriptor.remotes, &options.commits, &options.urls) {
         Ok(sources) => problems.extend(remotes::check(&sources, workdir, options.fetch)),
@@ -121,20 +121,6 @@ pub fn build(
     let file = format!("{}-res.yml", descriptor.name);
     report(Event::Reported { file, digest: Digest::of_bytes(&bytes) });
     Ok(path)
-}
-
-/// Returns the configurations of a descriptor, in the order in which they are built.
-pub fn targets(descriptor: &Descriptor) -> Vec<TargetId> {
-    let of = |suite: &gitian_descriptor::Suite, architecture| TargetId {
-        distro: descriptor.distro.clone(),
-        suite: suite.clone(),
-        architecture,
-    };
-    descriptor
-        .suites
-        .iter()
-        .flat_map(|suite| descriptor.architectures.iter().map(move |architecture| of(suite, *architecture)))
-        .collect()
 }
 
 fn make_folders(descriptor: &Descriptor, workdir: &Workdir) -> Result<()> {
@@ -207,7 +193,7 @@ fn build_each(
     report: &mut dyn FnMut(Event),
 ) -> Result<Vec<(String, String)>> {
     let workdir = run.workdir;
-    let targets = targets(run.descriptor);
+    let targets = run.backend.configurations(run.descriptor);
     let mut manifests = Vec::new();
     let mut outputs = Vec::new();
     for id in &targets {

@@ -129,11 +129,15 @@ fn list(guest: &Guest, debs: &Debs, log: &Log) -> Result<String> {
     let (status, text) = guest.read(&GuestCommand::new(GuestUser::Root, ["bash", "-c", GRAB_PACKAGES]))?;
     guest.expect(status, "grab-packages.sh", log)?;
     let mut lines = Vec::new();
+    let mut found = false;
     let mut unknown = Vec::new();
     for line in text.lines() {
         match line.split_once("  ") {
             Some(("missing", file)) => match debs.named(file).as_slice() {
-                [only] => lines.push((file, only.to_string())),
+                [only] => {
+                    lines.push((file, only.to_string()));
+                    found = true;
+                }
                 _ => unknown.push(file.to_owned()),
             },
             Some((digest, file)) if digest.parse::<Digest>().is_ok() => lines.push((file, digest.to_owned())),
@@ -143,6 +147,9 @@ fn list(guest: &Guest, debs: &Debs, log: &Log) -> Result<String> {
     if !unknown.is_empty() {
         return Err(PackagesUnknown { target: guest.id.clone(), files: unknown }.into());
     }
-    lines.sort_unstable();
+    // The script's order is that of the manifest; only what was found here has yet to find its place.
+    if found {
+        lines.sort_unstable();
+    }
     Ok(lines.iter().map(|(file, digest)| format!("{digest}  {file}\n")).collect())
 }

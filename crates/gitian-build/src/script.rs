@@ -32,7 +32,8 @@ pub fn render(
         text += &format!("export SOURCE_DATE_EPOCH={}\n", reference.epoch_seconds());
     }
     text += "\ncd build\n";
-    text += &descriptor.script;
+    // Kept: no script is an empty line. No newline is added to a script that ends without one.
+    text += if descriptor.script.is_empty() { "\n" } else { &descriptor.script };
     text
 }
 

@@ -5,6 +5,8 @@ use std::path::Path;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use gitian_descriptor::{Finding, Loaded, Refusals};
 
+use crate::failure::printable;
+
 /// How many findings are drawn; of a file that is no descriptor at all the first ones say enough.
 const DRAWN: usize = 20;
 
@@ -22,7 +24,7 @@ pub fn render_warnings(path: &Path, loaded: &Loaded, colour: bool) -> String {
 
 fn draw(path: &Path, source: &str, findings: &[Finding], level: &Level<'static>, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    let path = path.display().to_string();
+    let path = printable(&path.display().to_string());
     let mut text = String::new();
     for finding in findings.iter().take(DRAWN) {
         let (line, begin) = line_of(source, finding);

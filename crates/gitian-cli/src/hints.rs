@@ -2,7 +2,11 @@
 
 use anyhow::Error;
 use gitian_process::Failure;
+use gitian_sign::{NotSigned, ReportMissing};
+use gitian_verify::ReleaseMissing;
 use gitian_vm::{Problem, UnknownBackend};
+
+use crate::failure::printable;
 
 /// Returns what to do next about an error, if we know.
 pub fn hint(error: &Error) -> Option<String> {
@@ -12,6 +16,18 @@ pub fn hint(error: &Error) -> Option<String> {
         }
         if let Some(unknown) = cause.downcast_ref::<UnknownBackend>() {
             return Some(format!("{} is not there yet; use --backend sandbox", unknown.name));
+        }
+        if cause.is::<ReportMissing>() {
+            return Some("gbuild writes it; run gsign in the folder where gbuild was run".to_owned());
+        }
+        if let Some(not_signed) = cause.downcast_ref::<NotSigned>() {
+            return not_signed.program.starts_with("gpg").then(|| {
+                "gpg --list-secret-keys shows your keys; --signer takes a key id, fingerprint, e-mail address or name"
+                    .to_owned()
+            });
+        }
+        if let Some(missing) = cause.downcast_ref::<ReleaseMissing>() {
+            return release_hint(missing);
         }
         match cause.downcast_ref::<Failure>()? {
             Failure::ProgramNotFound { program } => Some(format!("sudo apt-get install {}", package_of(program))),
@@ -26,5 +42,16 @@ fn package_of(program: &str) -> &str {
         "gpg" => "gnupg",
         "newuidmap" | "newgidmap" => "uidmap",
         name => name,
+    }
+}
+
+/// Returns which releases there are instead.
+fn release_hint(missing: &ReleaseMissing) -> Option<String> {
+    match missing.releases.as_slice() {
+        [] => Some("--destination takes a folder that holds one folder per release".to_owned()),
+        [.., one] if missing.releases.len() <= 10 => {
+            Some(format!("--release {one}; there are: {}", printable(&missing.releases.join(", "))))
+        }
+        [.., one] => Some(format!("--release {}; there are {} such folders", printable(one), missing.releases.len())),
     }
 }

@@ -41,7 +41,7 @@ impl FromStr for ReferenceDatetime {
     type Err = NameRefused;
 
     fn from_str(text: &str) -> Result<Self, NameRefused> {
-        let refused = |reason| NameRefused { kind: "date and time", text: text.to_owned(), reason };
+        let refused = |reason| NameRefused { kind: "reference_datetime", text: text.to_owned(), reason };
         // The original puts the text between single quotes in the build script.
         if !text.chars().all(|c| matches!(c, ' '..='~') && c != '\'') {
             return Err(refused("may hold letters, digits, blanks, '-', ':' and '+' only"));

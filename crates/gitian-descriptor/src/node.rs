@@ -76,45 +76,107 @@ pub(crate) fn compose(source: &str, lines: &Lines<'_>, findings: &mut Vec<Findin
         findings.push(finding);
         return None;
     }
-    let text = source.trim_start_matches('\u{feff}');
-    let mut input = text.as_bytes();
-    let mut parser = Parser::new();
-    parser.set_input_string(&mut input);
-    let mut composer = Composer {
-        source,
-        lines,
-        findings,
-        offset: source.len() - text.len(),
-        anchors: HashMap::new(),
-        values: 0,
-        parser,
-    };
-    match composer.document() {
-        Ok(root) => root,
-        Err(fatal) => {
-            composer.findings.push(fatal);
-            None
+    let text = Terminated::new(source);
+    let commas = tags_before_commas(&text.text);
+    if !commas.is_empty() {
+        // The parser panics at a tag with a comma behind it. With another letter for the '!', the places of all values
+        // are the same, and it can be seen whether this is a tag or part of a script.
+        let mut masked = text.text.clone().into_bytes();
+        commas.iter().for_each(|at| masked[*at] = b'x');
+        let mut trial = Composer::new(source, lines, &text, &masked);
+        trial.tags = commas;
+        let end = trial.document();
+        if end.is_err() || trial.found_tag {
+            findings.append(&mut trial.findings);
+            findings.extend(end.err());
+            return None;
         }
+    }
+    let mut composer = Composer::new(source, lines, &text, text.text.as_bytes());
+    let root = composer.document();
+    findings.append(&mut composer.findings);
+    root.unwrap_or_else(|fatal| {
+        findings.push(fatal);
+        None
+    })
+}
+
+/// A source as the parser is given it: it panics where a block ends without a line break.
+struct Terminated {
+    text: String,
+    /// Where it begins in the source: behind a byte order mark.
+    offset: usize,
+    /// Whether the last line break is ours, and not part of a script.
+    added: bool,
+}
+
+impl Terminated {
+    fn new(source: &str) -> Self {
+        let text = source.trim_start_matches('\u{feff}');
+        let offset = source.len() - text.len();
+        let breaks = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+        // Blanks behind the last line break mean nothing.
+        let text = match text.trim_end_matches([' ', '\t']) {
+            trimmed if trimmed.is_empty() || trimmed.ends_with(breaks) => trimmed,
+            _ => text,
+        };
+        let added = !text.is_empty() && !text.ends_with(breaks);
+        Self { text: if added { format!("{text}\n") } else { text.to_owned() }, offset, added }
     }
 }
 
-struct Composer<'s, 'i> {
+/// Returns every '!' that has a comma behind it in the same word.
+fn tags_before_commas(text: &str) -> Vec<usize> {
+    let mut comma = false;
+    let mut found = Vec::new();
+    for (at, c) in text.char_indices().rev() {
+        match c {
+            ',' => comma = true,
+            '!' if comma => found.push(at),
+            _ if c.is_whitespace() => comma = false,
+            _ => {}
+        }
+    }
+    found.reverse();
+    found
+}
+
+struct Composer<'s, 'p> {
     source: &'s str,
     lines: &'s Lines<'s>,
-    findings: &'s mut Vec<Finding>,
-    /// Where the parser's text begins in the source: behind a byte order mark.
-    offset: usize,
+    text: &'s Terminated,
+    findings: Vec<Finding>,
+    /// Where a '!' was masked.
+    tags: Vec<usize>,
+    /// Whether one of them begins a value.
+    found_tag: bool,
     /// Values by anchor; `None` while a value is still being read.
     anchors: HashMap<String, Option<Rc<Node>>>,
     /// Values so far.
     values: usize,
-    parser: Parser<&'i mut &'s [u8]>,
+    parser: Parser<&'p [u8]>,
 }
 
 /// A finding behind which nothing can be read.
 type Fatal = Finding;
 
-impl Composer<'_, '_> {
+impl<'s, 'p> Composer<'s, 'p> {
+    fn new(source: &'s str, lines: &'s Lines<'s>, text: &'s Terminated, input: &'p [u8]) -> Self {
+        let mut parser = Parser::new();
+        parser.set_input(input);
+        Self {
+            source,
+            lines,
+            text,
+            findings: Vec::new(),
+            tags: Vec::new(),
+            found_tag: false,
+            anchors: HashMap::new(),
+            values: 0,
+            parser,
+        }
+    }
+
     fn document(&mut self) -> Result<Option<Rc<Node>>, Fatal> {
         let mut root = None;
         let mut documents = 0;
@@ -135,11 +197,11 @@ impl Composer<'_, '_> {
     }
 
     fn next(&mut self) -> Result<Event, Fatal> {
-        self.parser.parse().map_err(|error| syntax::explained(&error, self.source, self.lines, self.offset))
+        self.parser.parse().map_err(|error| syntax::explained(&error, self.source, self.lines, self.text.offset))
     }
 
     fn span(&self, event: &Event) -> Range<usize> {
-        let place = |index: u64| usize::try_from(index).unwrap_or(usize::MAX).saturating_add(self.offset);
+        let place = |index: u64| usize::try_from(index).unwrap_or(usize::MAX).saturating_add(self.text.offset);
         place(event.start_mark.index)..place(event.end_mark.index)
     }
 
@@ -155,8 +217,17 @@ impl Composer<'_, '_> {
         self.count(own_values, &span)?;
         let (anchor, content) = match event.data {
             EventData::Alias { anchor } => return self.alias(&anchor, span, depth),
-            EventData::Scalar { anchor, tag, value, style, .. } => {
+            EventData::Scalar { anchor, tag, mut value, style, .. } => {
                 let plain = style == ScalarStyle::Plain && tag.is_none();
+                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                if block && self.text.added && span.end == self.text.offset + self.text.text.len() {
+                    value = value.strip_suffix('\n').map(str::to_owned).unwrap_or(value);
+                }
+                if style == ScalarStyle::Plain && self.begins_with_tag(&span) {
+                    self.found_tag = true;
+                    let tag = self.source.get(span.clone()).unwrap_or("!");
+                    self.refuse_tag(tag, &span);
+                }
                 self.check_tag(tag.as_deref(), &["!", libyaml_safer::STR_TAG], &span);
                 (anchor, Content::Text { text: value, plain })
             }
@@ -204,6 +275,15 @@ impl Composer<'_, '_> {
         Ok(node)
     }
 
+    /// Whether a masked '!' begins this plain text, or follows its anchor or tag.
+    fn begins_with_tag(&self, span: &Range<usize>) -> bool {
+        let behind_blank = |at: &usize| self.text.text[..*at].ends_with(|c: char| c.is_whitespace());
+        let begin = span.start - self.text.offset;
+        let from = self.tags.partition_point(|at| *at < begin);
+        let mut inside = self.tags[from..].iter().take_while(|at| **at + self.text.offset < span.end);
+        inside.any(|at| *at == begin || self.text.text[begin..].starts_with(['&', '!']) && behind_blank(at))
+    }
+
     fn begin(&mut self, anchor: Option<&str>) {
         if let Some(anchor) = anchor {
             self.anchors.insert(anchor.to_owned(), None);
@@ -241,10 +321,14 @@ impl Composer<'_, '_> {
     fn check_tag(&mut self, tag: Option<&str>, known: &[&str], span: &Range<usize>) {
         if let Some(tag) = tag.filter(|tag| !known.contains(tag)) {
             let tag = tag.strip_prefix("tag:yaml.org,2002:").map_or(tag.to_owned(), |core| format!("!!{core}"));
-            let message = format!("the tag {} has no meaning in a descriptor", Shown(&tag));
-            let hint = "remove it; a text that begins with '!' needs quotes".to_owned();
-            self.findings.push(self.lines.finding(span.clone(), message, Some(hint)));
+            self.refuse_tag(&tag, span);
         }
+    }
+
+    fn refuse_tag(&mut self, tag: &str, span: &Range<usize>) {
+        let message = format!("the tag {} has no meaning in a descriptor", Shown(tag));
+        let hint = "remove it; a text that begins with '!' needs quotes".to_owned();
+        self.findings.push(self.lines.finding(span.clone(), message, Some(hint)));
     }
 
     /// Names the keys, refuses repeated ones, and puts merged maps (`<<: *base`) behind: a map's own keys come first.
@@ -266,7 +350,10 @@ impl Composer<'_, '_> {
             }
             if let Some(first) = places.get(text.as_str()) {
                 let (first, second) = (self.lines.line(first.start), self.lines.line(key_span.start));
-                let message = format!("key {} is in line {first} and again in line {second}", Shown(text));
+                let message = match first == second {
+                    true => format!("key {} is twice in line {first}", Shown(text)),
+                    false => format!("key {} is in line {first} and again in line {second}", Shown(text)),
+                };
                 let hint = "keep one of them; gitian-builder silently takes the last".to_owned();
                 self.findings.push(self.lines.finding(key_span, message, Some(hint)));
                 continue;

@@ -53,9 +53,15 @@ impl Reader<'_> {
         self.refusals.push(self.lines.finding(node.span.clone(), message, hint));
     }
 
-    /// Refuses that a key is absent. A misspelt key that is there explains it, else an example does.
+    /// Refuses that a key is absent or without value. A misspelt key that is there explains it, else an example does.
     pub(crate) fn missing(&mut self, keys: &Keys<'_>, key: &str, message: String, example: &str) {
-        let misspelt = keys.entries.iter().find(|entry| nearest(&entry.key, &[key]).is_some() && &*entry.key != key);
+        if let Some(entry) = keys.entries.iter().find(|entry| &*entry.key == key) {
+            let message = format!("{} has no value", keys.label(key));
+            let hint = Some(format!("for example {example}"));
+            self.refusals.push(self.lines.finding(entry.key_span.clone(), message, hint));
+            return;
+        }
+        let misspelt = keys.entries.iter().find(|entry| nearest(&entry.key, &[key]).is_some());
         let hint = match misspelt {
             Some(entry) => format!("is {} in line {} meant?", Shown(&entry.key), self.lines.line(entry.key_span.start)),
             None => format!("for example {example}"),
@@ -99,7 +105,7 @@ impl Reader<'_> {
                 Content::Map(_) => Some("each line of a list begins with '- '".to_owned()),
                 _ => None,
             };
-            self.refuse(node, format!("{label} is a list, not {}", node.kind()), hint);
+            self.refuse(node, format!("{label}: a list is wanted, not {}", node.kind()), hint);
             return Vec::new();
         };
         let mut values = Vec::with_capacity(items.len());
@@ -197,7 +203,7 @@ impl Reader<'_> {
     pub(crate) fn boolean(&mut self, keys: &Keys<'_>, key: &str, words: &str, default: bool) -> bool {
         let Some(node) = keys.get(key) else { return default };
         let Content::Text { text, plain } = &node.content else {
-            self.refuse(node, format!("{key} is {words}, not {}", node.kind()), None);
+            self.refuse(node, format!("{key}: {words} is wanted, not {}", node.kind()), None);
             return default;
         };
         match boolean(text) {
@@ -209,7 +215,7 @@ impl Reader<'_> {
             }
             Some(value) => value,
             None => {
-                self.refuse(node, format!("{key} is {words}, not {}", Shown(text)), None);
+                self.refuse(node, format!("{key}: {words} is wanted, not {}", Shown(text)), None);
                 default
             }
         }

@@ -1,1 +1,176 @@
 //! Sigs tree to one verdict per signer.
+//!
+//! [`gather`] reads what each signer of a release left and checks the signature: [`Facts`]. [`decide`] chooses the
+//! reference manifest and compares: a [`Decision`]. Nothing here prints.
+//!
+//! A signer's files are hostile. Whatever is wrong with them is a fact about that signer, never the end of the run.
+//!
+//! ```no_run
+//! use std::time::SystemTime;
+//! use gitian_manifest::SigsTree;
+//! use gitian_verify::{Checker, Question, Source, decide, gather};
+//!
+//! let question = Question { tree: SigsTree::new("gitian.sigs"), release: "22.0".into(), package: "bitcoin-linux".into() };
+//! let keys = Source::choose(&[], &question.tree.root).load()?;
+//! let facts = gather(&question, &Checker::Keys { keys: &keys, now: SystemTime::now() })?;
+//! let decision = decide(&facts, &question.release, &question.package, None);
+//! println!("{:?}", decision.outcome());
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+
+mod facts;
+mod keyring;
+mod openpgp;
+mod program;
+mod tree_file;
+mod verdict;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use gitian_manifest::{Assertion, Signers, SigsTree};
+use rayon::prelude::*;
+
+use tree_file::Content;
+
+pub use facts::{Document, Facts, Good, Revocation, Signature, Standing, Unknown, Weakness};
+pub use keyring::{Keyring, Source};
+pub use openpgp::check;
+pub use program::{Answer, Program};
+pub use verdict::{Decision, Line, Mismatch, Outcome, Reference, Stated, Verdict, decide};
+
+/// The largest assertion that is read, in bytes; real ones have up to 200 KB.
+const ASSERT_LIMIT: u64 = 64 << 20;
+/// The largest signature that is read, in bytes.
+const SIGNATURE_LIMIT: u64 = 1 << 20;
+
+/// What is to be verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The tree of assertions.
+    pub tree: SigsTree,
+    /// The release, a folder of the tree.
+    pub release: String,
+    /// The package, as the descriptor names it.
+    pub package: String,
+}
+
+impl Question {
+    /// Checks that there is something to verify, before keys are looked for.
+    ///
+    /// # Errors
+    ///
+    /// [`ReleaseMissing`].
+    pub fn check(&self) -> Result<()> {
+        self.signers().map(|_| ())
+    }
+
+    fn signers(&self) -> Result<Signers> {
+        self.tree.signers(&self.release).map_err(|cause| match cause.kind() {
+            io::ErrorKind::NotFound => ReleaseMissing::new(&self.tree, &self.release).into(),
+            _ => anyhow::Error::new(cause).context(self.tree.release_folder(&self.release).display().to_string()),
+        })
+    }
+}
+
+/// Who checks signatures.
+#[derive(Clone, Copy, Debug)]
+pub enum Checker<'a> {
+    /// We do, against these keys, at this time.
+    Keys {
+        /// The keys.
+        keys: &'a Keyring,
+        /// The time for which keys and signatures must still be valid.
+        now: SystemTime,
+    },
+    /// Another program does.
+    Program(&'a Program),
+}
+
+/// The folder of a release is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("{} does not exist", folder.display())]
+pub struct ReleaseMissing {
+    /// Where it should be.
+    pub folder: PathBuf,
+    /// The folders that are there instead, sorted.
+    pub releases: Vec<String>,
+}
+
+impl ReleaseMissing {
+    fn new(tree: &SigsTree, release: &str) -> Self {
+        let entries = tree.root.read_dir().into_iter().flatten().flatten();
+        let folders =
+            entries.filter(|entry| entry.path().is_dir()).filter_map(|entry| entry.file_name().into_string().ok());
+        let mut releases: Vec<String> = folders.filter(|name| !name.starts_with('.')).collect();
+        releases.sort_unstable();
+        Self { folder: tree.release_folder(release), releases }
+    }
+}
+
+/// Finds out about every signer of a release, in name order.
+///
+/// # Errors
+///
+/// [`ReleaseMissing`]; a program of [`Checker::Program`] that cannot be run.
+pub fn gather(question: &Question, checker: &Checker<'_>) -> Result<Vec<Facts>> {
+    let tree = &question.tree;
+    let signers = question.signers()?;
+    let root = tree.root.canonicalize().with_context(|| tree.root.display().to_string())?;
+    let known = signers.names.par_iter().map(|signer| signer_facts(question, checker, &root, signer));
+    let mut facts = known.collect::<Result<Vec<_>>>()?;
+    facts.extend(signers.strays.iter().filter_map(|path| stray_facts(question, path)));
+    facts.sort_by(|a, b| a.signer.cmp(&b.signer));
+    Ok(facts)
+}
+
+fn signer_facts(question: &Question, checker: &Checker<'_>, root: &Path, signer: &str) -> Result<Facts> {
+    let Question { tree, release, package } = question;
+    let assert_path = tree.assert_path(release, signer, package);
+    let signature_path = tree.signature_path(release, signer, package);
+    let bytes = tree_file::read(root, &assert_path, ASSERT_LIMIT);
+    let signature = match (&bytes, tree_file::read(root, &signature_path, SIGNATURE_LIMIT)) {
+        (_, Content::Absent) => Signature::Absent,
+        (_, Content::Refused(reason)) => Signature::OutOfReach(reason),
+        (Content::Bytes(document), Content::Bytes(signature)) => match checker {
+            Checker::Keys { keys, now } => check(&signature, document, keys, *now),
+            Checker::Program(program) => Signature::Program(program.check(&signature_path, &assert_path)?),
+        },
+        (_, Content::Bytes(_)) => Signature::NotChecked,
+    };
+    let document = match bytes {
+        Content::Absent => Document::Absent,
+        Content::Refused(reason) => Document::OutOfReach(reason),
+        Content::Bytes(bytes) => document(&bytes),
+    };
+    Ok(Facts { signer: signer.to_owned(), assert_path, signature_path, document, signature })
+}
+
+fn document(bytes: &[u8]) -> Document {
+    match Assertion::read(bytes) {
+        Ok(assertion) if assertion.out_manifest().is_some() => Document::Read(Box::new(assertion)),
+        Ok(_) => Document::Malformed("has no out_manifest".into()),
+        Err(cause) => Document::Malformed(format!("{cause:#}")),
+    }
+}
+
+/// Returns the facts about something in a release's folder that looks like a signer and is not taken for one. Plain
+/// files and hidden folders are nobody's.
+fn stray_facts(question: &Question, path: &Path) -> Option<Facts> {
+    let name = path.file_name()?;
+    let link = path.is_symlink();
+    if name.as_encoded_bytes().starts_with(b".") || !link && !path.is_dir() {
+        return None;
+    }
+    let reason = if link { "is a link; a signer has a folder" } else { "has a name that is not UTF-8" };
+    let file = format!("{}-build.assert", question.package);
+    Some(Facts {
+        signer: name.as_encoded_bytes().escape_ascii().to_string(),
+        assert_path: path.join(&file),
+        signature_path: path.join(file + ".sig"),
+        document: Document::OutOfReach(reason.into()),
+        signature: Signature::NotChecked,
+    })
+}

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use gitian_descriptor::{Architecture, Distro, Suite};
+use gitian_descriptor::{Architecture, Descriptor, Distro, Suite};
 use gitian_process::{Status, Streams};
 
 /// Which guest: one configuration of a build.
@@ -80,10 +80,27 @@ pub struct Layer {
     pub key: String,
 }
 
+/// Returns every one of these suites with every architecture of a descriptor.
+pub fn suites_and_architectures(descriptor: &Descriptor, suites: &[Suite]) -> Vec<TargetId> {
+    let of = |suite: &Suite, architecture| TargetId {
+        distro: descriptor.distro.clone(),
+        suite: suite.clone(),
+        architecture,
+    };
+    let architectures = &descriptor.architectures;
+    suites.iter().flat_map(|suite| architectures.iter().map(move |architecture| of(suite, *architecture))).collect()
+}
+
 /// The host's side of a kind of guest.
 pub trait Backend {
     /// Returns the name that `--backend` takes.
     fn name(&self) -> &'static str;
+
+    /// Returns the configurations of a descriptor, in the order in which they are built: every suite with every
+    /// architecture. A backend that starts from images by digest lets these stand in for suites.
+    fn configurations(&self, descriptor: &Descriptor) -> Vec<TargetId> {
+        suites_and_architectures(descriptor, &descriptor.suites)
+    }
 
     /// Returns everything on this host that would stop a build for these targets: tools, permissions, base images,
     /// space. Touches nothing. With no targets: what would stop making a base image.

@@ -2,14 +2,17 @@
 //! told. Never in `select.rs`.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::Result;
+use gitian_descriptor::{Descriptor, Suite};
 use gitian_process::{Command, Output, Status, Streams};
 
+use crate::backend::suites_and_architectures;
 use crate::{Backend, BaseRequest, Event, GuestCommand, GuestUser, Layer, Problem, Resources, Target, TargetId};
 
 /// Programs that run for real: they touch files and nothing else.
@@ -18,8 +21,10 @@ const REAL: [&str; 9] = ["cat", "find", "mkdir", "rm", "tar", "tee", "test", "to
 /// What the fake guests do.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
-    /// The package manifest.
-    pub base_manifest: String,
+    /// The package manifests, by configuration.
+    pub base_manifests: BTreeMap<String, String>,
+    /// Image digests stand in for suites, as with Docker.
+    pub by_digest: bool,
     /// Every guest was upgraded before.
     pub upgraded: bool,
     /// A command whose line holds this text ends with exit status 1.
@@ -61,6 +66,13 @@ impl Backend for Fake {
         "fake"
     }
 
+    fn configurations(&self, descriptor: &Descriptor) -> Vec<TargetId> {
+        let digests = descriptor.docker_image_digests.iter().filter_map(|digest| digest.as_str().parse().ok());
+        let digests: Vec<Suite> = digests.collect();
+        let by_digest = self.script.by_digest && !digests.is_empty();
+        suites_and_architectures(descriptor, if by_digest { &digests } else { &descriptor.suites })
+    }
+
     fn check(&self, _targets: &[TargetId]) -> Vec<Problem> {
         self.script.problems.clone()
     }
@@ -91,7 +103,7 @@ impl Backend for Fake {
         if self.script.upgraded {
             fs::write(self.root.join("var/cache/gitian/initial-upgrade"), "")?;
         }
-        Ok(Box::new(FakeTarget { fake: self.clone(), home }))
+        Ok(Box::new(FakeTarget { fake: self.clone(), id: target.clone(), home }))
     }
 
     fn attach(&self) -> Result<Option<Box<dyn Target>>> {
@@ -101,6 +113,7 @@ impl Backend for Fake {
 
 struct FakeTarget {
     fake: Fake,
+    id: TargetId,
     home: PathBuf,
 }
 
@@ -130,7 +143,8 @@ impl Target for FakeTarget {
             // grab-packages.sh, which asks dpkg what is installed.
             ["bash", "-c", ..] if line.contains("dpkg-query") => {
                 if let Output::Consume(consume) = streams.stdout {
-                    consume(&mut script.base_manifest.as_bytes())?;
+                    let manifest = script.base_manifests.get(&self.id.to_string());
+                    consume(&mut manifest.map_or("", String::as_str).as_bytes())?;
                 }
                 Ok(Status::Exited(0))
             }

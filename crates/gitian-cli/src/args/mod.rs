@@ -1,4 +1,28 @@
 //! The command line of each program; help texts live here.
 
 pub mod gbuild;
+pub mod gsign;
+pub mod gverify;
 pub mod make_base_vm;
+
+use std::path::{Path, PathBuf};
+
+use gitian_manifest::SigsTree;
+use gitian_process::Command;
+
+/// Splits the text of a `-p` option into words as a shell would, with its quotes and nothing else of a shell.
+fn program(text: &str) -> Result<Command, String> {
+    let words = shell_words::split(text).map_err(|_| "a quote is not closed".to_owned())?;
+    let (program, args) = words.split_first().ok_or("names no program")?;
+    Ok(Command::new(program).args(args))
+}
+
+/// Returns the sigs tree that `--destination` names, or the installation's own.
+pub(crate) fn sigs_tree(destination: Option<&Path>, installation: &Path, package: &str) -> SigsTree {
+    SigsTree::new(match destination {
+        // Programs would take its files for options.
+        Some(path) if path.as_os_str().as_encoded_bytes().starts_with(b"-") => Path::new(".").join(path),
+        Some(path) => PathBuf::from(path),
+        None => SigsTree::default_root(installation, package),
+    })
+}

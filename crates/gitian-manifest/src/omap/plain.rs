@@ -21,9 +21,8 @@ fn is_bool(word: &str) -> bool {
 }
 
 fn is_number(word: &str) -> bool {
-    let lower = word.to_ascii_lowercase();
-    let unsigned = lower.strip_prefix(['+', '-']).unwrap_or(&lower);
-    matches!(&*lower, ".inf" | "+.inf" | "-.inf" | ".nan")
+    let unsigned = word.strip_prefix(['+', '-']).unwrap_or(word);
+    matches!(&*word.to_ascii_lowercase(), ".inf" | "+.inf" | "-.inf" | ".nan")
         || is_integer(unsigned)
         || is_float(unsigned)
         || is_sexagesimal(unsigned)
@@ -61,7 +60,7 @@ fn is_integer(digits: &str) -> bool {
 /// `1.5`, `.5`, `1.`, `1_0.5`, `1.5e+3`: with a point, an exponent only with its sign, separators before the point only.
 fn is_float(digits: &str) -> bool {
     let Some((whole, rest)) = digits.split_once('.') else { return false };
-    let (fraction, exponent) = match rest.split_once('e') {
+    let (fraction, exponent) = match rest.split_once(['e', 'E']) {
         Some((fraction, exponent)) => (fraction, Some(exponent)),
         None => (rest, None),
     };
@@ -120,29 +119,25 @@ fn is_time_of_day(time: &str) -> bool {
     let mut groups = time.splitn(3, ':');
     let (Some(hour), Some(minute), Some(rest)) = (groups.next(), groups.next(), groups.next()) else { return false };
     let Some((second, rest)) = rest.split_at_checked(2) else { return false };
-    let (Some(hour), Some(minute), Some(second)) =
-        (number_up_to(hour, 24), number_up_to(minute, 59), number_up_to(second, 60))
-    else {
-        return false;
-    };
-    let exact = minute < 60 && time.split(':').nth(1).is_some_and(|minute| minute.len() == 2);
     let rest = rest.strip_prefix('.').map_or(rest, |rest| rest.trim_start_matches(is_digit));
-    exact && (hour < 24 || minute == 0 && second == 0) && is_zone(rest.trim_start_matches(is_blank), rest)
+    let fits = match (number_up_to(hour, 24), number_up_to(minute, 59), number_up_to(second, 60)) {
+        (Some(24), Some(minute), Some(second)) => minute == 0 && second == 0,
+        (Some(_), Some(_), Some(_)) => true,
+        _ => false,
+    };
+    fits && minute.len() == 2 && is_zone(rest.trim_start_matches(is_blank))
 }
 
-/// Nothing, `Z`, `+2`, `+02:00`, `-0230`.
-fn is_zone(zone: &str, with_blanks: &str) -> bool {
-    if with_blanks.is_empty() || zone == "Z" {
-        return true;
-    }
-    let Some(offset) = zone.strip_prefix(['+', '-']) else { return false };
-    let (hours, minutes) = match offset.split_once(':') {
-        Some((hours, minutes)) => (hours, minutes),
-        None => {
-            offset.split_at(offset.len().saturating_sub(2).clamp(0, 2).max(offset.len().min(2).min(offset.len() % 3)))
-        }
+/// Nothing, `Z`, `+2`, `+02:00`, `-0230`; less than a day.
+fn is_zone(zone: &str) -> bool {
+    let Some(offset) = zone.strip_prefix(['+', '-']) else { return matches!(zone, "" | "Z") };
+    let (hours, minutes, minutes_fit) = match offset.split_once(':') {
+        Some((hours, minutes)) => (hours, minutes, minutes.len() != 1),
+        None => offset.split_at_checked(2).map_or((offset, "", true), |(hours, minutes)| (hours, minutes, true)),
     };
-    all(hours, is_digit) && all(minutes, is_digit) && matches!(hours.len(), 1 | 2) && matches!(minutes.len(), 0 | 2)
+    let minutes = if minutes.is_empty() { Some(0) } else { number_up_to(minutes, 99) };
+    let hours = number_up_to(hours, 23);
+    minutes_fit && hours.zip(minutes).is_some_and(|(hours, minutes)| hours * 60 + minutes < 24 * 60)
 }
 
 fn is_blank(c: char) -> bool {

@@ -2,11 +2,13 @@
 //! nesting, huge documents, web pages. All input is hostile.
 
 use std::collections::HashSet;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader, Chain, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use libyaml_safer::{Encoding, EventData, NULL_TAG, Parser, SEQ_TAG, STR_TAG, ScalarStyle};
+use libyaml_safer::{
+    Encoding, EventData, MAP_TAG, MappingStyle, NULL_TAG, Parser, SEQ_TAG, STR_TAG, ScalarStyle, SequenceStyle,
+};
 
 use super::plain::{is_null, is_text};
 use super::write::OMAP_TAG;
@@ -22,53 +24,79 @@ const DEPTH: usize = 32;
 pub fn document(bytes: &[u8]) -> Result<OMap> {
     ensure!(bytes.len() as u64 <= LIMIT, "larger than {} MiB", LIMIT / (1024 * 1024));
     let text = std::str::from_utf8(bytes)
-        .map_err(|error| anyhow!("line {}: not UTF-8", line_of(bytes, error.valid_up_to())))?;
-    refuse_foreign(text)?;
-    // A defect of the YAML library may cost this document its reading, but not the run that reads many.
-    catch_unwind(AssertUnwindSafe(|| {
-        let mut parser = Parser::new();
-        parser.set_encoding(Encoding::Utf8);
-        parser.set_input(BufReader::with_capacity(16 * 1024, bytes));
-        Reader { parser, line: 1 }.document()
-    }))
-    .unwrap_or_else(|_| bail!("not readable as YAML"))
-}
-
-fn line_of(bytes: &[u8], offset: usize) -> usize {
-    1 + bytes[..offset].iter().filter(|&&byte| byte == b'\n').count()
-}
-
-/// Refuses what can be told without reading YAML, and what the YAML library cannot take without a panic.
-fn refuse_foreign(text: &str) -> Result<()> {
-    let start = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
+        .map_err(|error| anyhow!("line {}: not UTF-8", 1 + bytes[..error.valid_up_to()].lines().count()))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let start = text.trim_start();
     ensure!(!start.is_empty(), "empty");
     ensure!(!start.starts_with('<'), "a web page, not an ordered map");
-    ensure!(!text.ends_with('\\'), "ends in the middle of an escape");
-    for (at, _) in text.match_indices('!') {
-        let starts_a_tag = text[..at].ends_with([' ', '\t', '\n', '\r', '[', '{', ',', ':', '?', '-']) || at == 0;
-        let tag = text[at..].split(char::is_whitespace).next().unwrap_or_default();
-        ensure!(!starts_a_tag || !tag.contains(','), "line {}: a tag with a comma", line_of(text.as_bytes(), at));
-    }
-    Ok(())
+    ensure!(!has_tag_with_comma(text), "a tag with a comma");
+    // A defect of the YAML library may cost this document its reading, but not the run that reads many.
+    catch_unwind(AssertUnwindSafe(|| Reader::new(text).document())).unwrap_or_else(|_| bail!("not readable as YAML"))
 }
 
-struct Reader<'b> {
-    parser: Parser<BufReader<&'b [u8]>>,
+/// Returns whether a tag is followed by a comma, in a list or map in brackets: the YAML library panics at it.
+///
+/// The same characters in a text are no tag, so what looks like one is replaced, and the library asked for brackets.
+fn has_tag_with_comma(text: &str) -> bool {
+    let is_suspect = |word: &str| word.split_once('!').is_some_and(|(_, tag)| tag.contains(','));
+    if !text.contains(['[', '{']) || !text.split(char::is_whitespace).any(is_suspect) {
+        return false;
+    }
+    let words = text.split_inclusive(char::is_whitespace);
+    let harmless: String =
+        words.map(|word| if is_suspect(word) { word.replace('!', "_") } else { word.into() }).collect();
+    let mut parser = Reader::new(&harmless).parser;
+    loop {
+        match parser.parse().map(|event| event.data) {
+            Ok(EventData::SequenceStart { style: SequenceStyle::Flow, .. }) => match parser.parse() {
+                Ok(event) if event.data == EventData::SequenceEnd => {}
+                _ => return true,
+            },
+            Ok(EventData::MappingStart { style: MappingStyle::Flow, .. }) | Err(_) => return true,
+            Ok(EventData::StreamEnd) => return false,
+            Ok(_) => {}
+        }
+    }
+}
+
+struct Reader<'t> {
+    parser: Parser<BufReader<Chain<&'t [u8], &'static [u8]>>>,
     /// Where the last event began.
     line: u64,
+    /// Where a newline was added to the text, in bytes.
+    added_newline: Option<u64>,
 }
 
-impl Reader<'_> {
+impl<'t> Reader<'t> {
+    fn new(text: &'t str) -> Self {
+        // The YAML library panics at a block of text whose last line has no newline.
+        let without_blanks = text.trim_end_matches([' ', '\t']);
+        let (text, newline): (_, &[u8]) = match without_blanks.ends_with(['\n', '\r']) {
+            true => (without_blanks, b""),
+            false => (text, b"\n"),
+        };
+        let mut parser = Parser::new();
+        parser.set_encoding(Encoding::Utf8);
+        parser.set_input(BufReader::with_capacity(16 * 1024, text.as_bytes().chain(newline)));
+        Self { parser, line: 1, added_newline: (!newline.is_empty()).then_some(text.len() as u64) }
+    }
+
     fn next(&mut self) -> Result<EventData> {
-        let event = self.parser.parse().map_err(|error| match error.problem_mark() {
+        let mut event = self.parser.parse().map_err(|error| match error.problem_mark() {
             Some(mark) => anyhow!("line {}: {}", mark.line + 1, error.problem()),
             None => anyhow!("line {}: {}", self.line, error.problem()),
         })?;
         self.line = event.start_mark.line + 1;
+        if let EventData::Scalar { value, style: ScalarStyle::Literal | ScalarStyle::Folded, .. } = &mut event.data
+            && self.added_newline.is_some_and(|at| event.end_mark.index > at)
+            && value.ends_with('\n')
+        {
+            value.pop();
+        }
         Ok(event.data)
     }
 
-    fn document(&mut self) -> Result<OMap> {
+    fn document(mut self) -> Result<OMap> {
         let mut event = self.next()?;
         while matches!(event, EventData::StreamStart { .. } | EventData::DocumentStart { .. }) {
             event = self.next()?;
@@ -97,7 +125,7 @@ impl Reader<'_> {
                 Some(tag) => bail!("line {line}: a list with the tag {tag}"),
             },
             EventData::MappingStart { tag, .. } => match tag.as_deref() {
-                None | Some("!" | libyaml_safer::MAP_TAG) => Ok(Value::Map(self.map(depth)?)),
+                None | Some("!" | MAP_TAG) => Ok(Value::Map(self.map(depth)?)),
                 Some(tag) => bail!("line {line}: a map with the tag {tag}"),
             },
             EventData::Alias { .. } => bail!("line {line}: an alias"),
@@ -143,7 +171,9 @@ impl Reader<'_> {
     fn entry(&mut self, key: EventData, depth: usize, entries: &mut Entries) -> Result<()> {
         let line = self.line;
         let key = match self.value(key, depth + 1)? {
-            Value::List(_) | Value::Map(_) | Value::OMap(_) => bail!("line {line}: a key that is not text"),
+            Value::Null | Value::List(_) | Value::Map(_) | Value::OMap(_) => {
+                bail!("line {line}: a key that is not text")
+            }
             key => key,
         };
         // Two readers could take different ones of two equal keys, and both would be signed.

@@ -12,24 +12,37 @@ pub(super) const OMAP_TAG: &str = "tag:yaml.org,2002:omap";
 
 /// Writes a document that holds a map.
 pub fn document(map: &OMap) -> Vec<u8> {
+    let bytes = written(map, None);
+    // Psych escapes characters beyond the basic plane, our libyaml does not know that: they are handed to it as escapes
+    // whose backslash is a character that the document does not have.
+    let beyond_basic_plane = |&byte: &u8| byte >= 0xf0;
+    if !bytes.iter().any(beyond_basic_plane) {
+        return bytes;
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let Some(backslash) = ('\u{e000}'..='\u{f8ff}').find(|&c| !text.contains(c)) else { return bytes };
+    String::from_utf8_lossy(&written(map, Some(backslash))).replace(backslash, "\\").into_bytes()
+}
+
+fn written(map: &OMap, backslash: Option<char>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut emitter = Emitter::new();
     emitter.set_output_string(&mut bytes);
     emitter.set_unicode(true);
-    let mut writer = Writer { emitter };
-    let written = writer.document(map);
-    drop(writer);
-    // libyaml refuses events in a wrong order, empty tags and a failing output: none of them can happen here.
-    debug_assert!(written.is_ok(), "{written:?}");
+    let result = Writer { emitter, backslash }.document(map);
+    // Only events in a wrong order, an empty tag or a failing output are refused: none of them can happen here.
+    debug_assert!(result.is_ok(), "{result:?}");
     bytes
 }
 
 struct Writer<'w> {
     emitter: Emitter<'w>,
+    /// What stands for the backslash of an escape that we write ourselves.
+    backslash: Option<char>,
 }
 
 impl Writer<'_> {
-    fn document(&mut self, map: &OMap) -> libyaml_safer::Result<()> {
+    fn document(mut self, map: &OMap) -> libyaml_safer::Result<()> {
         self.emitter.emit(Event::stream_start(Encoding::Utf8))?;
         self.emitter.emit(Event::document_start(None, &[], false))?;
         self.omap(map)?;
@@ -70,9 +83,16 @@ impl Writer<'_> {
     }
 
     fn text(&mut self, text: &str) -> libyaml_safer::Result<()> {
-        match text {
+        let escaped = |backslash| {
+            let escape = |c: char| if c > '\u{ffff}' { format!("{backslash}U{:08X}", c as u32) } else { c.to_string() };
+            text.chars().map(escape).collect::<String>()
+        };
+        match (text, self.backslash) {
             // Plain, this would merge one mapping into another.
-            "<<" => self.scalar(Some(STR_TAG), text, false, ScalarStyle::SingleQuoted),
+            ("<<", _) => self.scalar(Some(STR_TAG), text, false, ScalarStyle::SingleQuoted),
+            (_, Some(backslash)) if text.contains(|c| c > '\u{ffff}') => {
+                self.scalar(None, &escaped(backslash), true, ScalarStyle::DoubleQuoted)
+            }
             _ => self.scalar(None, text, true, style_of(text)),
         }
     }
@@ -126,9 +146,10 @@ fn looks_like_an_indicator(text: &str) -> bool {
     })
 }
 
-/// Letters, marks, decimal digits and connectors such as `_`.
+/// Letters, marks, decimal digits and connectors such as `_`; not joiners, other than in regular expressions of Rust.
 fn is_word(c: char) -> bool {
-    c == '_' || c.is_alphanumeric()
+    let joiner = matches!(c, '\u{200c}' | '\u{200d}');
+    !joiner && regex_syntax::try_is_word_character(c).unwrap_or_else(|_| c.is_alphanumeric())
 }
 
 /// `089`: octal digits, then one that is none.

@@ -1,0 +1,56 @@
+//! `gverify [options] <descriptor>.yml`. Source: gitian-builder 11f91fb, bin/gverify.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use gitian_descriptor::ReleaseName;
+use gitian_process::Command;
+
+use super::program;
+
+/// Check who vouches for a release with a good signature, and whether they all built the same.
+///
+/// Reads DEST/REL/<signer>/<name>-build.assert and .sig of every signer. Keys: those of --keys; else of a folder
+/// builder-keys, gitian-keys or gitian-pubkeys in the tree or beside it; else of your GnuPG keyring.
+///
+/// Exit status: 0 if at least one signer was verified and nothing is wrong, 1 if anything is wrong, 2 if there was
+/// nothing to decide about.
+#[derive(Debug, Parser)]
+#[command(name = "gverify", version, max_term_width = 100, args_override_self = true, infer_long_args = true)]
+pub struct Args {
+    /// The descriptor that was built; only its name matters
+    #[arg(value_name = "DESCRIPTOR.yml")]
+    pub descriptor: PathBuf,
+
+    /// Tell more about each signature, and the lines that differ: `- ` of the reference, `+ ` of the signer
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// Print the verdicts in bold (default: if standard output is a terminal)
+    #[arg(short, long, overrides_with = "no_markup")]
+    pub markup: bool,
+
+    /// Print the verdicts plain
+    #[arg(long, overrides_with = "markup")]
+    pub no_markup: bool,
+
+    /// Name of the release, a folder in the tree
+    #[arg(short, long, value_name = "REL", default_value = "current")]
+    pub release: ReleaseName,
+
+    /// The sigs tree (default: sigs/<name> of the installation)
+    #[arg(short, long, value_name = "DEST")]
+    pub destination: Option<PathBuf>,
+
+    /// Compare with what this signer built (default: the first one with a good signature)
+    #[arg(short, long, value_name = "SIGNER")]
+    pub compare_to: Option<String>,
+
+    /// Check signatures with `PROG --quiet --batch --verify SIGNATURE ASSERT`; its exit status decides
+    #[arg(short = 'p', long, value_name = "PROG", value_parser = program, conflicts_with = "keys")]
+    pub verify_program: Option<Command>,
+
+    /// Check signatures against the keys of this file or folder; may be given several times
+    #[arg(long, value_name = "FILE|DIR")]
+    pub keys: Vec<PathBuf>,
+}

@@ -1,0 +1,208 @@
+//! Public keys: read from files, folders or GnuPG, and found by the name that a signature gives.
+//!
+//! A key file is as hostile as a signature: what is not a certificate is skipped and reported, and whether a subkey
+//! really belongs to its certificate is checked before its signatures count.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use gitian_process::{Command, Streams};
+use sequoia_openpgp::Cert;
+use sequoia_openpgp::cert::CertParser;
+use sequoia_openpgp::cert::amalgamation::key::{ErasedKeyAmalgamation, PrimaryKey};
+use sequoia_openpgp::packet::key::PublicParts;
+use sequoia_openpgp::parse::Parse;
+use sequoia_openpgp::types::HashAlgorithm;
+use sequoia_openpgp::{Fingerprint, KeyHandle, KeyID};
+
+use crate::tree_file::{self, Content};
+
+/// Folders of keys that projects keep in or beside their tree.
+const KEY_FOLDERS: [&str; 3] = ["builder-keys", "gitian-keys", "gitian-pubkeys"];
+/// The largest key file that is read, in bytes.
+const KEY_FILE_LIMIT: u64 = 64 << 20;
+const ARMOR: &[u8] = b"-----BEGIN PGP PUBLIC KEY BLOCK-----";
+
+/// Public keys, each certificate once.
+#[derive(Debug, Default)]
+pub struct Keyring {
+    certs: BTreeMap<Fingerprint, Cert>,
+    /// Primary keys and subkeys; several certificates may claim one key id.
+    by_id: HashMap<KeyID, BTreeSet<Fingerprint>>,
+    problems: Vec<String>,
+}
+
+/// Where keys come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Files and folders that the user named.
+    Given(Vec<PathBuf>),
+    /// A folder of keys in or beside the tree.
+    Folder(PathBuf),
+    /// The user's GnuPG keyring.
+    GnuPg,
+}
+
+impl Source {
+    /// Chooses where keys come from: what the user named, else a folder in or beside the tree, else GnuPG.
+    pub fn choose(given: &[PathBuf], tree: &Path) -> Self {
+        if !given.is_empty() {
+            return Self::Given(given.to_vec());
+        }
+        let places = [tree.to_owned(), tree.join("..")];
+        let mut folders = places.iter().flat_map(|place| KEY_FOLDERS.map(|name| place.join(name)));
+        folders.find(|folder| folder.is_dir()).map_or(Self::GnuPg, Self::Folder)
+    }
+
+    /// Reads the keys.
+    pub fn load(&self) -> Result<Keyring> {
+        let mut keyring = Keyring::default();
+        match self {
+            Self::Given(paths) => {
+                for path in paths {
+                    keyring.add_path(path)?;
+                }
+            }
+            Self::Folder(folder) => keyring.add_path(folder)?,
+            Self::GnuPg => keyring.add_gnupg()?,
+        }
+        Ok(keyring)
+    }
+}
+
+impl Keyring {
+    /// Returns how many certificates there are.
+    pub fn len(&self) -> usize {
+        self.certs.len()
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.certs.is_empty()
+    }
+
+    /// Returns what could not be used of the files that were read.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Adds the certificates of a binary or armored keyring and returns how many it holds. `origin` names it in
+    /// [`problems`](Self::problems).
+    pub fn add(&mut self, bytes: &[u8], origin: &str) -> usize {
+        let mut count = 0;
+        for block in blocks(bytes) {
+            let parser = match CertParser::from_bytes(block) {
+                Ok(parser) => parser,
+                Err(cause) => {
+                    self.problems.push(format!("{origin}: {cause}"));
+                    continue;
+                }
+            };
+            for cert in parser {
+                match cert {
+                    Ok(cert) => {
+                        count += 1;
+                        self.insert(cert);
+                    }
+                    Err(cause) => self.problems.push(format!("{origin}: {cause}")),
+                }
+            }
+        }
+        count
+    }
+
+    fn insert(&mut self, cert: Cert) {
+        let fingerprint = cert.fingerprint();
+        let cert = match self.certs.remove(&fingerprint) {
+            // Two files with the same key: what either knows about it counts.
+            Some(known) => known.clone().merge_public(cert).unwrap_or(known),
+            None => cert,
+        };
+        for key in cert.keys() {
+            self.by_id.entry(key.key().keyid()).or_default().insert(fingerprint.clone());
+        }
+        self.certs.insert(fingerprint, cert);
+    }
+
+    /// Adds the keys of a file, or of the files in a folder (not below it).
+    fn add_path(&mut self, path: &Path) -> Result<()> {
+        let root = path.canonicalize().with_context(|| format!("keys {}", path.display()))?;
+        if !root.is_dir() {
+            let parent = root.parent().unwrap_or(&root).to_owned();
+            return match tree_file::read(&parent, &root, KEY_FILE_LIMIT) {
+                Content::Bytes(bytes) if self.add(&bytes, &path.display().to_string()) > 0 => Ok(()),
+                Content::Bytes(_) => bail!("keys {}: holds no OpenPGP certificate", path.display()),
+                Content::Absent => bail!("keys {}: does not exist", path.display()),
+                Content::Refused(reason) => bail!("keys {}: {reason}", path.display()),
+            };
+        }
+        let entries = root.read_dir().with_context(|| format!("keys {}", path.display()))?;
+        let mut files = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+        files.sort_unstable();
+        for file in files.into_iter().filter(|file| !file.is_dir()) {
+            let shown = path.join(file.file_name().unwrap_or_default()).display().to_string();
+            let key_like =
+                file.extension().is_some_and(|end| ["asc", "gpg", "key", "pgp"].iter().any(|key| end == *key));
+            match tree_file::read(&root, &file, KEY_FILE_LIMIT) {
+                // A README or a list of names lies in most such folders: not worth a word.
+                Content::Bytes(bytes) if key_like || starts_like_keys(&bytes) => {
+                    self.add(&bytes, &shown);
+                }
+                Content::Refused(reason) => self.problems.push(format!("{shown}: {reason}")),
+                Content::Bytes(_) | Content::Absent => {}
+            }
+        }
+        if self.is_empty() {
+            bail!("keys {}: holds no OpenPGP certificate", path.display());
+        }
+        Ok(())
+    }
+
+    /// Adds the user's GnuPG keyring (of `GNUPGHOME`, if that is set).
+    fn add_gnupg(&mut self) -> Result<()> {
+        let export = Command::new("gpg").args(["--batch", "--quiet", "--no-tty", "--export"]);
+        let exported = export.run_ok(Streams::default()).context("keys of the GnuPG keyring")?;
+        self.add(&exported.stdout, "GnuPG keyring");
+        Ok(())
+    }
+
+    /// Returns the keys that a signature's issuer may mean, each with the certificate that it really belongs to.
+    pub(crate) fn find(&self, issuer: &KeyHandle) -> Vec<(&Cert, ErasedKeyAmalgamation<'_, PublicParts>)> {
+        let claimed = self.by_id.get(&KeyID::from(issuer)).into_iter().flatten();
+        claimed
+            .filter_map(|fingerprint| self.certs.get(fingerprint))
+            .flat_map(|cert| cert.keys().map(move |key| (cert, key)))
+            .filter(|(_, key)| key.key().key_handle().aliases(issuer) && may_sign(key))
+            .collect()
+    }
+}
+
+/// Whether a key belongs to its certificate: it is the primary key, or bound by a signature of the primary key that
+/// makes it a signing key, which itself agreed (without that, anyone could claim another's subkey).
+fn may_sign(key: &ErasedKeyAmalgamation<'_, PublicParts>) -> bool {
+    key.primary()
+        || key.bundle().self_signatures().any(|binding| {
+            binding.hash_algo() != HashAlgorithm::MD5 && binding.key_flags().is_some_and(|flags| flags.for_signing())
+        })
+}
+
+/// Cuts a file of several armored blocks apart; a binary keyring is one block.
+fn blocks(bytes: &[u8]) -> Vec<&[u8]> {
+    let armored = bytes.first().is_some_and(|first| first & 0x80 == 0);
+    if !armored {
+        return vec![bytes];
+    }
+    let starts: Vec<usize> = memmem(bytes, ARMOR).collect();
+    let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
+    starts.iter().zip(ends).map(|(&start, end)| &bytes[start..end]).collect()
+}
+
+fn memmem<'a>(bytes: &'a [u8], wanted: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+    (0..bytes.len()).filter(|&at| bytes[at] == b'-' && bytes[at..].starts_with(wanted))
+}
+
+fn starts_like_keys(bytes: &[u8]) -> bool {
+    // Public key packets: old format 0x98/0x99, new format 0xc6.
+    matches!(bytes.first(), Some(0x98 | 0x99 | 0xc6)) || memmem(bytes, ARMOR).next().is_some()
+}

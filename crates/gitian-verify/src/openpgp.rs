@@ -1,0 +1,235 @@
+//! Checks detached OpenPGP signatures in-process, against given keys.
+//!
+//! A signature is judged mathematically first; what its key's life and its algorithms mean is recorded as a fact. A
+//! library's standard policy would refuse half of the signatures of the last fifteen years that GnuPG accepts, for
+//! reasons that have nothing to do with who signed what.
+
+use std::time::SystemTime;
+
+use sequoia_openpgp::cert::amalgamation::ValidateAmalgamation;
+use sequoia_openpgp::cert::amalgamation::key::{ErasedKeyAmalgamation, ValidErasedKeyAmalgamation};
+use sequoia_openpgp::packet::key::PublicParts;
+use sequoia_openpgp::packet::{self, Packet};
+use sequoia_openpgp::parse::{PacketParser, PacketParserResult, Parse};
+use sequoia_openpgp::policy::{HashAlgoSecurity, Policy};
+use sequoia_openpgp::types::{HashAlgorithm, PublicKeyAlgorithm, ReasonForRevocation, SignatureType};
+use sequoia_openpgp::{Cert, Error, KeyHandle};
+
+use crate::facts::{Good, Revocation, Signature, Standing, Unknown, Weakness};
+use crate::keyring::Keyring;
+
+/// How many signatures one file may hold; the rest is not looked at.
+const SIGNATURE_LIMIT: usize = 64;
+
+/// Checks a file of detached signatures, binary or armored. If it holds several, the best one counts: a bad one never
+/// hides a good one.
+pub fn check(signature: &[u8], document: &[u8], keys: &Keyring, now: SystemTime) -> Signature {
+    let packets = match signatures(signature) {
+        Ok(packets) => packets,
+        Err(found) => return Signature::NotDetached(found),
+    };
+    let checked = packets.iter().map(|packet| check_one(packet, document, keys, now));
+    let best = checked.reduce(|best, next| if rank(&next) > rank(&best) { next } else { best });
+    best.unwrap_or_else(|| Signature::NotDetached("is empty".into()))
+}
+
+fn rank(state: &Signature) -> u8 {
+    match state {
+        Signature::Good(good) => match good.standing {
+            Standing::Sound => 9,
+            Standing::KeyExpiredSince => 8,
+            Standing::KeyRevokedLater => 7,
+            Standing::MadeAfterExpiry => 6,
+            Standing::SignatureExpired | Standing::MadeAfterRevocation | Standing::KeyCompromised => 5,
+        },
+        Signature::Bad { .. } => 3,
+        Signature::BrokenHash { .. } => 2,
+        Signature::NoKey(_) => 1,
+        _ => 0,
+    }
+}
+
+/// Returns the signatures of a file that holds nothing else, or what it holds instead.
+fn signatures(bytes: &[u8]) -> Result<Vec<packet::Signature>, String> {
+    let not_openpgp = |cause: anyhow::Error| format!("is not OpenPGP: {}", first_line(&cause));
+    if bytes.is_empty() {
+        return Err("is empty".into());
+    }
+    let mut found = Vec::new();
+    let mut next = PacketParser::from_bytes(bytes).map_err(not_openpgp)?;
+    while let PacketParserResult::Some(parser) = next {
+        let (packet, rest) = parser.next().map_err(not_openpgp)?;
+        match packet {
+            Packet::Signature(signature) => found.push(signature),
+            Packet::Marker(_) | Packet::Padding(_) => {}
+            Packet::Unknown(unknown) => return Err(format!("cannot be read: {}", first_line(unknown.error()))),
+            other => return Err(format!("is not a detached signature but starts with: {}", other.tag())),
+        }
+        if found.len() == SIGNATURE_LIMIT {
+            break;
+        }
+        next = rest;
+    }
+    Ok(found)
+}
+
+fn first_line(cause: &anyhow::Error) -> String {
+    cause.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+fn check_one(signature: &packet::Signature, document: &[u8], keys: &Keyring, now: SystemTime) -> Signature {
+    // Which key a signature names is not itself signed: a wrong name only leads to a key that does not fit.
+    let issuers = signature.get_issuers();
+    let mut candidates: Vec<_> = issuers.iter().flat_map(|issuer| keys.find(issuer)).collect();
+    candidates.dedup_by(|(_, a), (_, b)| a.key().fingerprint() == b.key().fingerprint());
+    if candidates.is_empty() {
+        let key = issuers.first().map(KeyHandle::to_hex);
+        return Signature::NoKey(Unknown { key, made: signature.signature_creation_time() });
+    }
+    let hash = signature.hash_algo();
+    if hash == HashAlgorithm::MD5 {
+        return Signature::BrokenHash { hash: hash.to_string() };
+    }
+    let mut bad = Signature::NotChecked;
+    for (cert, key) in candidates {
+        match verify(signature, document, &key) {
+            Ok(made) => return Signature::Good(Box::new(good(signature, made, cert, &key, now))),
+            Err(cause) => bad = Signature::Bad { key: key.key().fingerprint().to_hex(), reason: why(&cause) },
+        }
+    }
+    bad
+}
+
+fn why(cause: &anyhow::Error) -> String {
+    match cause.downcast_ref() {
+        // Any other complaint of the mathematics comes out as this one too.
+        Some(Error::ManipulatedMessage) => "it does not belong to the document".into(),
+        _ => first_line(cause),
+    }
+}
+
+/// Returns when a signature was made, if it is mathematically right.
+fn verify(
+    signature: &packet::Signature,
+    document: &[u8],
+    key: &ErasedKeyAmalgamation<'_, PublicParts>,
+) -> anyhow::Result<SystemTime> {
+    let mut digest = signature.hash_algo().context()?.for_signature(signature.version());
+    if let Some(salt) = signature.salt() {
+        digest.update(salt);
+    }
+    match signature.typ() {
+        SignatureType::Binary => digest.update(document),
+        SignatureType::Text => text_lines(document, |bytes| digest.update(bytes)),
+        other => anyhow::bail!("signs something else than a document: {other}"),
+    }
+    signature.verify_hash(key.key(), digest)?;
+    signature.signature_creation_time().ok_or_else(|| anyhow::anyhow!("has no date"))
+}
+
+/// Hands out a document as signatures over text see it: each line ends in CR LF. Source: RFC 4880, section 5.2.1;
+/// carriage returns before a line's end are dropped as GnuPG does.
+fn text_lines(document: &[u8], mut hash: impl FnMut(&[u8])) {
+    for line in document.split_inclusive(|&byte| byte == b'\n') {
+        match line.strip_suffix(b"\n") {
+            Some(line) => {
+                let end = line.iter().rposition(|&byte| byte != b'\r').map_or(0, |last| last + 1);
+                hash(&line[..end]);
+                hash(b"\r\n");
+            }
+            None => hash(line),
+        }
+    }
+}
+
+fn good(
+    signature: &packet::Signature,
+    made: SystemTime,
+    cert: &Cert,
+    key: &ErasedKeyAmalgamation<'_, PublicParts>,
+    now: SystemTime,
+) -> Good {
+    let hash = signature.hash_algo();
+    let bits = key.key().mpis().bits();
+    let algorithm = match bits {
+        Some(bits) => format!("{} {bits}", kind(key.key().pk_algo())),
+        None => kind(key.key().pk_algo()),
+    };
+    let mut weak = Vec::new();
+    if matches!(hash, HashAlgorithm::SHA1 | HashAlgorithm::RipeMD) {
+        weak.push(Weakness::Hash(hash.to_string()));
+    }
+    if is_short(key.key().pk_algo(), bits) {
+        weak.push(Weakness::ShortKey(algorithm.clone()));
+    }
+    let expires = signature.signature_expiration_time();
+    let key_expires = expiry(cert, key, now);
+    let key_revoked = revocation(cert, key);
+    Good {
+        standing: Standing::of(made, expires, key_expires, key_revoked.as_ref(), now),
+        key: key.key().fingerprint().to_hex(),
+        primary_key: cert.fingerprint().to_hex(),
+        user_ids: cert.userids().map(|id| String::from_utf8_lossy(id.userid().value()).into_owned()).collect(),
+        made,
+        expires,
+        hash: hash.to_string(),
+        algorithm,
+        weak,
+        key_expires,
+        key_revoked,
+    }
+}
+
+/// Takes what an owner signed about a key for true, whatever the algorithms, except MD5: an old key's own signatures
+/// are as old as it is.
+#[derive(Debug)]
+struct OwnersWord;
+
+impl Policy for OwnersWord {
+    fn signature(&self, signature: &packet::Signature, _: HashAlgoSecurity) -> anyhow::Result<()> {
+        anyhow::ensure!(signature.hash_algo() != HashAlgorithm::MD5, "is made with MD5");
+        Ok(())
+    }
+
+    fn key(&self, _: &ValidErasedKeyAmalgamation<'_, PublicParts>) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+fn kind(algorithm: PublicKeyAlgorithm) -> String {
+    #[expect(deprecated, reason = "old signatures are what this is for")]
+    match algorithm {
+        PublicKeyAlgorithm::RSAEncryptSign | PublicKeyAlgorithm::RSASign => "RSA".into(),
+        PublicKeyAlgorithm::EdDSA | PublicKeyAlgorithm::Ed25519 | PublicKeyAlgorithm::Ed448 => "EdDSA".into(),
+        PublicKeyAlgorithm::DSA => "DSA".into(),
+        PublicKeyAlgorithm::ECDSA => "ECDSA".into(),
+        other => other.to_string(),
+    }
+}
+
+fn is_short(algorithm: PublicKeyAlgorithm, bits: Option<usize>) -> bool {
+    matches!(&*kind(algorithm), "RSA" | "DSA") && bits.is_some_and(|bits| bits < 2048)
+}
+
+/// Returns when a key expires or did, by what its owner said last: itself or its certificate, whichever is earlier.
+fn expiry(cert: &Cert, key: &ErasedKeyAmalgamation<'_, PublicParts>, now: SystemTime) -> Option<SystemTime> {
+    let policy = &OwnersWord;
+    let own = key.clone().with_policy(policy, now).ok().and_then(|valid| valid.key_expiration_time());
+    let primary = cert.primary_key().with_policy(policy, now).ok().and_then(|valid| valid.key_expiration_time());
+    [own, primary].into_iter().flatten().min()
+}
+
+/// Returns how a key or its certificate was revoked: as compromised if that was ever said, else what came first.
+fn revocation(cert: &Cert, key: &ErasedKeyAmalgamation<'_, PublicParts>) -> Option<Revocation> {
+    let primary = cert.primary_key();
+    let revocations = primary.bundle().self_revocations().chain(key.bundle().self_revocations());
+    let revocations = revocations.filter(|by| by.hash_algo() != HashAlgorithm::MD5).filter_map(|by| {
+        let (reason, comment) = by.reason_for_revocation().unwrap_or((ReasonForRevocation::Unspecified, b""));
+        Some(Revocation {
+            at: by.signature_creation_time()?,
+            compromised: reason == ReasonForRevocation::KeyCompromised,
+            comment: String::from_utf8_lossy(comment).into_owned(),
+        })
+    });
+    revocations.min_by_key(|revocation| (!revocation.compromised, revocation.at))
+}

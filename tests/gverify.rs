@@ -1,0 +1,442 @@
+//! gverify as a user runs it: every recorded run of the original (`data/original/sign`), trees that somebody hostile
+//! made, and the sources of keys.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use nix::sys::stat::Mode;
+use support::gnupg::Home;
+use support::programs::{self, Answer};
+use support::{shared, tree};
+use tempfile::TempDir;
+
+/// What we do otherwise than the original: recorded run, exit status, standard output without what explains it (lines
+/// joined by `; `, bold and empty lines left out), why. share/doc/compatibility.md says the same in words.
+const DEVIATIONS: [(&str, u8, &str, &str); 36] = [
+    ("allmissing", 2, MISSING_BOTH, NOTHING_VERIFIED),
+    ("allmissing-calice-v", 2, MISSING_BOTH, CRASHED),
+    ("allmissing-cbob-nm", 2, MISSING_BOTH, CRASHED),
+    ("allmissing-v", 2, MISSING_BOTH, NOTHING_VERIFIED),
+    ("bad-release", 2, "", WRONG_USAGE),
+    ("badname", 0, WITH_BLANK, "a signer's name may hold anything that a folder's name may"),
+    ("badname-calice-v", 0, WITH_BLANK, "likewise"),
+    ("badname-cbob-nm", 0, WITH_BLANK, "likewise"),
+    ("badname-v", 0, WITH_BLANK, "likewise"),
+    ("badyaml", 1, "alice: OK; bob: BAD SIGNATURE", CRASHED),
+    ("badyaml-calice-v", 1, "alice: OK; bob: BAD SIGNATURE", CRASHED),
+    ("badyaml-cbob-nm", 1, "alice: NOT COMPARED; bob: BAD SIGNATURE", UNSIGNED_REFERENCE),
+    ("badyaml-v", 1, "alice: OK; bob: BAD SIGNATURE", CRASHED),
+    ("c-nobody", 2, "alice: NOT COMPARED; bob: NOT COMPARED", CRASHED),
+    ("default-release", 2, "", NOTHING_VERIFIED),
+    ("empty", 2, "", NOTHING_VERIFIED),
+    ("empty-calice-v", 2, "", CRASHED),
+    ("empty-cbob-nm", 2, "", CRASHED),
+    ("empty-v", 2, "", NOTHING_VERIFIED),
+    ("fewer", 1, "alice: OK; bob: MISMATCH", NAME_ORDER),
+    ("fewer-calice-v", 1, FEWER, CRASHED),
+    ("fewer-v", 1, FEWER, NAME_ORDER),
+    ("mismatch", 1, "alice: OK; bob: MISMATCH", NAME_ORDER),
+    ("mismatch-v", 1, DIFFERENT, NAME_ORDER),
+    ("more", 1, "alice: OK; bob: MISMATCH", NAME_ORDER),
+    ("more-calice-v", 1, MORE, "lines that only the signer has are shown too"),
+    ("more-v", 1, MORE, NAME_ORDER),
+    ("no-desc", 2, "", WRONG_USAGE),
+    (
+        "noassert-cbob-nm",
+        2,
+        "alice: NOT COMPARED; missing result at SIGN/sigs-noassert/1.0/bob/hello-debian-build.assert",
+        CRASHED,
+    ),
+    (
+        "nosig-cbob-nm",
+        2,
+        "alice: NOT COMPARED; missing signature at SIGN/sigs-nosig/1.0/bob/hello-debian-build.assert.sig",
+        UNSIGNED_REFERENCE,
+    ),
+    ("relmis", 1, "alice: OK; bob: MISMATCH", "the original never looks at the first signer's release and name"),
+    ("relmis-v", 1, "alice: OK; bob: MISMATCH", "likewise"),
+    ("tamper", 1, "alice: OK; bob: BAD SIGNATURE", UNSIGNED_REFERENCE),
+    ("tamper-cbob-nm", 1, "alice: NOT COMPARED; bob: BAD SIGNATURE", UNSIGNED_REFERENCE),
+    ("tamper-v", 1, "alice: OK; bob: BAD SIGNATURE", UNSIGNED_REFERENCE),
+    ("help", 0, "", "the help text is our own"),
+];
+const CRASHED: &str = "the original crashes";
+const NOTHING_VERIFIED: &str = "nothing verified is no success";
+const WRONG_USAGE: &str = "wrong usage ends with 2";
+const NAME_ORDER: &str = "the reference is the first good signer's by name, not the folder's first entry";
+const UNSIGNED_REFERENCE: &str = "a manifest without a good signature is no reference";
+const MISSING_BOTH: &str = "missing result at SIGN/sigs-allmissing/1.0/alice/hello-debian-build.assert; missing result at SIGN/sigs-allmissing/1.0/bob/hello-debian-build.assert";
+const WITH_BLANK: &str = "alice: OK; missing result at SIGN/sigs-badname/1.0/an na/hello-debian-build.assert; bob: OK";
+const FEWER: &str =
+    "alice: OK; bob: MISMATCH; - 1111111111111111111111111111111111111111111111111111111111111111  extra.bin";
+const MORE: &str =
+    "alice: OK; bob: MISMATCH; + 1111111111111111111111111111111111111111111111111111111111111111  extra.bin";
+const DIFFERENT: &str = "alice: OK; bob: MISMATCH; - 6f1230487e3b0abf6b230c90a3dfe7c9fa1dc3bf15fc7eb99beaa34dc9cae076  hello-2.10-linux64.tar.gz; + 7e1230487e3b0abf6b230c90a3dfe7c9fa1dc3bf15fc7eb99beaa34dc9cae076  hello-2.10-linux64.tar.gz";
+
+#[test]
+fn every_recorded_run_of_the_original_is_repeated() {
+    let Some(data) = shared("original/sign") else { return };
+    let Some(home) = Home::new() else { return };
+    let folder = TempDir::new_in("/tmp").unwrap();
+    let sign = folder.path().join("SIGN");
+    lay_out(&data, &sign);
+    home.gpg(&["--import", data.join("alice.asc").to_str().unwrap(), data.join("bob.asc").to_str().unwrap()]);
+    let same_gpg = home.version() == "2.2.40";
+    let mut cases: Vec<String> = fs::read_dir(&data)
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str().unwrap().strip_prefix("gverify-").map(str::to_owned))
+        .collect();
+    cases.sort();
+    assert_eq!(cases.len(), 66);
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let read = |file: &str| fs::read_to_string(data.join(format!("gverify-{case}")).join(file)).unwrap();
+        let words = shell_words::split(&read("cmd")).unwrap();
+        let mut program = programs::program("gverify", &sign);
+        for word in &words[1..] {
+            let word = word.replace("SIGN/gnupg-verifier", home.path().to_str().unwrap());
+            program.arg(word.replace("SIGN", sign.to_str().unwrap()));
+        }
+        if case == "gnupghome" {
+            program.env("GNUPGHOME", home.path());
+        }
+        let ours = programs::answer(&mut program);
+        let stdout = ours.stdout.replace(sign.to_str().unwrap(), "SIGN");
+        let recorded_code: i32 = read("exit-code").trim().parse().unwrap();
+        let (code, expected, got) = match DEVIATIONS.iter().find(|(name, ..)| name == case) {
+            Some((_, code, expected, _)) if *case == "help" => {
+                assert!(stdout.contains("Usage: gverify"), "{stdout}");
+                (i32::from(*code), (*expected).to_owned(), String::new())
+            }
+            Some((_, code, expected, _)) => {
+                let same = (recorded_code, verdicts(&read("stdout"))) == (i32::from(*code), (*expected).to_owned());
+                assert!(!same, "{case} is no deviation");
+                (i32::from(*code), (*expected).to_owned(), verdicts(&stdout))
+            }
+            None => {
+                let marked = read("cmd").contains(" -m ");
+                // What gpg says belongs to its version, and is not there when no program was asked for.
+                let gpg_counts = same_gpg && read("cmd").contains(" -p ");
+                let shape = |text: &str| blocks(text, marked, gpg_counts);
+                (recorded_code, shape(&read("stdout")), shape(&stdout))
+            }
+        };
+        if (ours.code, &got) != (code, &expected) {
+            wrong.push(format!("{case}: {code} {expected}\n  but {} {got}\n{}", ours.code, ours.stderr));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Lays out the recorded trees, with the empty folders that the recording could not keep.
+fn lay_out(data: &Path, sign: &Path) {
+    tree::copy(&data.join("trees"), sign);
+    fs::copy(data.join("hello.yml"), sign.join("hello.yml")).unwrap();
+    for empty in ["sigs-empty/1.0", "sigs-stray/1.0/emptydir", "sigs-badname/1.0/an na"] {
+        fs::create_dir_all(sign.join(empty)).unwrap();
+    }
+    for signer in ["alice", "bob"] {
+        fs::remove_file(sign.join(format!("sigs-allmissing/1.0/{signer}/hello-debian-build.assert"))).ok();
+    }
+}
+
+/// Returns verdicts and differing lines, without bold, joined by `; `.
+fn verdicts(stdout: &str) -> String {
+    let lines = stdout.lines().filter(|line| !line.is_empty() && !from_a_program(line));
+    let plain = |line: &str| line.replace("\x1b[1m", "").replace("\x1b[0m", "");
+    lines.map(plain).collect::<Vec<_>>().join("; ")
+}
+
+fn from_a_program(line: &str) -> bool {
+    ["gverify: ", "gpg: ", "Primary key fingerprint: "].iter().any(|start| line.starts_with(start))
+}
+
+/// Returns standard output signer by signer in name order, without our reasons; without gpg's words and bold where those
+/// do not count. The original goes in the folder's order and prints bold unless told not to.
+fn blocks(stdout: &str, marked: bool, gpg_counts: bool) -> String {
+    let mut blocks: Vec<(String, String)> = Vec::new();
+    let mut pending = String::new();
+    for line in stdout.lines() {
+        if line.starts_with("gverify: ") || !gpg_counts && from_a_program(line) {
+            continue;
+        }
+        let plain = line.replace("\x1b[1m", "").replace("\x1b[0m", "");
+        let line = if marked { line } else { &plain };
+        let signer = match plain.split_once(" at SIGN/") {
+            Some((_, path)) => path.rsplit('/').nth(1),
+            None => plain.split_once(": ").filter(|_| !from_a_program(&plain)).map(|(signer, _)| signer),
+        };
+        match (signer, blocks.last_mut()) {
+            (Some(signer), _) => blocks.push((signer.to_owned(), std::mem::take(&mut pending) + line + "\n")),
+            (None, Some((_, block))) if line.is_empty() || line.starts_with(['-', '+']) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+            _ => pending = pending + line + "\n",
+        }
+    }
+    blocks.sort();
+    blocks.into_iter().map(|(_, block)| block).collect::<String>() + &pending
+}
+
+/// A copy of the recorded trees, with the keys beside it as files.
+struct Fixture {
+    folder: TempDir,
+}
+
+impl Fixture {
+    fn new() -> Option<Self> {
+        let data = shared("original/sign")?;
+        let folder = TempDir::new().unwrap();
+        lay_out(&data, folder.path());
+        for key in ["alice.asc", "bob.asc", "carol.asc"] {
+            fs::copy(data.join(key), folder.path().join(key)).unwrap();
+        }
+        Some(Self { folder })
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    fn run(&self, args: &[&str]) -> Answer {
+        programs::run("gverify", &[&["-r", "1.0"], args, &["hello.yml"]].concat(), self.folder.path())
+    }
+
+    /// Runs with the keys of alice and bob.
+    fn verify(&self, tree: &str) -> Answer {
+        self.run(&["-d", tree, "--keys", "alice.asc", "--keys", "bob.asc"])
+    }
+}
+
+const ASSERT: &str = "sigs-ok/1.0/bob/hello-debian-build.assert";
+const SIGNATURE: &str = "sigs-ok/1.0/bob/hello-debian-build.assert.sig";
+
+#[test]
+fn a_missing_key_is_its_own_verdict_and_named() {
+    let Some(fixture) = Fixture::new() else { return };
+    let answer = fixture.verify("sigs-unkkey");
+    assert_eq!((verdicts(&answer.stdout).as_str(), answer.code), ("alice: OK; bob: OK; carol: NO KEY", 1));
+    let wanted = "524C5F6DF06BFF6C16286993D49F6CBFBF44F581";
+    assert!(answer.stdout.contains(&format!("signed by key {wanted}, which is not")), "{}", answer.stdout);
+    assert!(answer.stderr.contains("hint: ") && answer.stderr.contains(wanted), "{}", answer.stderr);
+}
+
+#[test]
+fn keys_are_taken_from_options_then_from_a_folder_by_the_tree_then_from_gnupg() {
+    let Some(fixture) = Fixture::new() else { return };
+    let Some(home) = Home::new() else { return };
+    home.gpg(&["--import", fixture.path("bob.asc").to_str().unwrap()]);
+    let verify = |args: &[&str]| {
+        let mut program = programs::program("gverify", fixture.folder.path());
+        program.args(["-r", "1.0", "-d", "sigs-ok"]).args(args).arg("hello.yml").env("GNUPGHOME", home.path());
+        programs::answer(&mut program)
+    };
+    let from_gnupg = verify(&[]);
+    assert_eq!(verdicts(&from_gnupg.stdout), "alice: NO KEY; bob: OK");
+    assert!(from_gnupg.stderr.contains("hint: gpg --recv-keys 61482021DB50A3E6D988340BF66BEB66CC2D1955\n"));
+
+    for (place, name) in [("builder-keys", "alice.asc"), ("sigs-ok/gitian-keys", "alice.asc")] {
+        fs::create_dir(fixture.path(place)).unwrap();
+        fs::write(fixture.path(place).join("README.md"), "The keys of all builders.\n").unwrap();
+        fs::copy(fixture.path("alice.asc"), fixture.path(place).join(name)).unwrap();
+        let from_folder = verify(&[]);
+        assert_eq!(verdicts(&from_folder.stdout), "alice: OK; bob: NO KEY", "{place}");
+        assert!(from_folder.stderr.starts_with("gverify: 1 key of "), "{}", from_folder.stderr);
+    }
+
+    let given = verify(&["--keys", "alice.asc", "--keys", "bob.asc"]);
+    assert_eq!((verdicts(&given.stdout).as_str(), given.code), ("alice: OK; bob: OK", 0));
+    assert_eq!(given.stderr, "");
+}
+
+#[test]
+fn a_key_file_without_keys_is_an_error() {
+    let Some(fixture) = Fixture::new() else { return };
+    for (path, message) in [
+        ("hello.yml", "gverify: error: keys hello.yml: holds no OpenPGP certificate\n"),
+        ("sigs-ok", "gverify: error: keys sigs-ok: holds no OpenPGP certificate\n"),
+        ("no-such-file", "gverify: error: keys no-such-file: No such file or directory (os error 2)\n"),
+    ] {
+        let answer = fixture.run(&["-d", "sigs-ok", "--keys", path]);
+        assert_eq!((answer.stderr.as_str(), answer.stdout.as_str(), answer.code), (message, "", 2));
+    }
+}
+
+#[test]
+fn whatever_lies_in_a_signers_folder_is_a_verdict_for_that_signer() {
+    let secret = TempDir::new().unwrap();
+    fs::write(secret.path().join("secret"), "out_manifest: SECRET\n").unwrap();
+    let make_pipe = |path: &Path| nix::unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    let replace = |path: PathBuf, make: &dyn Fn(&Path)| {
+        fs::remove_file(&path).unwrap();
+        make(&path);
+    };
+    type Harm<'a> = &'a dyn Fn(&Fixture);
+    let cases: [(&str, Harm<'_>, &str, &str); 12] = [
+        ("assert is a pipe", &|f| replace(f.path(ASSERT), &make_pipe), "bob: UNREADABLE", "is not a regular file"),
+        (
+            "signature is a pipe",
+            &|f| replace(f.path(SIGNATURE), &make_pipe),
+            "bob: UNREADABLE",
+            "signature is not a regular file",
+        ),
+        (
+            "assert links out of the tree",
+            &|f| replace(f.path(ASSERT), &|path| symlink(secret.path().join("secret"), path).unwrap()),
+            "bob: UNREADABLE",
+            "is a link out of the tree",
+        ),
+        (
+            "assert links to itself",
+            &|f| replace(f.path(ASSERT), &|path| symlink(path, path).unwrap()),
+            "bob: UNREADABLE",
+            "symbolic link",
+        ),
+        (
+            "assert links to nothing",
+            &|f| replace(f.path(ASSERT), &|path| symlink("nothing", path).unwrap()),
+            "bob: UNREADABLE",
+            "is a link to nothing",
+        ),
+        (
+            "assert is a folder",
+            &|f| replace(f.path(ASSERT), &|path| fs::create_dir(path).unwrap()),
+            "bob: UNREADABLE",
+            "is not a regular file",
+        ),
+        (
+            "assert is larger than memory should be",
+            &|f| replace(f.path(ASSERT), &|path| fs::File::create(path).unwrap().set_len(2 << 30).unwrap()),
+            "bob: UNREADABLE",
+            "is larger than",
+        ),
+        (
+            "signature is large",
+            &|f| replace(f.path(SIGNATURE), &|path| fs::File::create(path).unwrap().set_len(2 << 20).unwrap()),
+            "bob: UNREADABLE",
+            "signature is larger than",
+        ),
+        (
+            "signature is empty",
+            &|f| fs::write(f.path(SIGNATURE), "").unwrap(),
+            "bob: BAD SIGNATURE",
+            "the signature file is empty",
+        ),
+        (
+            "signature is something else",
+            &|f| fs::write(f.path(SIGNATURE), "<html>404</html>").unwrap(),
+            "bob: BAD SIGNATURE",
+            "the signature file is not OpenPGP",
+        ),
+        (
+            "signature is a key",
+            &|f| assert!(fs::copy(f.path("bob.asc"), f.path(SIGNATURE)).is_ok()),
+            "bob: BAD SIGNATURE",
+            "is not a detached signature",
+        ),
+        (
+            "assert is changed",
+            &|f| fs::write(f.path(ASSERT), "--- !!omap\n- out_manifest: ''\n").unwrap(),
+            "bob: BAD SIGNATURE",
+            "it does not belong to the document",
+        ),
+    ];
+    for (what, harm, verdict, reason) in cases {
+        let Some(fixture) = Fixture::new() else { return };
+        harm(&fixture);
+        let answer = fixture.verify("sigs-ok");
+        assert_eq!(verdicts(&answer.stdout), format!("alice: OK; {verdict}"), "{what}: {}", answer.stdout);
+        assert!(answer.stdout.contains(reason) && !answer.stdout.contains("SECRET"), "{what}: {}", answer.stdout);
+        assert_eq!(answer.code, 1, "{what}");
+        // The same with a program, which is not even asked about what it might hang on.
+        let answer = fixture.run(&["-d", "sigs-ok", "-p", "false"]);
+        assert_eq!(answer.code, 1, "{what}");
+        assert!(answer.stdout.starts_with("gverify: the program ended with exit status 1\nalice: BAD SIGNATURE\n"));
+    }
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_a_verdict() {
+    if nix::unistd::geteuid().is_root() {
+        return support::skip("ordinary-user", "root may read every file");
+    }
+    let Some(fixture) = Fixture::new() else { return };
+    fs::set_permissions(fixture.path(ASSERT), fs::Permissions::from_mode(0)).unwrap();
+    let answer = fixture.verify("sigs-ok");
+    assert_eq!(verdicts(&answer.stdout), "alice: OK; bob: UNREADABLE");
+    assert!(answer.stdout.contains("gverify: may not be read\n"), "{}", answer.stdout);
+}
+
+#[test]
+fn strange_names_are_printed_escaped_and_links_are_nobody() {
+    use std::os::unix::ffi::OsStrExt;
+    let Some(fixture) = Fixture::new() else { return };
+    let release = fixture.path("sigs-ok/1.0");
+    fs::rename(release.join("bob"), release.join("b\n\x1b[2Jb: OK")).unwrap();
+    fs::create_dir(release.join(std::ffi::OsStr::from_bytes(b"caf\xe9"))).unwrap();
+    symlink("alice", release.join("dave")).unwrap();
+    fs::create_dir(release.join(".git")).unwrap();
+    fs::write(release.join("README"), "").unwrap();
+    let answer = fixture.verify("sigs-ok");
+    let expected = "alice: OK; b\\n\\u{1b}[2Jb: OK: OK; caf\\xe9: UNREADABLE; dave: UNREADABLE";
+    assert_eq!((verdicts(&answer.stdout).as_str(), answer.code), (expected, 1));
+}
+
+#[test]
+fn one_key_under_two_names_is_told() {
+    let Some(fixture) = Fixture::new() else { return };
+    tree::copy(&fixture.path("sigs-ok/1.0/alice"), &fixture.path("sigs-ok/1.0/mallory"));
+    let answer = fixture.verify("sigs-ok");
+    assert_eq!(verdicts(&answer.stdout), "alice: OK; bob: OK; mallory: OK");
+    let note = "gverify: signed with the same key as alice; one key counts once\nmallory: OK\n";
+    assert!(answer.stdout.contains(note), "{}", answer.stdout);
+}
+
+#[test]
+fn bold_is_printed_when_asked_for_and_never_into_a_file() {
+    let Some(fixture) = Fixture::new() else { return };
+    let keys = ["-d", "sigs-ok", "--keys", "alice.asc", "--keys", "bob.asc"];
+    for (flags, bold) in [(&[][..], false), (&["-m"], true), (&["--no-markup"], false), (&["-m", "--no-markup"], false)]
+    {
+        let answer = fixture.run(&[&keys, flags].concat());
+        assert_eq!(answer.stdout.contains("\x1b[1malice: OK\x1b[0m\n\n"), bold, "{flags:?}");
+        assert_eq!(answer.stdout.contains("\x1b"), bold, "{flags:?}");
+    }
+}
+
+#[test]
+fn a_program_gets_its_words_as_a_shell_would_split_them() {
+    let Some(fixture) = Fixture::new() else { return };
+    let checker = fixture.path("check it");
+    fs::write(&checker, "#!/bin/sh\nprintf '%s|' \"$@\"\n").unwrap();
+    fs::set_permissions(&checker, fs::Permissions::from_mode(0o755)).unwrap();
+    let answer = fixture.run(&["-d", "sigs-ok", "-p", "'./check it' \"a  b\" $HOME;x"]);
+    let first = answer.stdout.lines().next().unwrap_or_default();
+    let expected = "a  b|$HOME;x|--quiet|--batch|--verify|sigs-ok/1.0/alice/hello-debian-build.assert.sig|\
+                    sigs-ok/1.0/alice/hello-debian-build.assert|";
+    assert_eq!((first, answer.code), (expected, 0), "{}", answer.stderr);
+
+    let answer = fixture.run(&["-d", "sigs-ok", "-p", "no-such-program"]);
+    assert_eq!((answer.stdout.as_str(), answer.code), ("", 2));
+    assert!(
+        answer.stderr.starts_with("gverify: error: program no-such-program is not installed\n"),
+        "{}",
+        answer.stderr
+    );
+    for (text, message) in [("", "names no program"), ("'gpg", "a quote is not closed")] {
+        let answer = fixture.run(&["-d", "sigs-ok", "-p", text]);
+        assert!(answer.stderr.contains(message) && answer.code == 2, "{}", answer.stderr);
+    }
+}
+
+#[test]
+fn a_release_that_is_not_there_says_which_are() {
+    let Some(fixture) = Fixture::new() else { return };
+    let answer = programs::run("gverify", &["-d", "sigs-ok", "hello.yml"], fixture.folder.path());
+    let expected = "gverify: error: sigs-ok/current does not exist\nhint: --release 1.0; there are: 1.0\n";
+    assert_eq!((answer.stderr.as_str(), answer.code), (expected, 2));
+}
