@@ -4,6 +4,7 @@
 //! one backend. Each backend is a folder of its own; nothing outside of it knows which one is at work.
 
 mod backend;
+mod debian;
 mod debs;
 #[cfg(feature = "testing")]
 pub mod fake;

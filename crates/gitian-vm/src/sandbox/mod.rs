@@ -1,44 +1,345 @@
 //! The embedded backend: Linux namespaces and overlayfs, no daemon, no root needed.
+//!
+//! A target is a folder, `var/target`, whose `fs` an overlay puts on top of a base image from the cache. A running
+//! target is an [`Enclosure`], entered by every command. All of it dies with its owner unless it was detached, and
+//! mounts exist in the enclosure only, so that nothing can be left on the host but files, which the next run takes over.
 
+mod base_image;
+mod check;
+mod enclosure;
+mod enter;
+mod guest;
+mod id_map;
+mod layer;
+mod place;
+mod rootfs;
+
+use std::fs::{self, File};
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use gitian_process::{Command, Streams};
+use serde::{Deserialize, Serialize};
 
+use self::base_image::Maker;
+use self::enclosure::{Enclosure, Init};
+use self::guest::Guest;
+use self::id_map::IdMap;
+use self::layer::Layers;
+use self::place::{
+    CachePlace, TargetPlace, entries, make_fs, make_private, read_document, remove, remove_file, write_document,
+};
+use self::rootfs::{Folders, Rooting, guest_steps, probe_steps};
 use crate::{Backend, BaseRequest, Event, Layer, Problem, Resources, Settings, Target, TargetId};
 
 /// The sandbox of one working directory.
+#[derive(Clone)]
 pub struct Sandbox {
     cache: PathBuf,
     workdir: PathBuf,
+    proxy_host: Option<String>,
+    sweeper: Arc<Sweeper>,
+}
+
+/// What a target was made from: `var/target/image.yml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Image {
+    target: Which,
+    base: String,
+    layer: Option<LayerUsed>,
+    whole: bool,
+}
+
+/// A layer below a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LayerUsed {
+    key: String,
+    made: String,
+}
+
+/// A [`TargetId`] as it is written down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    distro: String,
+    suite: String,
+    architecture: String,
+}
+
+impl Which {
+    fn of(target: &TargetId) -> Self {
+        Self {
+            distro: target.distro.to_string(),
+            suite: target.suite.to_string(),
+            architecture: target.architecture.debian().to_owned(),
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("{}-{}", self.suite, self.architecture)
+    }
+}
+
+/// A guest that runs: `var/target/init.yml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Running {
+    init: Init,
+    processors: u32,
+    memory_mib: u32,
 }
 
 impl Sandbox {
     /// Names the caches and the working directory that it works in.
     pub fn new(settings: &Settings, workdir: &Path) -> Self {
-        Self { cache: settings.cache.clone(), workdir: workdir.to_owned() }
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Self {
+            cache: absolute(&settings.cache),
+            workdir: absolute(workdir),
+            proxy_host: settings.mirror_host.clone(),
+            sweeper: Arc::default(),
+        }
     }
+
+    fn target_place(&self) -> TargetPlace {
+        TargetPlace::new(&self.workdir)
+    }
+
+    fn cache_place(&self) -> CachePlace {
+        CachePlace::new(&self.cache)
+    }
+
+    fn layers(&self, map: &IdMap) -> Layers {
+        Layers::new(self.cache_place().layers(map.first_uid))
+    }
+
+    /// Starts a guest from what an image says.
+    fn start_image(&self, image: &Image, resources: Resources) -> Result<(Enclosure, Option<Held>)> {
+        let map = IdMap::of_caller()?;
+        let place = self.target_place();
+        let cache = self.cache_place();
+        let mut lower = Vec::new();
+        let mut held = None;
+        if let Some(layer) = &image.layer
+            && !image.whole
+        {
+            let layers = self.layers(&map);
+            held = layers.hold(&layer.key, &layer.made)?;
+            if held.is_none() {
+                bail!("the layer below the target {} is no longer kept: make a clean target", image.target.name());
+            }
+            lower.push(layers.tree(&layer.key));
+        }
+        if !image.whole {
+            lower.push(base_image::tree(&cache, &image.base, &map)?);
+        }
+        let own = place.fs();
+        let rooting = if image.whole { Rooting::Copy } else { Rooting::Overlay };
+        let resolv_conf = fs::read("/etc/resolv.conf").ok();
+        let steps = guest_steps(&Folders { lower: &lower, own: &own, rooting }, resolv_conf.as_deref())?;
+        let enclosure = Enclosure::start(&map, &steps, held.as_ref().map(|held| held.as_fd()))
+            .with_context(|| format!("start the guest {}", image.target.name()))?;
+        let running = Running {
+            init: enclosure.init().clone(),
+            processors: resources.processors,
+            memory_mib: resources.memory_mib,
+        };
+        write_document(&place.init(), &running)?;
+        Ok((enclosure, held))
+    }
+
+    /// Moves what a stopped target has written into the cache as a layer, and returns the image of the target that is
+    /// left: nothing on top of that layer.
+    fn keep_layer(&self, image: &Image, layer: &Layer) -> Result<Image> {
+        if image.layer.is_some() {
+            bail!("the target {} was itself made from a layer: no other can be kept of it", image.target.name());
+        }
+        let map = IdMap::of_caller()?;
+        let place = self.target_place();
+        let made = format!("{:x}-{}", now_nanos(), std::process::id());
+        let record = layer::Record { made: made.clone(), base: image.base.clone(), whole: image.whole };
+        let layers = self.layers(&map);
+        remove_file(&place.image())?;
+        layers.keep(&layer.key, (&place.fs(), "upper"), &record, &map)?;
+        let image = Image { layer: Some(LayerUsed { key: layer.key.clone(), made }), ..image.clone() };
+        if image.whole {
+            copy_tree(&Enclosure::of_ids(&map)?, &layers.tree(&layer.key), &place.fs())?;
+        }
+        write_document(&place.image(), &image)?;
+        Ok(image)
+    }
+
+    /// Whether an overlay with the caller's ids works here, on this base tree: one is made and written to.
+    fn overlay_works(map: &IdMap, tree: &Path, fs: &Path) -> Result<bool> {
+        let steps = probe_steps(&Folders { lower: &[tree.to_owned()], own: fs, rooting: Rooting::Overlay })?;
+        match Enclosure::start(map, &steps, None) {
+            Ok(enclosure) => enclosure.end().map(|()| true),
+            Err(enter::NotBorn::Step { index, .. }) if index >= rootfs::PROBE_FROM => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A lock on a layer that a guest stands on.
+type Held = nix::fcntl::Flock<File>;
+
+/// Nanoseconds since 1970; only to make names that do not repeat.
+fn now_nanos() -> u128 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos())
+}
+
+/// Copies a tree as `upper` into a target's `fs`, sharing blocks where the file system can.
+fn copy_tree(ids: &Enclosure, tree: &Path, fs: &Path) -> Result<()> {
+    let object = || format!("copy {} to {}", tree.display(), fs.display());
+    let folder = File::open(tree).with_context(object)?;
+    nix::fcntl::fcntl(&folder, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).with_context(object)?;
+    let source = format!("/proc/self/fd/{}/.", folder.as_raw_fd());
+    ids.run_ok(&Command::new("mkdir").args(["-m", "755", "upper"]).folder(fs), Streams::default())
+        .with_context(object)?;
+    let copy = Command::new("cp").args(["-a", "--reflink=auto", "--", &source, "upper"]).folder(fs);
+    ids.run_ok(&copy, Streams::default()).with_context(object)?;
+    Ok(())
 }
 
 impl Backend for Sandbox {
     fn name(&self) -> &'static str {
         "sandbox"
     }
-    fn check(&self, _targets: &[TargetId]) -> Vec<Problem> {
-        Vec::new()
+
+    fn check(&self, targets: &[TargetId]) -> Vec<Problem> {
+        check::problems(&check::Facts::gather(&self.cache_place(), &self.workdir, targets))
     }
-    fn make_base(&self, _request: &BaseRequest, _report: &mut dyn FnMut(Event)) -> Result<()> {
-        bail!("not yet: {} {}", self.cache.display(), self.workdir.display())
+
+    fn make_base(&self, request: &BaseRequest, report: &mut dyn FnMut(Event)) -> Result<()> {
+        let cache = self.cache_place();
+        let proxy_host = self.proxy_host.as_deref();
+        Maker { cache: &cache, workdir: &self.workdir, proxy_host, report }.make(request)
     }
-    fn base_id(&self, _target: &TargetId) -> Result<String> {
-        bail!("not yet")
+
+    fn base_id(&self, target: &TargetId) -> Result<String> {
+        Ok(base_image::find_pointer(&self.workdir, target)?.base)
     }
-    fn make_clean(&self, _target: &TargetId, _layer: Option<&Layer>) -> Result<bool> {
-        bail!("not yet")
+
+    fn make_clean(&self, target: &TargetId, layer: Option<&Layer>) -> Result<bool> {
+        let map = IdMap::of_caller()?;
+        let base = base_image::find_pointer(&self.workdir, target)?.base;
+        let cache = self.cache_place();
+        if !base_image::is_cached(&cache, &base) {
+            return Err(base_image::lost(target, &base).into());
+        }
+        if let Some(stale) = self.attach()? {
+            stale.stop()?;
+        }
+        let place = self.target_place();
+        make_private(place.folder())?;
+        let before = read_document::<Image>(&place.image()).unwrap_or(None);
+        remove_file(&place.image())?;
+        self.sweeper.put_aside(&place, &map)?;
+        let tree = base_image::tree(&cache, &base, &map)?;
+        let fs = make_fs(place.folder())?;
+        let whole = match before {
+            Some(before) => before.whole,
+            None => {
+                let works = Self::overlay_works(&map, &tree, &fs)?;
+                self.sweeper.put_aside(&place, &map)?;
+                make_fs(place.folder())?;
+                !works
+            }
+        };
+        let layers = self.layers(&map);
+        let kept = match layer {
+            Some(layer) => layers.find(&layer.key)?.filter(|record| record.base == base && record.whole == whole),
+            None => None,
+        };
+        let layer_used = layer.zip(kept).map(|(layer, record)| LayerUsed { key: layer.key.clone(), made: record.made });
+        if whole {
+            let from = layer_used.as_ref().map_or(tree, |layer| layers.tree(&layer.key));
+            copy_tree(&Enclosure::of_ids(&map)?, &from, &fs)?;
+        }
+        let from_layer = layer_used.is_some();
+        write_document(&place.image(), &Image { target: Which::of(target), base, layer: layer_used, whole })?;
+        Ok(from_layer)
     }
-    fn start(&self, _target: &TargetId, _resources: Resources) -> Result<Box<dyn Target>> {
-        bail!("not yet")
+
+    fn start(&self, target: &TargetId, resources: Resources) -> Result<Box<dyn Target>> {
+        if let Some(stale) = self.attach()? {
+            stale.stop()?;
+        }
+        let Some(image) = read_document::<Image>(&self.target_place().image())? else {
+            bail!("there is no target {target} in {}: make a clean one", self.workdir.display());
+        };
+        if image.target != Which::of(target) {
+            bail!(
+                "the target in {} is {}, not {target}: make a clean one",
+                self.workdir.display(),
+                image.target.name()
+            );
+        }
+        let (enclosure, held) = self.start_image(&image, resources)?;
+        Ok(Box::new(Guest::new(self.clone(), image, resources, enclosure, held)))
     }
+
     fn attach(&self) -> Result<Option<Box<dyn Target>>> {
-        Ok(None)
+        let place = self.target_place();
+        let Some(running) = read_document::<Running>(&place.init())? else { return Ok(None) };
+        let Some(enclosure) = Enclosure::find(&running.init)? else { return Ok(None) };
+        let Some(image) = read_document::<Image>(&place.image())? else {
+            bail!("{} is missing although its guest runs", place.image().display());
+        };
+        let resources = Resources { processors: running.processors, memory_mib: running.memory_mib };
+        Ok(Some(Box::new(Guest::new(self.clone(), image, resources, enclosure, None))))
+    }
+}
+
+/// Removes old targets while the build goes on; what it does not finish, the next run's does.
+#[derive(Default)]
+struct Sweeper(Mutex<Vec<JoinHandle<()>>>);
+
+impl Sweeper {
+    /// Puts aside what a target's guest has written, and begins to remove it, with what earlier runs left.
+    fn put_aside(&self, place: &TargetPlace, map: &IdMap) -> Result<()> {
+        let fs = place.fs();
+        if fs.exists() {
+            let aside = place.folder().join(format!("old-{:x}", now_nanos()));
+            make_private(&aside)?;
+            fs::rename(&fs, aside.join("fs")).with_context(|| format!("put aside {}", fs.display()))?;
+        }
+        let old: Vec<PathBuf> = entries(place.folder())?
+            .into_iter()
+            .filter(|name| name.to_string_lossy().starts_with("old-"))
+            .map(|name| place.folder().join(name))
+            .collect();
+        if old.is_empty() {
+            return Ok(());
+        }
+        let map = map.clone();
+        let sweep = move || {
+            // Nobody waits for it, and what is left is found again by name: an error here is the next run's.
+            if let Ok(ids) = Enclosure::of_ids(&map) {
+                for folder in old {
+                    remove(&folder, &ids).ok();
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("sweeper".into()).spawn(sweep).context("start a thread")?;
+        if let Ok(mut threads) = self.0.lock() {
+            threads.push(thread);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        if let Ok(threads) = self.0.get_mut() {
+            for thread in threads.drain(..) {
+                thread.join().ok();
+            }
+        }
     }
 }

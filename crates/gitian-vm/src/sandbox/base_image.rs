@@ -1,0 +1,603 @@
+//! Base images: made by mmdebstrap, kept in the cache by content, named by a small file in the working directory.
+//!
+//! `bases/<digest of the tar>/` holds `rootfs.tar.zst`, `record.yml` and, below `fs`, the tree that the sandbox's
+//! overlays stand on, unpacked for the caller's ids.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+
+use anyhow::{Context, Result, bail};
+use gitian_descriptor::Architecture;
+use gitian_process::{Command, Failure, Input, Output, Streams, interrupt};
+use nix::fcntl::Flock;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::enclosure::{Enclosure, Insider, failed};
+use super::id_map::IdMap;
+use super::place::{
+    CachePlace, LockKind, entries, lock, make_fs, make_private, pointer, read_document, remove, try_lock,
+    write_document,
+};
+use super::rootfs::{HOST_NAME, WORKSHOP, workshop_steps};
+use crate::debian::{Archive, Distribution, HOSTS, SOURCE_DATE_EPOCH, list_name};
+use crate::{BaseRequest, Debs, Event, Problem, TargetId};
+
+/// Changes when the same request shall give another base image.
+const FORMAT: u32 = 1;
+
+/// What decides a base image, beside the state of the archives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    format: u32,
+    distro: String,
+    suite: String,
+    architecture: String,
+    packages: Vec<String>,
+    components: String,
+    mirror: Option<String>,
+    proxy: Option<String>,
+}
+
+/// How a cached base image came about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    wanted: Wanted,
+    /// SHA-256 of the archives' Release files, by address.
+    releases: BTreeMap<String, String>,
+    tool: String,
+}
+
+/// The file in a working directory that says which cached base image a target has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pointer {
+    pub(super) distro: String,
+    pub(super) suite: String,
+    pub(super) architecture: String,
+    /// SHA-256 of the tar that holds it.
+    pub(super) base: String,
+}
+
+/// Returns the command that makes a target's base image.
+pub(super) fn command_for(target: &TargetId) -> String {
+    format!(
+        "bin/make-base-vm --distro {} --suite {} --arch {}",
+        target.distro,
+        target.suite,
+        target.architecture.debian()
+    )
+}
+
+/// Returns the pointer of a target's base image; a missing one, or one of another distro, is a [`Problem`].
+pub(super) fn find_pointer(workdir: &Path, target: &TargetId) -> Result<Pointer> {
+    let path = pointer(workdir, target);
+    let shown = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let Some(found) = read_document::<Pointer>(&path)? else {
+        let what = format!("base image {shown} does not exist");
+        return Err(Problem { what, mend: command_for(target) }.into());
+    };
+    let whole = found.base.len() == 64 && found.base.chars().all(|c| c.is_ascii_hexdigit());
+    if !whole || found.suite != target.suite.as_str() || found.architecture != target.architecture.debian() {
+        let what = format!("base image {shown} is not what its name says");
+        return Err(Problem { what, mend: format!("rm {shown} && {}", command_for(target)) }.into());
+    }
+    if found.distro != target.distro.as_str() {
+        let what = format!("base image {shown} is one of distro {}, not {}", found.distro, target.distro);
+        return Err(Problem { what, mend: format!("rm {shown} && {}", command_for(target)) }.into());
+    }
+    Ok(found)
+}
+
+/// Returns the problem of a base image that is named in the working directory but no longer in the cache.
+pub(super) fn lost(target: &TargetId, base: &str) -> Problem {
+    let shown = format!("base-{}-{}.sandbox", target.suite, target.architecture.debian());
+    Problem {
+        what: format!("base image {shown} names {}…, which is no longer in the cache", &base[..12.min(base.len())]),
+        mend: format!("rm {shown} && {}", command_for(target)),
+    }
+}
+
+/// Whether the cache has this base image.
+pub(super) fn is_cached(cache: &CachePlace, base: &str) -> bool {
+    cache.base(base).join("record.yml").is_file()
+}
+
+/// Returns the unpacked tree of a cached base image, unpacking it if these ids have none yet.
+pub(super) fn tree(cache: &CachePlace, base: &str, map: &IdMap) -> Result<PathBuf> {
+    let folder = cache.base(base);
+    let name = tree_name(map);
+    let tree = folder.join("fs").join(&name);
+    if !tree.is_dir() {
+        let lock = lock(&folder.join("lock"))?;
+        if !tree.is_dir() {
+            unpack(&folder, &name, map)?;
+        }
+        drop(lock);
+    }
+    Ok(tree)
+}
+
+/// A tree's files belong to certain ids, so each range has its own.
+fn tree_name(map: &IdMap) -> String {
+    format!("tree-{}-{}", map.first_uid, map.first_gid)
+}
+
+/// Unpacks a base image's tar into `fs/<name>`.
+fn unpack(folder: &Path, name: &str, map: &IdMap) -> Result<()> {
+    let archive = folder.join("rootfs.tar.zst");
+    let object = || format!("unpack {}", archive.display());
+    let fs = make_fs(folder)?;
+    let enclosure = Enclosure::of_ids(map)?;
+    // Unpacked under another name: a tree is there as a whole or not at all.
+    let half = format!("half-{name}");
+    let run = |command: Command, streams| enclosure.run_ok(&command.folder(&fs), streams).with_context(object);
+    run(Command::new("rm").args(["-rf", "--", &half]), Streams::default())?;
+    run(Command::new("mkdir").args(["-m", "755", "--", &half]), Streams::default())?;
+    let file = File::open(&archive).with_context(object)?;
+    let feed = move |pipe: &mut dyn Write| zstd::stream::copy_decode(file, pipe);
+    // Device nodes are not in the tar; a guest gets the host's.
+    let tar =
+        Command::new("tar").args(["-x", "-p", "--numeric-owner", "--same-owner", "--xattrs", "--xattrs-include=*"]);
+    run(tar.args(["-C", &half]), Streams::default().with_input(Input::Produce(Box::new(feed))))?;
+    run(Command::new("mv").args(["-T", "--", &half, name]), Streams::default())?;
+    Ok(())
+}
+
+/// The one who makes base images.
+pub(super) struct Maker<'a> {
+    pub(super) cache: &'a CachePlace,
+    pub(super) workdir: &'a Path,
+    pub(super) proxy_host: Option<&'a str>,
+    pub(super) report: &'a mut dyn FnMut(Event),
+}
+
+impl Maker<'_> {
+    /// Makes a base image, or finds one in the cache that the archives still agree with, and points to it.
+    pub(super) fn make(&mut self, request: &BaseRequest) -> Result<()> {
+        let target = &request.target;
+        let path = pointer(self.workdir, target);
+        if path.symlink_metadata().is_ok() {
+            let shown = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let what = format!("{shown} already exists, please remove it first");
+            return Err(Problem { what, mend: format!("rm {shown}") }.into());
+        }
+        let distribution = Distribution::from_distro(&target.distro)?;
+        let map = IdMap::of_caller()?;
+        let wanted = self.wanted(request, distribution);
+        make_private(self.cache.root())?;
+        make_private(&self.cache.bases())?;
+        let base = match self.current(&wanted)? {
+            Some(base) => base,
+            None => self.make_new(&wanted, request, distribution, &map)?,
+        };
+        tree(self.cache, &base, &map)?;
+        let pointer = Pointer {
+            distro: target.distro.to_string(),
+            suite: target.suite.to_string(),
+            architecture: target.architecture.debian().to_owned(),
+            base,
+        };
+        write_document(&path, &pointer)
+    }
+
+    fn wanted(&self, request: &BaseRequest, distribution: Distribution) -> Wanted {
+        let mut packages: Vec<String> = distribution.packages().into_iter().map(str::to_owned).collect();
+        if request.mirror.as_ref().is_some_and(|mirror| mirror.starts_with("https:")) {
+            // Without it the guest could not read the mirror that it was made from.
+            packages.push("ca-certificates".into());
+        }
+        Wanted {
+            format: FORMAT,
+            distro: distribution.name().to_owned(),
+            suite: request.target.suite.to_string(),
+            architecture: match request.target.architecture {
+                Architecture::Linux64 => Architecture::Amd64.debian(),
+                other => other.debian(),
+            }
+            .to_owned(),
+            packages,
+            components: distribution.components().to_owned(),
+            mirror: request.mirror.clone(),
+            proxy: self.proxy_host.map(|host| format!("http://{host}:3142")),
+        }
+    }
+
+    /// Returns a cached base image that was made from the Release files that the archives have now.
+    fn current(&mut self, wanted: &Wanted) -> Result<Option<String>> {
+        for name in entries(&self.cache.bases())? {
+            let Some(base) = name.to_str().filter(|name| name.len() == 64) else { continue };
+            let Some(record) = read_document::<Record>(&self.cache.base(base).join("record.yml")).unwrap_or(None)
+            else {
+                continue;
+            };
+            if record.wanted != *wanted {
+                continue;
+            }
+            (self.report)(Event::Step("asking whether the cached base image is current".into()));
+            let urls: Vec<&String> = record.releases.keys().collect();
+            match download(&urls, wanted.proxy.as_deref()) {
+                Ok(found) if found == record.releases => return Ok(Some(base.to_owned())),
+                Ok(_) => {}
+                Err(error) => {
+                    // Not reached, or no longer there: making the image anew will say what is wrong.
+                    interrupt::check()?;
+                    (self.report)(Event::Step(format!("the cached base image cannot be compared: {error:#}")));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn make_new(
+        &mut self,
+        wanted: &Wanted,
+        request: &BaseRequest,
+        distribution: Distribution,
+        map: &IdMap,
+    ) -> Result<String> {
+        let bases = self.cache.bases();
+        let lines = match &request.mirror {
+            Some(mirror) => self.source_lines(wanted, request, distribution, mirror)?,
+            None => Vec::new(),
+        };
+        let (staging, lock) = new_folder(&bases, map)?;
+        let result = self.fill(&staging, wanted, distribution, &lines, map).and_then(|(base, record)| {
+            tree_of_staging(&staging, map, self.report)?;
+            write_document(&staging.join("record.yml"), &record)?;
+            let place = self.cache.base(&base);
+            if is_cached(self.cache, &base) {
+                // The archives moved on, the packages of the base image did not.
+                write_document(&place.join("record.yml"), &record)?;
+            } else {
+                fs::rename(&staging, &place).with_context(|| format!("make {}", place.display()))?;
+            }
+            Ok(base)
+        });
+        if staging.exists() {
+            let removed = Enclosure::of_ids(map).map_err(anyhow::Error::from).and_then(|ids| remove(&staging, &ids));
+            // The first error says more than one that follows from it.
+            return result.and_then(|base| removed.map(|()| base));
+        }
+        drop(lock);
+        result
+    }
+
+    /// Returns the sources list for one mirror: every archive of the suite that the mirror has.
+    fn source_lines(
+        &mut self,
+        wanted: &Wanted,
+        request: &BaseRequest,
+        distribution: Distribution,
+        mirror: &str,
+    ) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        for (number, archive) in distribution.archives(&request.target.suite, mirror).iter().enumerate() {
+            let found = ["InRelease", "Release"].into_iter().find_map(|name| {
+                match download(&[&archive.release_url(name)], wanted.proxy.as_deref()) {
+                    Err(error) if says_missing(&error) => None,
+                    other => Some(other),
+                }
+            });
+            match found {
+                Some(Ok(_)) => lines.push(archive.line(&wanted.components)),
+                Some(Err(error)) => return Err(mirror_problem(&format!("{error:#}"), request, &format!("{error:#}"))),
+                None if number == 0 => return Err(no_such_suite(request).into()),
+                None => (self.report)(Event::Step(format!("{} has no {}", archive.uri, archive.suite))),
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Fills a new folder of the cache; returns the digest of the tar and the record.
+    fn fill(
+        &mut self,
+        staging: &Path,
+        wanted: &Wanted,
+        distribution: Distribution,
+        lines: &[String],
+        map: &IdMap,
+    ) -> Result<(String, Record)> {
+        let fs = make_fs(staging)?;
+        let text = |name: &str, text: &str| fs::write(fs.join(name), text).with_context(|| format!("write {name}"));
+        text("hosts", HOSTS)?;
+        text("hostname", &format!("{HOST_NAME}\n"))?;
+        text("sources", &lines.iter().map(|line| format!("{line}\n")).collect::<String>())?;
+        let enclosure = Enclosure::start(map, &workshop_steps(&fs)?, None)?;
+        enclosure.run_ok(
+            &Command::new("mkdir").args(["found", "debs"].map(|name| format!("{WORKSHOP}/{name}"))),
+            Streams::default(),
+        )?;
+        let command = mmdebstrap(wanted, distribution, !lines.is_empty());
+        let base = self.run(&command, &enclosure, &staging.join("rootfs.tar.zst"), wanted)?;
+        let sources =
+            fs::read_to_string(fs.join("found/sources.list")).context("read the base image's sources list")?;
+        let releases = used_releases(&sources, &fs.join("found"))?;
+        let debs = Debs::new(self.cache.root());
+        for name in entries(&fs.join("debs"))? {
+            debs.add(&fs.join("debs").join(name))?;
+        }
+        enclosure.end()?;
+        let tool = Command::new("mmdebstrap").arg("--version").text()?;
+        Ok((base, Record { wanted: wanted.clone(), releases, tool }))
+    }
+
+    /// Runs mmdebstrap; its tar goes into `archive`. Returns the tar's digest.
+    fn run(&mut self, command: &Command, enclosure: &Enclosure, archive: &Path, wanted: &Wanted) -> Result<String> {
+        let mut said = String::new();
+        let mut digest = String::new();
+        let (send, receive) = mpsc::channel::<String>();
+        let streams = Streams {
+            stdout: Output::Consume(Box::new(|tar| {
+                digest = keep_tar(tar, archive)?;
+                Ok(())
+            })),
+            stderr: Output::Consume(Box::new(|lines| {
+                for line in BufReader::new(lines).split(b'\n') {
+                    // Whoever listens may have gone; the text is still needed.
+                    send.send(String::from_utf8_lossy(&line?).into_owned()).ok();
+                }
+                drop(send);
+                Ok(())
+            })),
+            ..Streams::default()
+        };
+        let report = &mut *self.report;
+        let outcome = std::thread::scope(|scope| {
+            let worker = scope.spawn(|| enclosure.run(command, Insider::root(), streams));
+            for line in receive {
+                if let Some(step) = line.strip_prefix("I: ") {
+                    report(Event::Step(step.trim_end_matches("...").to_owned()));
+                }
+                said.push_str(&line);
+                said.push('\n');
+            }
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })?;
+        if !outcome.status.success() {
+            let failure = failed(command, &outcome, &said);
+            return Err(known_cause(&said, wanted).map_or_else(|| failure.into(), anyhow::Error::from));
+        }
+        Ok(digest)
+    }
+}
+
+fn tree_of_staging(staging: &Path, map: &IdMap, report: &mut dyn FnMut(Event)) -> Result<()> {
+    report(Event::Step("unpacking the base image".into()));
+    // What was only needed while it was made.
+    let enclosure = Enclosure::of_ids(map)?;
+    let names = entries(&staging.join("fs"))?;
+    let remove = Command::new("rm").args(["-rf", "--"]).args(names).folder(staging.join("fs"));
+    // Three small files belong to the caller, who made them; the folder is open to both.
+    enclosure.run_ok(&remove, Streams::default())?;
+    unpack(staging, &tree_name(map), map)
+}
+
+/// Writes a tar to a file as it comes, compressed, and returns the digest of the tar itself.
+fn keep_tar(tar: &mut dyn Read, archive: &Path) -> io::Result<String> {
+    let mut packed = zstd::Encoder::new(File::create(archive)?, 3)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        let count = tar.read(&mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        hash.update(&buffer[..count]);
+        packed.write_all(&buffer[..count])?;
+    }
+    packed.finish()?.sync_data()?;
+    Ok(hex(&hash.finalize()))
+}
+
+/// Returns the command that writes the base image's tar to standard output; it works in [`WORKSHOP`].
+fn mmdebstrap(wanted: &Wanted, distribution: Distribution, own_sources: bool) -> Command {
+    let user = distribution.name();
+    let mut command = Command::new("mmdebstrap")
+        .args(["--mode=root", "--variant=minbase", "--format=tar"])
+        .arg(format!("--architectures={}", wanted.architecture))
+        .arg(format!("--components={}", wanted.components))
+        .arg(format!("--include={}", wanted.packages.join(",")))
+        .arg("--aptopt=Acquire::Retries \"5\"")
+        .arg("--aptopt=APT::Update::Error-Mode \"any\"")
+        // Nobody needs half a base image after a power cut; what is written last is synchronised.
+        .arg("--dpkgopt=force-unsafe-io")
+        .arg("--skip=essential/unlink")
+        .arg(format!(
+            "--customize-hook=chroot \"$1\" useradd --uid 1000 --user-group --create-home --shell /bin/bash {user} \
+             && chroot \"$1\" chmod 755 /home/{user}"
+        ))
+        .arg(format!("--customize-hook=upload {WORKSHOP}/hosts /etc/hosts"))
+        .arg(format!("--customize-hook=upload {WORKSHOP}/hostname /etc/hostname"))
+        // Taken from this host: it would not be the same everywhere. A guest gets its own when it starts.
+        .arg("--customize-hook=rm -f \"$1/etc/resolv.conf\" \"$1/etc/apt/apt.conf.d/99mmdebstrap\" \
+              \"$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap\"")
+        .arg(format!(
+            "--customize-hook=cp \"$1\"/etc/apt/sources.list \"$1\"/var/lib/apt/lists/*Release {WORKSHOP}/found/ \
+             && mv \"$1\"/var/cache/apt/archives/*.deb {WORKSHOP}/debs/"
+        ));
+    if let Some(proxy) = &wanted.proxy {
+        // Kept in the image: what was made through a proxy also installs through it, as with the original.
+        command = command.arg(format!("--aptopt=Acquire::http::Proxy \"{proxy}\"")).arg(format!(
+            "--customize-hook=echo 'Acquire::http::Proxy \"{proxy}\";' > \"$1/etc/apt/apt.conf.d/80proxy\""
+        ));
+    }
+    command = command.args([wanted.suite.as_str(), "-"]);
+    if own_sources {
+        command = command.arg(format!("{WORKSHOP}/sources"));
+    }
+    command
+        .folder("/")
+        .env("LC_ALL", "C.UTF-8")
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("SOURCE_DATE_EPOCH", SOURCE_DATE_EPOCH.to_string())
+        .env("TMPDIR", WORKSHOP)
+}
+
+/// Returns the digests of the Release files that a base image was made from, by address.
+fn used_releases(sources: &str, folder: &Path) -> Result<BTreeMap<String, String>> {
+    let mut releases = BTreeMap::new();
+    for archive in Archive::parse_all(sources) {
+        let found = ["InRelease", "Release"].into_iter().find_map(|name| {
+            let url = archive.release_url(name);
+            let path = folder.join(list_name(&url));
+            path.is_file().then_some((url, path))
+        });
+        let Some((url, path)) = found else { bail!("no Release file was kept of {} {}", archive.uri, archive.suite) };
+        let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+        releases.insert(url, hex(&Sha256::digest(&bytes)));
+    }
+    Ok(releases)
+}
+
+/// Downloads files and returns their digests, by address.
+fn download(urls: &[&String], proxy: Option<&str>) -> Result<BTreeMap<String, String>> {
+    let folder = tempfile::tempdir().context("make a temporary folder")?;
+    let mut command = Command::new("/usr/lib/apt/apt-helper")
+        .args(["-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=3"])
+        .env("LC_ALL", "C.UTF-8");
+    if let Some(proxy) = proxy {
+        command = command.args(["-o", &format!("Acquire::http::Proxy={proxy}")]);
+    }
+    command = command.arg("download-file");
+    for (number, url) in urls.iter().enumerate() {
+        command = command.arg(url).arg(folder.path().join(number.to_string()));
+    }
+    command.run_ok(Streams::default())?;
+    let mut found = BTreeMap::new();
+    for (number, url) in urls.iter().enumerate() {
+        let bytes = fs::read(folder.path().join(number.to_string())).with_context(|| format!("download {url}"))?;
+        found.insert((*url).clone(), hex(&Sha256::digest(&bytes)));
+    }
+    Ok(found)
+}
+
+/// Whether a download failed because the server has no such file.
+fn says_missing(error: &anyhow::Error) -> bool {
+    let Some(Failure::ProgramFailed { last_lines, .. }) = error.downcast_ref() else { return false };
+    last_lines.iter().any(|line| line.contains("404") || line.contains("File not found"))
+}
+
+fn no_such_suite(request: &BaseRequest) -> Problem {
+    no_suite(request.target.distro.as_str(), request.target.suite.as_str(), request.target.architecture.debian())
+}
+
+fn no_suite(distro: &str, suite: &str, architecture: &str) -> Problem {
+    Problem {
+        what: format!(
+            "{distro} {suite} is not on the mirror: misspelt, not for {architecture}, or no longer supported"
+        ),
+        mend: format!(
+            "check --suite and --distro; for an old release name the distribution's archive of old releases: \
+             bin/make-base-vm --distro {distro} --suite {suite} --arch {architecture} --mirror URL"
+        ),
+    }
+}
+
+fn mirror_problem(said: &str, request: &BaseRequest, whole: &str) -> anyhow::Error {
+    let words = Words {
+        distro: request.target.distro.as_str(),
+        suite: request.target.suite.as_str(),
+        architecture: request.target.architecture.debian(),
+    };
+    known(said, words).map_or_else(|| anyhow::anyhow!("mirror: {whole}"), anyhow::Error::from)
+}
+
+fn known_cause(said: &str, wanted: &Wanted) -> Option<Problem> {
+    known(said, Words { distro: &wanted.distro, suite: &wanted.suite, architecture: &wanted.architecture })
+}
+
+struct Words<'a> {
+    distro: &'a str,
+    suite: &'a str,
+    architecture: &'a str,
+}
+
+/// Returns what apt's messages mean, for those that somebody can act on.
+fn known(said: &str, words: Words<'_>) -> Option<Problem> {
+    let line_with = |part: &str| said.lines().find(|line| line.contains(part)).map(|line| line.trim().to_owned());
+    let again =
+        format!("bin/make-base-vm --distro {} --suite {} --arch {}", words.distro, words.suite, words.architecture);
+    if let Some(line) = line_with("is expired") {
+        return Some(Problem {
+            what: format!("the mirror is out of date: {line}"),
+            mend: format!("use a current mirror: {again} --mirror URL"),
+        });
+    }
+    if let Some(line) =
+        line_with("NO_PUBKEY").or_else(|| line_with("invalid signature")).or_else(|| line_with("BADSIG"))
+    {
+        return Some(Problem {
+            what: format!("the mirror's signature is not good: {line}"),
+            mend: format!(
+                "install the keys of {0} (apt install {0}-archive-keyring or ubuntu-keyring), or use another mirror",
+                words.distro
+            ),
+        });
+    }
+    if ["does not have a Release file", "404  Not Found"].iter().any(|part| said.contains(part)) {
+        return Some(no_suite(words.distro, words.suite, words.architecture));
+    }
+    if let Some(line) = line_with("Temporary failure resolving")
+        .or_else(|| line_with("Could not connect"))
+        .or_else(|| line_with("Connection failed"))
+    {
+        return Some(Problem { what: format!("the mirror is not reached: {line}"), mend: again });
+    }
+    if let Some(line) = line_with("No space left on device") {
+        return Some(Problem { what: format!("no space left: {line}"), mend: "free some space and repeat".into() });
+    }
+    None
+}
+
+/// Makes a folder in a part of the cache for something new, with the lock that says that it is being worked on. What
+/// runs that were killed left there is removed.
+pub(super) fn new_folder(part: &Path, map: &IdMap) -> Result<(PathBuf, Flock<File>)> {
+    let _guard = lock(&part.join("lock"))?;
+    remove_leftovers(part, map)?;
+    let folder = tempfile::Builder::new()
+        .prefix(".new-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(part)
+        .context("make a folder in the cache")?;
+    // It will hold files of other ids, which only `remove` can remove.
+    let folder = folder.keep();
+    let lock =
+        try_lock(&folder.join("lock"), LockKind::Exclusive)?.context("a new folder is locked by somebody else")?;
+    Ok((folder, lock))
+}
+
+fn remove_leftovers(folder: &Path, map: &IdMap) -> Result<()> {
+    let mut ids = None;
+    for name in entries(folder)? {
+        if !name.to_string_lossy().starts_with('.') {
+            continue;
+        }
+        let leftover = folder.join(&name);
+        // Whoever works there holds the lock.
+        let Some(lock) = try_lock(&leftover.join("lock"), LockKind::Exclusive).unwrap_or(None) else { continue };
+        let ids = match &ids {
+            Some(ids) => ids,
+            None => ids.insert(Enclosure::of_ids(map)?),
+        };
+        remove(&leftover, ids)?;
+        drop(lock);
+    }
+    Ok(())
+}
+
+/// Writes bytes as hex digits.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    })
+}

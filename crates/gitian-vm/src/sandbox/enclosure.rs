@@ -1,0 +1,224 @@
+//! Namespaces with a first process that keeps them: started, found again, entered, ended.
+//!
+//! An enclosure dies with its owner, whatever happens to the owner, unless it was told to live on. A guest is one; a
+//! smaller kind, which has only the user ids, is where files that belong to guests are made, moved and removed.
+
+use std::ffi::CString;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use gitian_process::{Command, Failure, Outcome, Streams};
+use nix::fcntl::OFlag;
+use nix::sched::CloneFlags;
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use super::enter::{self, ALL, Bounds, Doors, Entry, Handle, NotBorn, Program, Stage, Step, USER};
+use super::id_map::IdMap;
+
+/// How long an enclosure's end may take, in milliseconds.
+const END_MS: u16 = 20_000;
+
+/// Running namespaces.
+pub(super) struct Enclosure {
+    init: Init,
+    handle: Handle,
+    doors: Arc<Doors>,
+    /// `None` for one that somebody else owns or that lives on by itself.
+    lifeline: Option<OwnedFd>,
+    child: bool,
+}
+
+/// Identifies an enclosure's first process across processes and restarts of the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Init {
+    /// Its process id.
+    pub(super) pid: i32,
+    /// When it started, in clock ticks since the host's start.
+    pub(super) started: u64,
+    /// Which start of the host that was.
+    pub(super) boot: String,
+}
+
+impl Init {
+    fn of(pid: Pid) -> Result<Self> {
+        let path = format!("/proc/{pid}/stat");
+        let stat = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        // Fields are counted behind the name, which may hold blanks: starttime is field 22.
+        let started = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19)?.parse().ok());
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Ok(Self {
+            pid: pid.as_raw(),
+            started: started.with_context(|| format!("{path} has no start time"))?,
+            boot: boot.trim().to_owned(),
+        })
+    }
+}
+
+/// Someone inside an enclosure.
+pub(super) struct Insider {
+    /// User and group id.
+    pub(super) id: u32,
+    /// The folder to start in; `None`: the command's.
+    pub(super) folder: Option<CString>,
+    /// The program; `None`: the command's.
+    pub(super) program: Option<Program>,
+    /// Limits of a guest.
+    pub(super) bounds: Option<Bounds>,
+    /// Only a loopback of its own for a network.
+    pub(super) without_network: bool,
+}
+
+impl Insider {
+    /// Root of the enclosure, running what the command says.
+    pub(super) fn root() -> Self {
+        Self { id: 0, folder: None, program: None, bounds: None, without_network: false }
+    }
+}
+
+/// A command could not be put to an enclosure.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotEntered {
+    /// On the way in.
+    #[error("{}: {cause}", stage.describe())]
+    Stage {
+        /// Where.
+        stage: Stage,
+        /// What the system said.
+        cause: Failure,
+    },
+    /// As with any other program.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+}
+
+impl Enclosure {
+    /// Starts one with all namespaces (the network is the host's), prepared by these steps. Its first process holds
+    /// `kept` open as long as it lives.
+    pub(super) fn start(map: &IdMap, steps: &[Step], kept: Option<BorrowedFd<'_>>) -> Result<Self, NotBorn> {
+        Self::start_with(ALL, map, steps, kept)
+    }
+
+    /// Starts one that has only the user ids and sees the host's files with them.
+    pub(super) fn of_ids(map: &IdMap) -> Result<Self, NotBorn> {
+        Self::start_with(USER, map, &[], None)
+    }
+
+    fn start_with(
+        namespaces: CloneFlags,
+        map: &IdMap,
+        steps: &[Step],
+        kept: Option<BorrowedFd<'_>>,
+    ) -> Result<Self, NotBorn> {
+        let mut doors = None;
+        let born = enter::start(namespaces, steps, kept, |pid| {
+            map.write(pid)?;
+            // Before the steps: afterwards the process no longer lets its namespaces be seen by its owner.
+            doors = Some((Doors::open(pid, namespaces)?, Handle::open(pid)?, Init::of(pid)?));
+            Ok(())
+        })?;
+        let (doors, handle, init) = doors.ok_or(NotBorn::Ended)?;
+        Ok(Self { init, handle, doors: Arc::new(doors), lifeline: Some(born.lifeline), child: true })
+    }
+
+    /// Identifies its first process.
+    pub(super) fn init(&self) -> &Init {
+        &self.init
+    }
+
+    /// Returns the enclosure of this first process if it still runs.
+    pub(super) fn find(init: &Init) -> Result<Option<Self>> {
+        let pid = Pid::from_raw(init.pid);
+        // The handle is opened before the look at the start time: what the two agree on is one process.
+        let Ok(handle) = Handle::open(pid) else { return Ok(None) };
+        if Init::of(pid).ok().as_ref() != Some(init) || handle.has_ended_within(0)? {
+            return Ok(None);
+        }
+        let doors = Doors::open(pid, ALL).context("open the guest's namespaces")?;
+        Ok(Some(Self { init: init.clone(), handle, doors: Arc::new(doors), lifeline: None, child: false }))
+    }
+
+    /// Whether its first process has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.handle.has_ended_within(0).unwrap_or(true)
+    }
+
+    /// Runs a command inside.
+    pub(super) fn run(&self, command: &Command, insider: Insider, streams: Streams<'_>) -> Result<Outcome, NotEntered> {
+        let entry = Entry {
+            doors: Arc::clone(&self.doors),
+            id: insider.id,
+            folder: insider.folder,
+            program: insider.program,
+            bounds: insider.bounds,
+            without_network: insider.without_network,
+        };
+        let not_started = |cause| Failure::NotStarted { command_line: command.to_string(), cause };
+        let (mut stage, report) = std::io::pipe().map_err(not_started)?;
+        nix::fcntl::fcntl(stage.as_fd(), nix::fcntl::FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
+            .map_err(|errno| not_started(errno.into()))?;
+        let result = command.run_prepared(streams, |command| enter::prepare(command, entry, report.into()));
+        let mut byte = [0];
+        match (result, stage.read(&mut byte)) {
+            (Err(cause), Ok(1)) => match Stage::from_byte(byte[0]) {
+                Some(stage) => Err(NotEntered::Stage { stage, cause }),
+                None => Err(cause.into()),
+            },
+            (result, _) => Ok(result?),
+        }
+    }
+
+    /// Runs a program of the host with the enclosure's ids, as its root; a status other than 0 is an error.
+    pub(super) fn run_ok(&self, command: &Command, streams: Streams<'_>) -> Result<Outcome> {
+        let outcome = self.run(command, Insider::root(), streams)?;
+        if outcome.status.success() {
+            return Ok(outcome);
+        }
+        let text = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        Err(failed(command, &outcome, &text).into())
+    }
+
+    /// Ends it and everything inside, and waits for the end.
+    pub(super) fn end(mut self) -> Result<()> {
+        self.kill()
+    }
+
+    fn kill(&mut self) -> Result<()> {
+        self.handle.kill().context("end the guest's first process")?;
+        if !self.handle.has_ended_within(END_MS)? {
+            bail!("the guest's first process (pid {}) does not end", self.init.pid);
+        }
+        if std::mem::take(&mut self.child) {
+            nix::sys::wait::waitpid(Pid::from_raw(self.init.pid), None).ok();
+        }
+        Ok(())
+    }
+
+    /// Lets it live on without this process.
+    pub(super) fn release(mut self) -> Result<()> {
+        if let Some(lifeline) = self.lifeline.take() {
+            std::fs::File::from(lifeline).write_all(b"d").context("release the guest")?;
+        }
+        self.child = false;
+        Ok(())
+    }
+}
+
+impl Drop for Enclosure {
+    /// Ends an enclosure that is ours: one that was forgotten on the way of an error.
+    fn drop(&mut self) {
+        if self.child {
+            self.kill().ok();
+        }
+    }
+}
+
+/// Returns the error of a program that ended badly, with the last lines of what it said.
+pub(super) fn failed(command: &Command, outcome: &Outcome, said: &str) -> Failure {
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last_lines = lines[lines.len().saturating_sub(10)..].iter().map(|line| (*line).to_owned()).collect();
+    Failure::ProgramFailed { command_line: command.to_string(), status: outcome.status, last_lines }
+}
