@@ -414,11 +414,12 @@ fn mmdebstrap(wanted: &Wanted, distribution: Distribution, own_sources: bool) ->
             "--customize-hook=chroot \"$1\" useradd --uid 1000 --user-group --create-home --shell /bin/bash {user} \
              && chroot \"$1\" chmod 755 /home/{user}"
         ))
-        .arg(format!("--customize-hook=upload {WORKSHOP}/hosts /etc/hosts"))
-        .arg(format!("--customize-hook=upload {WORKSHOP}/hostname /etc/hostname"))
-        // Taken from this host: it would not be the same everywhere. A guest gets its own when it starts.
-        .arg("--customize-hook=rm -f \"$1/etc/resolv.conf\" \"$1/etc/apt/apt.conf.d/99mmdebstrap\" \
-              \"$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap\"")
+        // Some of it was taken from this host, and would not be the same everywhere.
+        .arg(
+            "--customize-hook=rm -f \"$1/etc/hosts\" \"$1/etc/hostname\" \"$1/etc/resolv.conf\" \
+             \"$1/etc/apt/apt.conf.d/99mmdebstrap\" \"$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap\"",
+        )
+        .arg(format!("--customize-hook=install -m 644 {WORKSHOP}/hosts {WORKSHOP}/hostname \"$1/etc/\""))
         .arg(format!(
             "--customize-hook=cp \"$1\"/etc/apt/sources.list \"$1\"/var/lib/apt/lists/*Release {WORKSHOP}/found/ \
              && mv \"$1\"/var/cache/apt/archives/*.deb {WORKSHOP}/debs/"
