@@ -103,10 +103,8 @@ impl Manifest {
             }
         }
         let mut difference = Difference::default();
-        for (path, [mut here, mut there]) in by_path {
-            here.sort_unstable();
-            there.sort_unstable();
-            cancel_out(&mut here, &mut there);
+        for (path, [here, there]) in by_path {
+            let (here, there) = without_common(here, there);
             let both = here.len().min(there.len());
             let changes = here.iter().zip(&there);
             difference.changed.extend(changes.map(|(&here, &there)| Changed { path: path.to_owned(), here, there }));
@@ -118,15 +116,18 @@ impl Manifest {
     }
 }
 
-/// Takes out of two sorted lists what they have in common.
-fn cancel_out(here: &mut Vec<Digest>, there: &mut Vec<Digest>) {
-    here.retain(|digest| match there.binary_search(digest) {
-        Ok(index) => {
-            there.remove(index);
-            false
-        }
-        Err(_) => true,
+/// Returns what each list has and the other has not, sorted.
+fn without_common(mut here: Vec<Digest>, mut there: Vec<Digest>) -> (Vec<Digest>, Vec<Digest>) {
+    here.sort_unstable();
+    there.sort_unstable();
+    let mut rest = there.into_iter().peekable();
+    let mut only_there = Vec::new();
+    here.retain(|digest| {
+        only_there.extend(std::iter::from_fn(|| rest.next_if(|other| other < digest)));
+        rest.next_if_eq(digest).is_none()
     });
+    only_there.extend(rest);
+    (here, only_there)
 }
 
 fn entry(line: &str) -> Option<Entry> {

@@ -73,3 +73,37 @@ impl SigsTree {
         installation.join("sigs").join(package)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_those_of_the_original() {
+        let tree = SigsTree::new(SigsTree::default_root(Path::new("base"), "hello"));
+        assert_eq!(
+            tree.assert_path("1.0", "alice", "hello"),
+            Path::new("base/sigs/hello/1.0/alice/hello-build.assert")
+        );
+        assert_eq!(
+            tree.signature_path("1.0", "alice", "hello"),
+            Path::new("base/sigs/hello/1.0/alice/hello-build.assert.sig")
+        );
+    }
+
+    #[test]
+    fn signers_are_the_real_folders_of_a_release_in_the_order_of_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = SigsTree::new(folder.path());
+        let release = tree.release_folder("1.0");
+        for name in ["bob", "alice", "Zoe", "a@example.org", ".git"] {
+            fs::create_dir_all(release.join(name)).unwrap();
+        }
+        fs::write(release.join("README"), "").unwrap();
+        std::os::unix::fs::symlink("alice", release.join("mallory")).unwrap();
+        let signers = tree.signers("1.0").unwrap();
+        assert_eq!(signers.names, ["Zoe", "a@example.org", "alice", "bob"]);
+        assert_eq!(signers.strays, [".git", "README", "mallory"].map(|name| release.join(name)));
+        assert_eq!(tree.signers("2.0").unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

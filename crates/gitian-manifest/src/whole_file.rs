@@ -49,3 +49,50 @@ pub fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 fn refused(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_with_the_permissions_of_any_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("file"), folder.path().join("other"));
+        fs::write(&other, "").unwrap();
+        for content in ["old and longer", "new"] {
+            write_atomically(&path, content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&path), mode(&other));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken).unwrap();
+        assert!(write_atomically(&taken, b"x").is_err());
+        assert!(write_atomically(&folder.path().join("none/file"), b"x").is_err());
+        assert!(write_atomically(Path::new("/"), b"x").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn only_a_regular_file_within_the_limit_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("file"), "12345").unwrap();
+        std::os::unix::fs::symlink("file", at("link")).unwrap();
+        nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert_eq!(read_file(&at("file"), 5).unwrap(), b"12345");
+        for (name, reason) in
+            [("link", "is a symbolic link"), ("pipe", "is not a regular file"), ("", "is not a regular file")]
+        {
+            assert_eq!(read_file(&at(name), 5).unwrap_err().to_string(), reason, "{name}");
+        }
+        assert_eq!(read_file(&at("file"), 4).unwrap_err().to_string(), "is larger than 4 bytes");
+        assert_eq!(read_file(&at("none"), 4).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -31,7 +31,7 @@ fn work() -> Result<()> {
     }
     match verb.as_str() {
         "base" => {
-            let request = BaseRequest { target, mirror: rest.first().cloned(), disk_mb: 0 };
+            let request = BaseRequest { target, mirror: rest.first().cloned(), keyring: None, disk_mb: 0 };
             sandbox.make_base(&request, &mut |event| println!("{event:?}"))
         }
         "clean" => sandbox.make_clean(&target, None).map(drop),

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -44,6 +45,7 @@ impl Debs {
         let mut copy = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.folder).with_context(within)?;
         let mut original = fs::File::open(deb).with_context(|| deb.display().to_string())?;
         io::copy(&mut original, &mut copy).with_context(within)?;
+        copy.as_file().set_permissions(fs::Permissions::from_mode(0o644)).with_context(within)?;
         let digest = Digest::of_file(copy.path())?;
         copy.persist(self.folder.join(digest.to_string())).with_context(within)?;
         if let Some(name) = deb.file_name() {

@@ -5,9 +5,11 @@ use std::path::Path;
 use crate::sandbox::Sandbox;
 use crate::{Backend, Settings};
 
+/// Makes a backend for a working directory.
+type Make = fn(&Settings, &Path) -> Box<dyn Backend>;
+
 /// The names that `--backend` and `GITIAN_BACKEND` take, and what makes each.
-const BACKENDS: [(&str, fn(&Settings, &Path) -> Box<dyn Backend>); 1] =
-    [("sandbox", |settings, workdir| Box::new(Sandbox::new(settings, workdir)))];
+const BACKENDS: [(&str, Make); 1] = [("sandbox", |settings, workdir| Box::new(Sandbox::new(settings, workdir)))];
 
 /// The names that `--backend` and `GITIAN_BACKEND` take.
 pub fn names() -> impl Iterator<Item = &'static str> {

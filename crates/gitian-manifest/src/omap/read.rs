@@ -2,10 +2,10 @@
 //! nesting, huge documents, web pages. All input is hostile.
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Chain, Read};
+use std::io::{BufReader, Chain, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use libyaml_safer::{
     Encoding, EventData, MAP_TAG, MappingStyle, NULL_TAG, Parser, SEQ_TAG, STR_TAG, ScalarStyle, SequenceStyle,
 };
@@ -23,15 +23,19 @@ const DEPTH: usize = 32;
 /// Reads a document that holds one map.
 pub fn document(bytes: &[u8]) -> Result<OMap> {
     ensure!(bytes.len() as u64 <= LIMIT, "larger than {} MiB", LIMIT / (1024 * 1024));
+    let newlines = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == b'\n').count();
     let text = std::str::from_utf8(bytes)
-        .map_err(|error| anyhow!("line {}: not UTF-8", 1 + bytes[..error.valid_up_to()].lines().count()))?;
+        .map_err(|error| anyhow!("line {}: not UTF-8", newlines(&bytes[..error.valid_up_to()]) + 1))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let start = text.trim_start();
     ensure!(!start.is_empty(), "empty");
     ensure!(!start.starts_with('<'), "a web page, not an ordered map");
-    ensure!(!has_tag_with_comma(text), "a tag with a comma");
     // A defect of the YAML library may cost this document its reading, but not the run that reads many.
-    catch_unwind(AssertUnwindSafe(|| Reader::new(text).document())).unwrap_or_else(|_| bail!("not readable as YAML"))
+    catch_unwind(AssertUnwindSafe(|| {
+        ensure!(!has_tag_with_comma(text), "a tag with a comma");
+        Reader::new(text).document()
+    }))
+    .unwrap_or_else(|_| bail!("not readable as YAML"))
 }
 
 /// Returns whether a tag is followed by a comma, in a list or map in brackets: the YAML library panics at it.
@@ -116,17 +120,18 @@ impl<'t> Reader<'t> {
         let line = self.line;
         ensure!(depth <= DEPTH, "line {line}: nested too deeply");
         match event {
-            EventData::Scalar { tag, value, style, .. } => {
-                scalar(tag.as_deref(), value, style).with_context(|| format!("line {line}"))
-            }
+            EventData::Scalar { tag, value, style, .. } => match scalar(tag.as_deref(), value, style) {
+                Some(value) => Ok(value),
+                None => bail!("line {line}: a value with the tag {}", tag.unwrap_or_default().escape_default()),
+            },
             EventData::SequenceStart { tag, .. } => match tag.as_deref() {
                 Some(OMAP_TAG | "!omap") => Ok(Value::OMap(self.omap(depth)?)),
                 None | Some("!" | SEQ_TAG) => Ok(Value::List(self.list(depth)?)),
-                Some(tag) => bail!("line {line}: a list with the tag {tag}"),
+                Some(tag) => bail!("line {line}: a list with the tag {}", tag.escape_default()),
             },
             EventData::MappingStart { tag, .. } => match tag.as_deref() {
                 None | Some("!" | MAP_TAG) => Ok(Value::Map(self.map(depth)?)),
-                Some(tag) => bail!("line {line}: a map with the tag {tag}"),
+                Some(tag) => bail!("line {line}: a map with the tag {}", tag.escape_default()),
             },
             EventData::Alias { .. } => bail!("line {line}: an alias"),
             _ => bail!("line {line}: no value"),
@@ -206,16 +211,14 @@ fn shown(key: &Value) -> String {
     }
 }
 
-fn scalar(tag: Option<&str>, text: String, style: ScalarStyle) -> Result<Value> {
-    match tag {
-        None if style == ScalarStyle::Plain => Ok(match () {
-            () if is_null(&text) => Value::Null,
-            () if is_text(&text) => Value::Text(text),
-            () => Value::Literal(text),
-        }),
-        None | Some("!" | STR_TAG) => Ok(Value::Text(text)),
-        Some("!binary" | "tag:yaml.org,2002:binary") => Ok(Value::Binary(text)),
-        Some(NULL_TAG) if is_null(&text) => Ok(Value::Null),
-        Some(tag) => bail!("a value with the tag {}", tag.escape_default()),
-    }
+/// Returns what a scalar stands for, or nothing if its tag is not one of ours.
+fn scalar(tag: Option<&str>, text: String, style: ScalarStyle) -> Option<Value> {
+    Some(match tag {
+        None if style == ScalarStyle::Plain && is_null(&text) => Value::Null,
+        None if style == ScalarStyle::Plain && !is_text(&text) => Value::Literal(text),
+        None | Some("!" | STR_TAG) => Value::Text(text),
+        Some("!binary" | "tag:yaml.org,2002:binary") => Value::Binary(text),
+        Some(NULL_TAG) if is_null(&text) => Value::Null,
+        Some(_) => return None,
+    })
 }

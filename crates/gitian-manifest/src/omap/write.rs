@@ -5,7 +5,7 @@
 
 use libyaml_safer::{Emitter, Encoding, Event, MappingStyle, STR_TAG, ScalarStyle, SequenceStyle};
 
-use super::plain::{is_null, is_text};
+use super::plain::is_text;
 use super::{OMap, Value};
 
 pub(super) const OMAP_TAG: &str = "tag:yaml.org,2002:omap";
@@ -29,9 +29,10 @@ fn written(map: &OMap, backslash: Option<char>) -> Vec<u8> {
     let mut emitter = Emitter::new();
     emitter.set_output_string(&mut bytes);
     emitter.set_unicode(true);
-    let result = Writer { emitter, backslash }.document(map);
-    // Only events in a wrong order, an empty tag or a failing output are refused: none of them can happen here.
-    debug_assert!(result.is_ok(), "{result:?}");
+    // Only events in a wrong order, an empty tag or a failing output are refused.
+    if let Err(error) = (Writer { emitter, backslash }).document(map) {
+        unreachable!("a whole document cannot be refused: {error}");
+    }
     bytes
 }
 
@@ -118,7 +119,7 @@ fn style_of(text: &str) -> ScalarStyle {
         ScalarStyle::Literal
     } else if matches!(text, "y" | "n") || looks_like_an_indicator(text) {
         ScalarStyle::DoubleQuoted
-    } else if is_null(text) || !text.contains('\n') && !is_text(text) || looks_like_a_broken_octal(text) {
+    } else if !text.contains('\n') && !is_text(text) || looks_like_a_broken_octal(text) {
         ScalarStyle::SingleQuoted
     } else {
         ScalarStyle::Plain

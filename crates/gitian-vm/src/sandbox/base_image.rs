@@ -12,10 +12,10 @@ use std::sync::mpsc;
 
 use anyhow::{Context, Result, bail};
 use gitian_descriptor::Architecture;
+use gitian_manifest::Digest;
 use gitian_process::{Command, Failure, Input, Output, Streams, interrupt};
 use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::enclosure::{Enclosure, Insider, failed};
 use super::id_map::IdMap;
@@ -25,7 +25,8 @@ use super::place::{
 };
 use super::rootfs::{HOST_NAME, WORKSHOP, workshop_steps};
 use crate::debian::{Archive, Distribution, HOSTS, SOURCE_DATE_EPOCH, list_name};
-use crate::{BaseRequest, Debs, Event, Problem, TargetId};
+use crate::debs::Debs;
+use crate::{BaseRequest, Event, Problem, TargetId};
 
 /// Changes when the same request shall give another base image.
 const FORMAT: u32 = 1;
@@ -41,6 +42,8 @@ pub(super) struct Wanted {
     packages: Vec<String>,
     components: String,
     mirror: Option<String>,
+    /// SHA-256 of the keys that are trusted for the mirror.
+    keyring: Option<String>,
     proxy: Option<String>,
 }
 
@@ -171,12 +174,13 @@ impl Maker<'_> {
         }
         let distribution = Distribution::from_distro(&target.distro)?;
         let map = IdMap::of_caller()?;
-        let wanted = self.wanted(request, distribution);
+        let keys = request.keyring.as_deref().map(read_keys).transpose()?;
+        let wanted = self.wanted(request, distribution, keys.as_deref());
         make_private(self.cache.root())?;
         make_private(&self.cache.bases())?;
         let base = match self.current(&wanted)? {
             Some(base) => base,
-            None => self.make_new(&wanted, request, distribution, &map)?,
+            None => self.make_new(&wanted, request, distribution, keys.as_deref(), &map)?,
         };
         tree(self.cache, &base, &map)?;
         let pointer = Pointer {
@@ -188,7 +192,7 @@ impl Maker<'_> {
         write_document(&path, &pointer)
     }
 
-    fn wanted(&self, request: &BaseRequest, distribution: Distribution) -> Wanted {
+    fn wanted(&self, request: &BaseRequest, distribution: Distribution, keys: Option<&[u8]>) -> Wanted {
         let mut packages: Vec<String> = distribution.packages().into_iter().map(str::to_owned).collect();
         if request.mirror.as_ref().is_some_and(|mirror| mirror.starts_with("https:")) {
             // Without it the guest could not read the mirror that it was made from.
@@ -206,6 +210,7 @@ impl Maker<'_> {
             packages,
             components: distribution.components().to_owned(),
             mirror: request.mirror.clone(),
+            keyring: keys.map(|keys| Digest::of_bytes(keys).to_string()),
             proxy: self.proxy_host.map(|host| format!("http://{host}:3142")),
         }
     }
@@ -241,6 +246,7 @@ impl Maker<'_> {
         wanted: &Wanted,
         request: &BaseRequest,
         distribution: Distribution,
+        keys: Option<&[u8]>,
         map: &IdMap,
     ) -> Result<String> {
         let bases = self.cache.bases();
@@ -249,7 +255,7 @@ impl Maker<'_> {
             None => Vec::new(),
         };
         let (staging, lock) = new_folder(&bases, map)?;
-        let result = self.fill(&staging, wanted, distribution, &lines, map).and_then(|(base, record)| {
+        let result = self.fill(&staging, wanted, distribution, &lines, keys, map).and_then(|(base, record)| {
             tree_of_staging(&staging, map, self.report)?;
             write_document(&staging.join("record.yml"), &record)?;
             let place = self.cache.base(&base);
@@ -303,19 +309,23 @@ impl Maker<'_> {
         wanted: &Wanted,
         distribution: Distribution,
         lines: &[String],
+        keys: Option<&[u8]>,
         map: &IdMap,
     ) -> Result<(String, Record)> {
         let fs = make_fs(staging)?;
-        let text = |name: &str, text: &str| fs::write(fs.join(name), text).with_context(|| format!("write {name}"));
-        text("hosts", HOSTS)?;
-        text("hostname", &format!("{HOST_NAME}\n"))?;
-        text("sources", &lines.iter().map(|line| format!("{line}\n")).collect::<String>())?;
+        let write = |name: &str, bytes: &[u8]| fs::write(fs.join(name), bytes).with_context(|| format!("write {name}"));
+        write("hosts", HOSTS.as_bytes())?;
+        write("hostname", format!("{HOST_NAME}\n").as_bytes())?;
+        let keyring = keys.map(keyring_name);
+        if let (Some(name), Some(keys)) = (keyring, keys) {
+            write(name, keys)?;
+        }
         let enclosure = Enclosure::start(map, &workshop_steps(&fs)?, None)?;
         enclosure.run_ok(
             &Command::new("mkdir").args(["found", "debs"].map(|name| format!("{WORKSHOP}/{name}"))),
             Streams::default(),
         )?;
-        let command = mmdebstrap(wanted, distribution, !lines.is_empty());
+        let command = mmdebstrap(wanted, distribution, keyring, lines);
         let base = self.run(&command, &enclosure, &staging.join("rootfs.tar.zst"), wanted)?;
         let sources =
             fs::read_to_string(fs.join("found/sources.list")).context("read the base image's sources list")?;
@@ -382,23 +392,52 @@ fn tree_of_staging(staging: &Path, map: &IdMap, report: &mut dyn FnMut(Event)) -
 
 /// Writes a tar to a file as it comes, compressed, and returns the digest of the tar itself.
 fn keep_tar(tar: &mut dyn Read, archive: &Path) -> io::Result<String> {
-    let mut packed = zstd::Encoder::new(File::create(archive)?, 3)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        let count = tar.read(&mut buffer)?;
-        if count == 0 {
-            break;
-        }
-        hash.update(&buffer[..count]);
-        packed.write_all(&buffer[..count])?;
-    }
-    packed.finish()?.sync_data()?;
-    Ok(hex(&hash.finalize()))
+    let mut kept = Kept { tar, packed: zstd::Encoder::new(File::create(archive)?, 3)? };
+    let digest = Digest::of_reader(&mut kept)?;
+    kept.packed.finish()?.sync_data()?;
+    Ok(digest.to_string())
 }
 
-/// Returns the command that writes the base image's tar to standard output; it works in [`WORKSHOP`].
-fn mmdebstrap(wanted: &Wanted, distribution: Distribution, own_sources: bool) -> Command {
+/// A tar that is kept, compressed, while it is read.
+struct Kept<'t> {
+    tar: &'t mut dyn Read,
+    packed: zstd::Encoder<'static, File>,
+}
+
+impl Read for Kept<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.tar.read(buffer)?;
+        self.packed.write_all(&buffer[..count])?;
+        Ok(count)
+    }
+}
+
+/// Reads a file of OpenPGP keys, armoured or not.
+fn read_keys(path: &Path) -> Result<Vec<u8>> {
+    let problem = |what: String| Problem {
+        what: format!("keyring {}: {what}", path.display()),
+        mend: "give --keyring the file of the mirror's keys: gpg --export KEY > keys.gpg".into(),
+    };
+    let keys = fs::read(path).map_err(|error| problem(error.to_string()))?;
+    // Every packet of binary OpenPGP data begins with a byte whose first bit is set. Source: RFC 9580, section 4.2.
+    if !is_armoured(&keys) && keys.first().is_none_or(|first| first & 0x80 == 0) {
+        return Err(problem("holds no OpenPGP keys".into()).into());
+    }
+    Ok(keys)
+}
+
+fn is_armoured(keys: &[u8]) -> bool {
+    keys.starts_with(b"-----BEGIN PGP PUBLIC KEY BLOCK-----")
+}
+
+/// Returns the name of a keyring: apt sees by the ending what is in it. Source: apt-key(8).
+fn keyring_name(keys: &[u8]) -> &'static str {
+    if is_armoured(keys) { "mirror.asc" } else { "mirror.gpg" }
+}
+
+/// Returns the command that writes the base image's tar to standard output; it works in [`WORKSHOP`]. The keyring is a
+/// file there; without source lines mmdebstrap makes its own.
+fn mmdebstrap(wanted: &Wanted, distribution: Distribution, keyring: Option<&str>, lines: &[String]) -> Command {
     let user = distribution.name();
     let mut command = Command::new("mmdebstrap")
         .args(["--mode=root", "--variant=minbase", "--format=tar"])
@@ -414,12 +453,13 @@ fn mmdebstrap(wanted: &Wanted, distribution: Distribution, own_sources: bool) ->
             "--customize-hook=chroot \"$1\" useradd --uid 1000 --user-group --create-home --shell /bin/bash {user} \
              && chroot \"$1\" chmod 755 /home/{user}"
         ))
-        // Some of it was taken from this host, and would not be the same everywhere.
+        .arg(format!("--customize-hook=upload {WORKSHOP}/hosts /etc/hosts"))
+        .arg(format!("--customize-hook=upload {WORKSHOP}/hostname /etc/hostname"))
+        // Taken from this host: it would not be the same everywhere. A guest gets its own when it starts.
         .arg(
-            "--customize-hook=rm -f \"$1/etc/hosts\" \"$1/etc/hostname\" \"$1/etc/resolv.conf\" \
-             \"$1/etc/apt/apt.conf.d/99mmdebstrap\" \"$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap\"",
+            "--customize-hook=rm -f \"$1/etc/resolv.conf\" \"$1/etc/apt/apt.conf.d/99mmdebstrap\" \
+              \"$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap\"",
         )
-        .arg(format!("--customize-hook=install -m 644 {WORKSHOP}/hosts {WORKSHOP}/hostname \"$1/etc/\""))
         .arg(format!(
             "--customize-hook=cp \"$1\"/etc/apt/sources.list \"$1\"/var/lib/apt/lists/*Release {WORKSHOP}/found/ \
              && mv \"$1\"/var/cache/apt/archives/*.deb {WORKSHOP}/debs/"
@@ -430,11 +470,15 @@ fn mmdebstrap(wanted: &Wanted, distribution: Distribution, own_sources: bool) ->
             "--customize-hook=echo 'Acquire::http::Proxy \"{proxy}\";' > \"$1/etc/apt/apt.conf.d/80proxy\""
         ));
     }
-    command = command.args([wanted.suite.as_str(), "-"]);
-    if own_sources {
-        command = command.arg(format!("{WORKSHOP}/sources"));
+    if let Some(name) = keyring {
+        // For mmdebstrap's apt, and for the guest's.
+        command = command
+            .arg(format!("--keyring={WORKSHOP}/{name}"))
+            .arg(format!("--customize-hook=upload {WORKSHOP}/{name} /etc/apt/trusted.gpg.d/{name}"));
     }
     command
+        .args([wanted.suite.as_str(), "-"])
+        .args(lines)
         .folder("/")
         .env("LC_ALL", "C.UTF-8")
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
@@ -453,7 +497,7 @@ fn used_releases(sources: &str, folder: &Path) -> Result<BTreeMap<String, String
         });
         let Some((url, path)) = found else { bail!("no Release file was kept of {} {}", archive.uri, archive.suite) };
         let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-        releases.insert(url, hex(&Sha256::digest(&bytes)));
+        releases.insert(url, Digest::of_bytes(&bytes).to_string());
     }
     Ok(releases)
 }
@@ -475,7 +519,7 @@ fn download(urls: &[&String], proxy: Option<&str>) -> Result<BTreeMap<String, St
     let mut found = BTreeMap::new();
     for (number, url) in urls.iter().enumerate() {
         let bytes = fs::read(folder.path().join(number.to_string())).with_context(|| format!("download {url}"))?;
-        found.insert((*url).clone(), hex(&Sha256::digest(&bytes)));
+        found.insert((*url).clone(), Digest::of_bytes(&bytes).to_string());
     }
     Ok(found)
 }
@@ -592,14 +636,4 @@ fn remove_leftovers(folder: &Path, map: &IdMap) -> Result<()> {
         drop(lock);
     }
     Ok(())
-}
-
-/// Writes bytes as hex digits.
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        write!(text, "{byte:02x}").ok();
-        text
-    })
 }
