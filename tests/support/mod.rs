@@ -2,8 +2,11 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod archive;
+pub mod checkout;
 pub mod gnupg;
 pub mod hello;
+pub mod mirror;
 pub mod programs;
 pub mod running;
 pub mod tree;

@@ -17,6 +17,14 @@ pub struct Answer {
     pub code: i32,
 }
 
+impl Answer {
+    /// Insists on exit status 0.
+    pub fn succeeds(self) -> Self {
+        assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
+        self
+    }
+}
+
 /// The cache that tests share with each other and with later runs: base images are expensive.
 pub fn cache() -> PathBuf {
     #[expect(clippy::disallowed_methods, reason = "a test program's own surroundings")]
@@ -151,7 +159,8 @@ fn path_of(name: &str) -> PathBuf {
     super::checkout().join("target/release").join(name)
 }
 
-fn surrounded(mut command: Command, workdir: &Path) -> Command {
+/// Gives a command a folder and a cleared environment.
+pub fn surrounded(mut command: Command, workdir: &Path) -> Command {
     command.current_dir(workdir).env_clear();
     command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     command.env("HOME", workdir).env("XDG_CACHE_HOME", cache());

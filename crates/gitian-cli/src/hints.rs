@@ -1,4 +1,5 @@
-//! Known cause → what to do next. The only place that gives advice, apart from what a [`Problem`] brings along.
+//! Known cause → what to do next. The only place that gives advice, with `apt_hints` and what a
+//! [`Problem`] brings along.
 
 use anyhow::Error;
 use gitian_build::{GitRefused, OutputsRefused, ScriptFailed};
@@ -7,7 +8,11 @@ use gitian_sign::{NotSigned, ReportMissing};
 use gitian_verify::ReleaseMissing;
 use gitian_vm::{ArchiveRefused, Problem, UnknownBackend};
 
+use crate::apt_hints;
+use crate::copy_from_target::NoFolder;
 use crate::failure::printable;
+use crate::start_target::RunsAlready;
+use crate::target::NoTarget;
 
 /// Returns what to do next about an error, if we know.
 pub fn hint(error: &Error) -> Option<String> {
@@ -19,10 +24,10 @@ pub fn hint(error: &Error) -> Option<String> {
             return Some(refused.problem.mend.clone());
         }
         if let Some(failed) = cause.downcast_ref::<ScriptFailed>() {
-            return Some(format!(
-                "whole log in {}; to look around: gbuild --skip-cleanup …, then libexec/on-target",
-                failed.log.display()
-            ));
+            return apt_hints::hint(failed).or_else(|| {
+                let log = failed.log.display();
+                Some(format!("whole log in {log}; to look around: gbuild --skip-cleanup …, then libexec/on-target"))
+            });
         }
         if cause.is::<OutputsRefused>() {
             return Some(
@@ -41,6 +46,18 @@ pub fn hint(error: &Error) -> Option<String> {
                 }
                 _ => "use --backend sandbox".to_owned(),
             });
+        }
+        if cause.is::<NoTarget>() {
+            return Some(
+                "`gbuild --skip-cleanup` leaves one running; `libexec/start-target 64 SUITE-ARCH` starts the one in var/"
+                    .to_owned(),
+            );
+        }
+        if cause.is::<RunsAlready>() {
+            return Some("libexec/stop-target".to_owned());
+        }
+        if let Some(missing) = cause.downcast_ref::<NoFolder>() {
+            return Some(format!("mkdir -p {}", printable(&missing.path)));
         }
         if cause.is::<ReportMissing>() {
             return Some("gbuild writes it; run gsign in the folder where gbuild was run".to_owned());

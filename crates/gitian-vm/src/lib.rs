@@ -3,12 +3,14 @@
 //! [`Backend`] is the host's side, [`Target`] a running guest. `settings` reads the environment, `select` turns it into
 //! one backend. Each backend is a folder of its own; nothing outside of it knows which one is at work.
 
+mod apt_trouble;
 mod archive;
 mod backend;
 mod debian;
 mod debs;
 #[cfg(feature = "testing")]
 pub mod fake;
+mod merge;
 mod pack;
 mod sandbox;
 mod select;
@@ -16,14 +18,16 @@ mod settings;
 mod tar_stream;
 mod unpack;
 
+pub use apt_trouble::{AptTrouble, AptTroubleKind};
 pub use archive::{ArchiveRefused, UnpackError};
 pub use backend::{
     Backend, BaseRequest, Event, GuestCommand, GuestUser, Layer, Network, Problem, Resources, Target, TargetId,
     base_name,
 };
 pub use debs::Debs;
+pub use merge::merge;
 pub use sandbox::Sandbox;
 pub use select::{UnknownBackend, names, select};
 pub use settings::Settings;
-pub use tar_stream::{copy_in, copy_out};
+pub use tar_stream::{copy_in, copy_out, copy_out_into};
 pub use unpack::{Limits, unpack};
