@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use gitian_manifest::{Digest, Report};
 
-use super::programs;
+use super::gnupg::Home;
+use super::programs::{self, Workdir};
 
 /// The suite; `-updates` and `-security` belong to it.
 pub const SUITE: &str = "jammy";
@@ -44,7 +45,7 @@ impl Archive {
         let tests = programs::cache().join("gitian/tests");
         let folder = tests.join(format!("ubuntu-{}", &recipe[..16]));
         if !folder.is_dir() {
-            for tool in ["apt-ftparchive", "dpkg-deb", "gpg"] {
+            for tool in ["apt-ftparchive", "dpkg-deb"] {
                 if !Path::new("/usr/bin").join(tool).exists() {
                     super::skip("sandbox", &format!("{tool} is not installed"));
                     return None;
@@ -108,7 +109,7 @@ struct Own(&'static str, &'static str, &'static str, &'static str);
 const LOCALE: &str = "localedef --no-archive -i en_US -f UTF-8 en_US.UTF-8";
 
 fn make(folder: &Path) -> bool {
-    let Some(packages) = packages_of_bookworm() else { return false };
+    let (Some(keys), Some(packages)) = (Home::new(), packages_of_bookworm()) else { return false };
     let own = |place: &str, package: Own| build(&folder.join("own").join(place), &package);
     own("now/pool/jammy/main", Own("language-pack-en", "1:22.04+20240212", "locales", LOCALE));
     own("now/pool/jammy/main", Own("greeting", "1.0", "", "true"));
@@ -123,12 +124,14 @@ fn make(folder: &Path) -> bool {
             .or_else(|_| fs::copy(&deb, now.join("pool/jammy/main").join(&file)).map(drop))
             .unwrap();
     }
-    let keys = Keys::make();
-    fs::write(folder.join("archive.gpg"), keys.gpg(&["--export", KEY], &[])).unwrap();
+    for key in [KEY, STRANGERS_KEY] {
+        keys.make_key(key, "ed25519");
+    }
+    fs::write(folder.join("archive.gpg"), keys.gpg(&["--export", KEY])).unwrap();
     for suite in suites() {
         list_packages(&now, &suite);
         write_release(&now, &suite, None);
-        keys.sign(&now, &suite, KEY);
+        sign(&keys, &now, &suite, KEY);
     }
 
     let later = folder.join("later");
@@ -138,7 +141,7 @@ fn make(folder: &Path) -> bool {
     link_tree(&folder.join("own/later"), &later);
     list_packages(&later, &updates);
     write_release(&later, &updates, None);
-    keys.sign(&later, &updates, KEY);
+    sign(&keys, &later, &updates, KEY);
 
     let release = |root: &Path, file: &str| root.join("dists").join(SUITE).join(file);
     for state in [State::Expired, State::Tampered, State::Foreign] {
@@ -147,9 +150,9 @@ fn make(folder: &Path) -> bool {
         match state {
             State::Expired => {
                 write_release(&root, SUITE, Some("Fri, 22 Apr 2022 00:00:00 UTC"));
-                keys.sign(&root, SUITE, KEY);
+                sign(&keys, &root, SUITE, KEY);
             }
-            State::Foreign => keys.sign(&root, SUITE, STRANGERS_KEY),
+            State::Foreign => sign(&keys, &root, SUITE, STRANGERS_KEY),
             _ => {
                 for file in ["InRelease", "Release"] {
                     let text = fs::read_to_string(release(&root, file)).unwrap();
@@ -170,12 +173,9 @@ fn suites() -> [String; 3] {
 fn packages_of_bookworm() -> Option<Vec<(String, PathBuf)>> {
     const NOTHING: &str = "name: nothing\ndistro: debian\nsuites: [bookworm]\narchitectures: [amd64]\npackages: []\n\
                            remotes: []\nfiles: []\nreference_datetime: \"2022-04-21 00:00:00\"\nscript: \"true\"\n";
-    let work = tempfile::tempdir().unwrap();
-    if !programs::bookworm(work.path()) {
-        return None;
-    }
+    let work = Workdir::with_bookworm()?;
     fs::write(work.path().join("nothing.yml"), NOTHING).unwrap();
-    let built = programs::run("gbuild", &["nothing.yml"], work.path());
+    let built = work.run("gbuild", &["nothing.yml"]);
     assert_eq!(built.code, 0, "{}{}", built.stdout, built.stderr);
     let report = Report::read(&fs::read(work.path().join("result/nothing-res.yml")).unwrap()).unwrap();
     let debs = programs::cache().join("gitian/debs");
@@ -223,14 +223,20 @@ fn build(place: &Path, Own(package, version, depends, configure): &Own) {
         .success();
 }
 
+/// What the archive says otherwise than the package itself: guests get apt because of it.
+const OVERRIDES: &str = "apt required admin\n";
+
 /// Writes what packages a suite has.
 fn list_packages(root: &Path, suite: &str) {
+    let overrides = tempfile::NamedTempFile::new().unwrap();
+    fs::write(overrides.path(), OVERRIDES).unwrap();
     for component in ["main", "universe"] {
         let pool = Path::new("pool").join(suite).join(component);
         fs::create_dir_all(root.join(&pool)).unwrap();
         let list = root.join("dists").join(suite).join(component).join("binary-amd64/Packages");
         fs::create_dir_all(list.parent().unwrap()).unwrap();
-        let text = output(Command::new("apt-ftparchive").arg("packages").arg(pool).current_dir(root));
+        let text =
+            output(Command::new("apt-ftparchive").arg("packages").arg(pool).arg(overrides.path()).current_dir(root));
         let packed = output(Command::new("gzip").arg("-9n").write_stdin(text.clone()));
         replace(&list, &text);
         replace(&list.with_extension("gz"), &packed);
@@ -264,41 +270,16 @@ fn write_release(root: &Path, suite: &str, valid_until: Option<&str>) {
 }
 
 /// The key of the archive, and one that is in nobody's keyring.
-const KEY: &str = "archive@example.org";
-const STRANGERS_KEY: &str = "stranger@example.org";
+const KEY: &str = "archive";
+const STRANGERS_KEY: &str = "stranger";
 
-/// Keys that live as long as this value.
-struct Keys(tempfile::TempDir);
-
-impl Keys {
-    fn make() -> Self {
-        // Not in TMPDIR: the name of the agent's socket must be short.
-        let keys = Self(tempfile::Builder::new().prefix("gitian-").tempdir_in("/tmp").unwrap());
-        for key in [KEY, STRANGERS_KEY] {
-            keys.gpg(&["--passphrase", "", "--quick-generate-key", key, "ed25519", "sign", "never"], &[]);
-        }
-        keys
-    }
-
-    fn gpg(&self, args: &[&str], input: &[u8]) -> Vec<u8> {
-        let mut command = Command::new("gpg");
-        command.arg("--homedir").arg(self.0.path()).args(["--batch", "--quiet"]).args(args);
-        output(command.write_stdin(input))
-    }
-
-    /// Signs a suite's Release in both forms.
-    fn sign(&self, root: &Path, suite: &str, key: &str) {
-        let dists = root.join("dists").join(suite);
-        let text = fs::read(dists.join("Release")).unwrap();
-        replace(&dists.join("InRelease"), &self.gpg(&["--local-user", key, "--clearsign"], &text));
-        replace(&dists.join("Release.gpg"), &self.gpg(&["--local-user", key, "--armor", "--detach-sign"], &text));
-    }
-}
-
-impl Drop for Keys {
-    fn drop(&mut self) {
-        // Whether there was an agent to end or not.
-        Command::new("gpgconf").arg("--homedir").arg(self.0.path()).args(["--kill", "all"]).output().ok();
+/// Signs a suite's Release in both forms.
+fn sign(keys: &Home, root: &Path, suite: &str, key: &str) {
+    let dists = root.join("dists").join(suite);
+    let release = dists.join("Release");
+    for (signed, how) in [("InRelease", "--clearsign"), ("Release.gpg", "--detach-sign")] {
+        let args = ["--local-user", key, "--armor", "--output", "-", how, release.to_str().unwrap()];
+        replace(&dists.join(signed), &keys.gpg(&args));
     }
 }
 
