@@ -12,7 +12,13 @@ chmod 755 "$fresh"
 declare -a downloads
 declare -A names
 while read -r uri name _; do
+  # With lists there, apt names the package lists as well.
+  [[ $name == *_InRelease ]] || continue
   uri=${uri#\'} uri=${uri%\'}
+  # A repository may have the signature in a file of its own.
+  if [ ! -f "$lists/$name" ]; then
+    name=${name%InRelease}Release uri=${uri%InRelease}Release
+  fi
   if [ ! -f "$lists/$name" ]; then
     echo "$uri was not used"
     exit 1

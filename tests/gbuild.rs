@@ -89,8 +89,7 @@ name: packages
 distro: debian
 suites: [bookworm]
 architectures: [amd64]
-packages: [automake, "zlib1g:i386"]
-multiarch: [i386]
+packages: [automake]
 reference_datetime: "2020-01-01 00:00:00"
 script: |
   mkdir debs
@@ -104,6 +103,6 @@ script: |
     let hashed = fs::read_to_string(work.path().join("build/out/manifest")).unwrap();
     let ours = fs::read_to_string(work.path().join("var/base-bookworm-amd64.manifest")).unwrap();
     assert!(hashed.lines().count() > 150, "{hashed}");
-    assert!(hashed.contains("_i386.deb") && hashed.contains("%3a"), "{hashed}");
+    assert!(hashed.contains("%3a"), "{hashed}");
     assert_eq!(ours, hashed);
 }

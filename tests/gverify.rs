@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::stat::Mode;
 use support::gnupg::Home;
-use support::programs::{self, Answer};
+use support::programs::{Answer, Workdir, answer};
 use support::{shared, tree};
 use tempfile::TempDir;
 
@@ -80,8 +80,8 @@ const DIFFERENT: &str = "alice: OK; bob: MISMATCH; - 6f1230487e3b0abf6b230c90a3d
 fn every_recorded_run_of_the_original_is_repeated() {
     let Some(data) = shared("original/sign") else { return };
     let Some(home) = Home::new() else { return };
-    let folder = TempDir::new_in("/tmp").unwrap();
-    let sign = folder.path().join("SIGN");
+    let work = Workdir::new();
+    let sign = work.path().to_owned();
     lay_out(&data, &sign);
     home.gpg(&["--import", data.join("alice.asc").to_str().unwrap(), data.join("bob.asc").to_str().unwrap()]);
     let same_gpg = home.version() == "2.2.40";
@@ -95,7 +95,7 @@ fn every_recorded_run_of_the_original_is_repeated() {
     for case in &cases {
         let read = |file: &str| fs::read_to_string(data.join(format!("gverify-{case}")).join(file)).unwrap();
         let words = shell_words::split(&read("cmd")).unwrap();
-        let mut program = programs::program("gverify", &sign);
+        let mut program = work.program("gverify");
         for word in &words[1..] {
             let word = word.replace("SIGN/gnupg-verifier", home.path().to_str().unwrap());
             program.arg(word.replace("SIGN", sign.to_str().unwrap()));
@@ -103,7 +103,7 @@ fn every_recorded_run_of_the_original_is_repeated() {
         if case == "gnupghome" {
             program.env("GNUPGHOME", home.path());
         }
-        let ours = programs::answer(&mut program);
+        let ours = answer(&mut program);
         let stdout = ours.stdout.replace(sign.to_str().unwrap(), "SIGN");
         let recorded_code: i32 = read("exit-code").trim().parse().unwrap();
         let (code, expected, got) = match DEVIATIONS.iter().find(|(name, ..)| name == case) {
@@ -184,26 +184,26 @@ fn blocks(stdout: &str, marked: bool, gpg_counts: bool) -> String {
 
 /// A copy of the recorded trees, with the keys beside it as files.
 struct Fixture {
-    folder: TempDir,
+    work: Workdir,
 }
 
 impl Fixture {
     fn new() -> Option<Self> {
         let data = shared("original/sign")?;
-        let folder = TempDir::new().unwrap();
-        lay_out(&data, folder.path());
+        let work = Workdir::new();
+        lay_out(&data, work.path());
         for key in ["alice.asc", "bob.asc", "carol.asc"] {
-            fs::copy(data.join(key), folder.path().join(key)).unwrap();
+            fs::copy(data.join(key), work.path().join(key)).unwrap();
         }
-        Some(Self { folder })
+        Some(Self { work })
     }
 
     fn path(&self, path: &str) -> PathBuf {
-        self.folder.path().join(path)
+        self.work.path().join(path)
     }
 
     fn run(&self, args: &[&str]) -> Answer {
-        programs::run("gverify", &[&["-r", "1.0"], args, &["hello.yml"]].concat(), self.folder.path())
+        self.work.run("gverify", &[&["-r", "1.0"], args, &["hello.yml"]].concat())
     }
 
     /// Runs with the keys of alice and bob.
@@ -231,9 +231,9 @@ fn keys_are_taken_from_options_then_from_a_folder_by_the_tree_then_from_gnupg() 
     let Some(home) = Home::new() else { return };
     home.gpg(&["--import", fixture.path("bob.asc").to_str().unwrap()]);
     let verify = |args: &[&str]| {
-        let mut program = programs::program("gverify", fixture.folder.path());
+        let mut program = fixture.work.program("gverify");
         program.args(["-r", "1.0", "-d", "sigs-ok"]).args(args).arg("hello.yml").env("GNUPGHOME", home.path());
-        programs::answer(&mut program)
+        answer(&mut program)
     };
     let from_gnupg = verify(&[]);
     assert_eq!(verdicts(&from_gnupg.stdout), "alice: NO KEY; bob: OK");
@@ -365,7 +365,7 @@ fn a_file_that_may_not_be_read_is_a_verdict() {
         return support::skip("ordinary-user", "root may read every file");
     }
     let Some(fixture) = Fixture::new() else { return };
-    fs::set_permissions(fixture.path(ASSERT), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(fixture.path(ASSERT), fs::Permissions::from_mode(0o000)).unwrap();
     let answer = fixture.verify("sigs-ok");
     assert_eq!(verdicts(&answer.stdout), "alice: OK; bob: UNREADABLE");
     assert!(answer.stdout.contains("gverify: may not be read\n"), "{}", answer.stdout);
@@ -436,7 +436,76 @@ fn a_program_gets_its_words_as_a_shell_would_split_them() {
 #[test]
 fn a_release_that_is_not_there_says_which_are() {
     let Some(fixture) = Fixture::new() else { return };
-    let answer = programs::run("gverify", &["-d", "sigs-ok", "hello.yml"], fixture.folder.path());
+    let answer = fixture.work.run("gverify", &["-d", "sigs-ok", "hello.yml"]);
     let expected = "gverify: error: sigs-ok/current does not exist\nhint: --release 1.0; there are: 1.0\n";
     assert_eq!((answer.stderr.as_str(), answer.code), (expected, 2));
+}
+
+#[test]
+fn whatever_gpg_makes_is_understood() {
+    let Some(fixture) = Fixture::new() else { return };
+    let Some(home) = Home::new() else { return };
+    let assert = fs::read(fixture.path("sigs-ok/1.0/alice/hello-debian-build.assert")).unwrap();
+    let cases: [(&str, &str, &[&str], &str); 7] = [
+        ("armored", "ed25519", &["--armor"], ""),
+        (
+            "dsa",
+            "dsa1024",
+            &["--digest-algo", "SHA1"],
+            "gverify: note: SHA1 is a weak digest\ngverify: note: DSA 1024 is a short key\n",
+        ),
+        ("eddsa", "ed25519", &[], ""),
+        ("nist", "nistp256", &[], ""),
+        ("rsa", "rsa2048", &[], ""),
+        ("rsa-sha1", "rsa2048", &["--digest-algo", "SHA1"], "gverify: note: SHA1 is a weak digest\n"),
+        ("text", "ed25519", &["--textmode"], ""),
+    ];
+    fs::create_dir(fixture.path("keys")).unwrap();
+    let mut expected = String::new();
+    for (signer, algorithm, options, notes) in cases {
+        home.make_key(signer, algorithm);
+        home.export(&format!("{signer}@example.org"), &fixture.path("keys"));
+        let folder = fixture.path("sigs/1.0").join(signer);
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("hello-debian-build.assert");
+        fs::write(&path, &assert).unwrap();
+        let (user, output) = (format!("{signer}@example.org"), format!("{}.sig", path.display()));
+        let fixed = ["--yes", "-u", &user, "--output", &output, "--detach-sign", path.to_str().unwrap()];
+        home.gpg(&[options, &fixed].concat());
+        expected += &format!("{notes}{signer}: OK\n\n");
+    }
+    for folder in ["alice", "bob", "alice@example.org"] {
+        fs::remove_dir_all(fixture.path("sigs/1.0").join(folder)).ok();
+    }
+    let answer = fixture.run(&["-d", "sigs", "--keys", "keys"]);
+    assert_eq!((answer.stdout.as_str(), answer.stderr.as_str(), answer.code), (expected.as_str(), "", 0));
+}
+
+#[test]
+fn a_good_signature_on_something_else_than_an_assertion_is_told_apart() {
+    let Some(fixture) = Fixture::new() else { return };
+    let Some(home) = Home::new() else { return };
+    home.make_key("carol", "ed25519");
+    let carol = home.export("carol", fixture.work.path());
+    fs::create_dir(fixture.path("sigs-ok/1.0/carol")).unwrap();
+    let path = fixture.path("sigs-ok/1.0/carol/hello-debian-build.assert");
+    let deep = "[".repeat(100_000);
+    for (document, verdict, reason) in [
+        ("<html>404</html>\n", "UNREADABLE", "gverify: "),
+        ("", "UNREADABLE", "gverify: "),
+        (deep.as_str(), "UNREADABLE", "gverify: "),
+        ("--- !!omap\n- in_manifest: ''\n", "UNREADABLE", "gverify: has no out_manifest\n"),
+        ("--- !!omap\n- out_manifest: ''\n", "MISMATCH", "gverify: release is not stated, not 1.0\n"),
+    ] {
+        fs::write(&path, document).unwrap();
+        home.gpg(&["--yes", "--detach-sign", path.to_str().unwrap()]);
+        let keys = ["--keys", "alice.asc", "--keys", "bob.asc", "--keys", carol.to_str().unwrap()];
+        let answer = fixture.run(&[&["-d", "sigs-ok"], &keys[..]].concat());
+        assert_eq!(verdicts(&answer.stdout), format!("alice: OK; bob: OK; carol: {verdict}"), "{document:.20}");
+        assert!(answer.stdout.contains(reason) && answer.code == 1, "{}", answer.stdout);
+        // Nobody is compared with what cannot be read.
+        let answer = fixture.run(&[&["-d", "sigs-ok", "-c", "carol"], &keys[..]].concat());
+        let others = if verdict == "MISMATCH" { "MISMATCH" } else { "NOT COMPARED" };
+        assert_eq!(verdicts(&answer.stdout), format!("alice: {others}; bob: {others}; carol: {verdict}"));
+    }
 }

@@ -190,7 +190,8 @@ fn apt_get(request: &[&str]) -> GuestCommand {
 
 /// Whether a log tells of a server that may answer later: too many requests, its own errors, no connection.
 fn server_stumbled(log: &str) -> bool {
-    const SIGNS: [&str; 10] = [
+    const SIGNS: [&str; 11] = [
+        "Mirror sync in progress?",
         " 429 ",
         " 500 ",
         " 502 ",

@@ -216,12 +216,13 @@ pub fn fetch(
         .run_ok(Streams::default())
         .with_context(|| shown.clone())?;
     if folder.join(".gitmodules").exists() {
-        git_there()
-            .args(["submodule", "--quiet", "sync", "--recursive"])
-            .run_ok(Streams::default())
-            .with_context(|| format!("{shown}: submodules"))?;
-        let update = ["submodule", "--quiet", "update", "--init", "--recursive", "--force"];
-        git_there().args(update).run_ok(Streams::default()).with_context(|| format!("{shown}: submodules"))?;
+        // A submodule's url may be relative to where its repository came from, which the clone itself does not record.
+        let submodule =
+            || git_there().args(["-c", &format!("remote.origin.url={}", source.url), "submodule", "--quiet"]);
+        let update = ["update", "--init", "--recursive", "--force"];
+        let submodules = || format!("{shown}: submodules");
+        submodule().args(["sync", "--recursive"]).run_ok(Streams::default()).with_context(submodules)?;
+        submodule().args(update).run_ok(Streams::default()).with_context(submodules)?;
     }
     checked_out(&source.dir, &folder).with_context(|| shown)
 }

@@ -47,11 +47,12 @@ fn package_of(program: &str) -> &str {
 
 /// Returns which releases there are instead.
 fn release_hint(missing: &ReleaseMissing) -> Option<String> {
-    match missing.releases.as_slice() {
-        [] => Some("--destination takes a folder that holds one folder per release".to_owned()),
-        [.., one] if missing.releases.len() <= 10 => {
-            Some(format!("--release {one}; there are: {}", printable(&missing.releases.join(", "))))
-        }
-        [.., one] => Some(format!("--release {}; there are {} such folders", printable(one), missing.releases.len())),
-    }
+    let Some(last) = missing.releases.last() else {
+        return Some("--destination takes a folder that holds one folder per release".to_owned());
+    };
+    let all = match missing.releases.len() {
+        0..=10 => missing.releases.join(", "),
+        count => format!("{count} folders"),
+    };
+    Some(printable(&format!("--release {last}; there are: {all}")))
 }

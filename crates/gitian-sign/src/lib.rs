@@ -66,11 +66,9 @@ pub struct NotSigned {
     pub program: String,
     /// The key that it was to use.
     pub signer: String,
-}
-
-/// Returns what signs unless the user wants something else: GnuPG, with its agent, smartcards and pinentry.
-pub fn default_program() -> Command {
-    Command::new("gpg").arg("--detach-sign")
+    /// How it ended.
+    #[source]
+    pub cause: Failure,
 }
 
 /// Makes the assertion of a report and has it signed. Both replace what an earlier run left.
@@ -90,7 +88,9 @@ pub fn sign(order: &Order<'_>) -> Result<Signed> {
     let new_folders = NewFolders::create(&folder).with_context(|| folder.display().to_string())?;
     let workshop = tempfile::Builder::new().prefix(".gsign-").tempdir_in(&folder);
     let workshop = workshop.with_context(|| folder.display().to_string())?;
-    let draft = workshop.path().join(signed.assert_path.file_name().unwrap_or_default());
+    // As the user typed it, while the temporary folder's own path is absolute: programs get to see it.
+    let draft = folder.join(workshop.path().file_name().unwrap_or_default());
+    let draft = draft.join(signed.assert_path.file_name().unwrap_or_default());
     fs::write(&draft, &assertion).with_context(|| draft.display().to_string())?;
     run(order, &draft)?;
     let same = read_file(&draft, REPORT_LIMIT).is_ok_and(|now| now == assertion);
@@ -115,8 +115,8 @@ fn run(order: &Order<'_>, draft: &Path) -> Result<()> {
     match command.run_ok(Streams::inherit()) {
         Ok(_) => Ok(()),
         Err(cause @ Failure::ProgramFailed { .. }) => {
-            let program = order.program.to_string();
-            Err(anyhow::Error::new(cause).context(NotSigned { program, signer: order.signer.to_string() }))
+            let (program, signer) = (order.program.to_string(), order.signer.to_string());
+            Err(NotSigned { program, signer, cause }.into())
         }
         Err(cause) => Err(cause.into()),
     }

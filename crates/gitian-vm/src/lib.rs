@@ -3,16 +3,20 @@
 //! [`Backend`] is the host's side, [`Target`] a running guest. `settings` reads the environment, `select` turns it into
 //! one backend. Each backend is a folder of its own; nothing outside of it knows which one is at work.
 
+mod archive;
 mod backend;
 mod debian;
 mod debs;
 #[cfg(feature = "testing")]
 pub mod fake;
+mod pack;
 mod sandbox;
 mod select;
 mod settings;
 mod tar_stream;
+mod unpack;
 
+pub use archive::{ArchiveRefused, UnpackError};
 pub use backend::{
     Backend, BaseRequest, Event, GuestCommand, GuestUser, Layer, Network, Problem, Resources, Target, TargetId,
     base_name,
@@ -21,4 +25,5 @@ pub use debs::Debs;
 pub use sandbox::Sandbox;
 pub use select::{UnknownBackend, names, select};
 pub use settings::Settings;
-pub use tar_stream::{Limits, copy_in, copy_out};
+pub use tar_stream::{copy_in, copy_out};
+pub use unpack::{Limits, unpack};

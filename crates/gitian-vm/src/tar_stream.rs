@@ -1,57 +1,91 @@
-//! Files into and out of a guest as tar streams; what comes out is hostile.
+//! Files into and out of a guest as tar streams; what comes out is hostile. `pack` and `unpack` are the host's ends, GNU
+//! tar in the guest is the other.
 
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use gitian_process::{Input, Output, Streams};
+use anyhow::{Context, Result, anyhow};
+use gitian_process::{Failure, Input, Output, Status, Streams};
 
-use crate::{GuestCommand, GuestUser, Target};
+use crate::pack::pack;
+use crate::{GuestCommand, GuestUser, Limits, Target, UnpackError, unpack};
 
-/// What a stream out of a guest may hold at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of all files together.
-    pub bytes: u64,
-    /// Entries.
-    pub entries: u64,
-}
+/// How much of what the guest's tar complains about is kept, in bytes.
+const COMPLAINTS: u64 = 16 * 1024;
 
 /// Copies a host file or folder into a folder of the guest (relative to the user's home), owned by that user.
+///
+/// Kept are names, contents, symbolic links, modification times (in seconds) and whether a file is executable; modes
+/// become 755 and 644. If the host path is a symbolic link, what it points to is copied, under the link's name.
 pub fn copy_in(target: &dyn Target, user: GuestUser, host: &Path, guest_folder: &str) -> Result<()> {
-    let name = host.file_name().context("nothing to copy")?;
-    let write = |pipe: &mut dyn Write| -> io::Result<()> {
-        let mut builder = tar::Builder::new(pipe);
-        builder.follow_symlinks(false);
-        if fs::metadata(host)?.is_dir() {
-            builder.append_dir_all(name, host)?;
-        } else {
-            builder.append_path_with_name(fs::canonicalize(host)?, name)?;
-        }
-        builder.finish()
-    };
-    let command = GuestCommand::new(user, ["tar", "-xf", "-", "--no-same-owner", "-C", guest_folder]);
-    let streams = Streams { stdin: Input::Produce(Box::new(write)), ..Streams::default() };
-    let status = target.run(&command, streams)?;
-    if !status.success() {
-        bail!("tar in the guest {status}");
-    }
-    Ok(())
+    let tar = ["tar", "-xf", "-", "-C", guest_folder, "--no-same-owner", "--preserve-permissions"];
+    let produce = |out: &mut dyn Write| pack(host, out);
+    let streams = Streams { stdin: Input::Produce(Box::new(produce)), stdout: Output::Discard, ..Streams::default() };
+    run(target, &GuestCommand::new(user, tar), streams)
 }
 
 /// Copies what lies in a guest folder (relative to the user's home) into a host folder, replacing what was there.
-pub fn copy_out(target: &dyn Target, user: GuestUser, guest_folder: &str, host: &Path, _limits: Limits) -> Result<()> {
-    if host.exists() {
-        fs::remove_dir_all(host)?;
+///
+/// The stream is unpacked beside the host folder and takes its place at the end: after an error, what was there is there
+/// still. What comes out is described at [`unpack`].
+///
+/// # Errors
+/// [`ArchiveRefused`](crate::ArchiveRefused) names the entry that is not taken.
+pub fn copy_out(target: &dyn Target, user: GuestUser, guest_folder: &str, host: &Path, limits: Limits) -> Result<()> {
+    let parent = host.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let shown = || host.display().to_string();
+    let beside = tempfile::Builder::new().prefix(".incoming-").tempdir_in(parent).with_context(shown)?;
+    let fresh = beside.path().join("new");
+    fs::create_dir(&fresh).with_context(shown)?;
+
+    let tar = ["tar", "-cf", "-", "-C", guest_folder, "--format=gnu", "--numeric-owner", "."];
+    let mut unpacked = Err(UnpackError::Stream(io::ErrorKind::UnexpectedEof.into()));
+    let consume = |pipe: &mut dyn Read| {
+        unpacked = unpack(pipe, &fresh, limits);
+        match &unpacked {
+            Ok(()) => Ok(()),
+            // The guest's tar is ended by whatever is returned here; why, is told below.
+            Err(UnpackError::Stream(cause)) => Err(cause.kind().into()),
+            Err(_) => Err(io::ErrorKind::InvalidData.into()),
+        }
+    };
+    let streams = Streams { stdout: Output::Consume(Box::new(consume)), ..Streams::default() };
+    let ran = run(target, &GuestCommand::new(user, tar), streams);
+    match unpacked {
+        Ok(()) => ran?,
+        // When the stream just ends, the guest knows better why.
+        Err(UnpackError::Stream(cause)) => return ran.and(Err(anyhow!(UnpackError::Stream(cause)))),
+        Err(UnpackError::Refused(refused)) => return Err(refused.into()),
+        Err(error) => return Err(error.into()),
     }
-    fs::create_dir_all(host)?;
-    let read = |pipe: &mut dyn Read| -> io::Result<()> { tar::Archive::new(pipe).unpack(host) };
-    let command = GuestCommand::new(user, ["tar", "-cf", "-", "-C", guest_folder, "."]);
-    let streams = Streams { stdout: Output::Consume(Box::new(read)), ..Streams::default() };
-    let status = target.run(&command, streams)?;
-    if !status.success() {
-        bail!("tar in the guest {status}");
+    replace(&fresh, host, &beside.path().join("old")).with_context(shown)
+}
+
+/// Runs the guest's tar; an exit status other than 0 is an error with its last lines.
+fn run<'a>(target: &dyn Target, command: &GuestCommand, streams: Streams<'a>) -> Result<()> {
+    let mut complaints = Vec::new();
+    let consume = |pipe: &mut dyn Read| pipe.take(COMPLAINTS).read_to_end(&mut complaints).map(drop);
+    let status = target.run(command, Streams { stderr: Output::Consume(Box::new(consume)), ..streams })?;
+    if status == Status::Exited(0) {
+        return Ok(());
     }
-    Ok(())
+    let words: Vec<_> = command.argv.iter().map(|word| word.to_string_lossy()).collect();
+    let text = String::from_utf8_lossy(&complaints);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last_lines = lines[lines.len().saturating_sub(10)..].iter().map(|line| (*line).to_owned()).collect();
+    Err(Failure::ProgramFailed { command_line: format!("in the guest: {}", words.join(" ")), status, last_lines }
+        .into())
+}
+
+/// Puts a new folder in the place of whatever is there, which goes to `old`.
+fn replace(fresh: &Path, place: &Path, old: &Path) -> io::Result<()> {
+    match fs::rename(place, old) {
+        Ok(()) => fs::rename(fresh, place).or_else(|cause| {
+            fs::rename(old, place)?;
+            Err(cause)
+        }),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => fs::rename(fresh, place),
+        Err(cause) => Err(cause),
+    }
 }

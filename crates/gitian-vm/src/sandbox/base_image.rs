@@ -173,7 +173,7 @@ impl Maker<'_> {
             return Err(Problem { what, mend: format!("rm {shown}") }.into());
         }
         let distribution = Distribution::from_distro(&target.distro)?;
-        let map = IdMap::of_caller()?;
+        let map = IdMap::of_caller().map_err(|none| none.problem())?;
         let keys = request.keyring.as_deref().map(read_keys).transpose()?;
         let wanted = self.wanted(request, distribution, keys.as_deref());
         make_private(self.cache.root())?;
@@ -363,8 +363,8 @@ impl Maker<'_> {
         let outcome = std::thread::scope(|scope| {
             let worker = scope.spawn(|| enclosure.run(command, Insider::root(), streams));
             for line in receive {
-                if let Some(step) = line.strip_prefix("I: ") {
-                    report(Event::Step(step.trim_end_matches("...").to_owned()));
+                if let Some(step) = step_of(&line) {
+                    report(Event::Step(step.to_owned()));
                 }
                 said.push_str(&line);
                 said.push('\n');
@@ -377,6 +377,14 @@ impl Maker<'_> {
         }
         Ok(digest)
     }
+}
+
+/// Returns the step that mmdebstrap announces in a line, if it is one that tells the user something.
+fn step_of(line: &str) -> Option<&str> {
+    let step = line.strip_prefix("I: ")?.trim_end_matches("...");
+    let known =
+        ["running apt-get update", "downloading ", "extracting ", "installing ", "cleaning ", "creating tarball"];
+    known.iter().any(|known| step.starts_with(known)).then_some(step)
 }
 
 fn tree_of_staging(staging: &Path, map: &IdMap, report: &mut dyn FnMut(Event)) -> Result<()> {
@@ -453,13 +461,12 @@ fn mmdebstrap(wanted: &Wanted, distribution: Distribution, keyring: Option<&str>
             "--customize-hook=chroot \"$1\" useradd --uid 1000 --user-group --create-home --shell /bin/bash {user} \
              && chroot \"$1\" chmod 755 /home/{user}"
         ))
-        .arg(format!("--customize-hook=upload {WORKSHOP}/hosts /etc/hosts"))
-        .arg(format!("--customize-hook=upload {WORKSHOP}/hostname /etc/hostname"))
-        // Taken from this host: it would not be the same everywhere. A guest gets its own when it starts.
+        // Some of it was taken from this host, and would not be the same everywhere.
         .arg(
-            "--customize-hook=rm -f \"$1/etc/resolv.conf\" \"$1/etc/apt/apt.conf.d/99mmdebstrap\" \
-              \"$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap\"",
+            "--customize-hook=rm -f \"$1/etc/hosts\" \"$1/etc/hostname\" \"$1/etc/resolv.conf\" \
+             \"$1/etc/apt/apt.conf.d/99mmdebstrap\" \"$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap\"",
         )
+        .arg(format!("--customize-hook=install -m 644 {WORKSHOP}/hosts {WORKSHOP}/hostname \"$1/etc/\""))
         .arg(format!(
             "--customize-hook=cp \"$1\"/etc/apt/sources.list \"$1\"/var/lib/apt/lists/*Release {WORKSHOP}/found/ \
              && mv \"$1\"/var/cache/apt/archives/*.deb {WORKSHOP}/debs/"
@@ -474,7 +481,7 @@ fn mmdebstrap(wanted: &Wanted, distribution: Distribution, keyring: Option<&str>
         // For mmdebstrap's apt, and for the guest's.
         command = command
             .arg(format!("--keyring={WORKSHOP}/{name}"))
-            .arg(format!("--customize-hook=upload {WORKSHOP}/{name} /etc/apt/trusted.gpg.d/{name}"));
+            .arg(format!("--customize-hook=install -D -m 644 {WORKSHOP}/{name} \"$1/etc/apt/trusted.gpg.d/{name}\""));
     }
     command
         .args([wanted.suite.as_str(), "-"])

@@ -137,13 +137,24 @@ impl Enclosure {
         if Init::of(pid).ok().as_ref() != Some(init) || handle.has_ended_within(0)? {
             return Ok(None);
         }
-        let doors = Doors::open(pid, ALL).context("open the guest's namespaces")?;
+        let doors = match Doors::open(pid, ALL) {
+            Ok(doors) => doors,
+            // One that is ending has none any more, but may have processes that still write.
+            Err(_) if handle.has_ended_within(END_MS)? => return Ok(None),
+            Err(error) => return Err(error).context("open the guest's namespaces"),
+        };
         Ok(Some(Self { init: init.clone(), handle, doors: Arc::new(doors), lifeline: None, child: false }))
     }
 
     /// Whether its first process has ended.
     pub(super) fn has_ended(&self) -> bool {
         self.handle.has_ended_within(0).unwrap_or(true)
+    }
+
+    /// Whether its first process has ended or does so this moment: it is the last one to go.
+    pub(super) fn is_ending(&self) -> bool {
+        const MOMENT_MS: u16 = 500;
+        self.handle.has_ended_within(MOMENT_MS).unwrap_or(true)
     }
 
     /// Runs a command inside.

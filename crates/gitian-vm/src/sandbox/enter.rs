@@ -171,8 +171,6 @@ impl Step {
 
 /// An enclosure's pid 1, just started.
 pub(super) struct Born {
-    /// Its process id, as we see it.
-    pub(super) pid: Pid,
     /// It ends, and all with it, when this is closed; a byte written here tells it to live on by itself.
     pub(super) lifeline: OwnedFd,
 }
@@ -277,7 +275,7 @@ pub(super) fn start(
         }
     });
     match outcome {
-        Ok(()) => Ok(Born { pid, lifeline: lifeline.into() }),
+        Ok(()) => Ok(Born { lifeline: lifeline.into() }),
         Err(error) => {
             nix::sys::signal::kill(pid, Signal::SIGKILL).ok();
             nix::sys::wait::waitpid(pid, None).ok();
@@ -608,14 +606,11 @@ fn be_relay(inside: Pid, owner: Pid) -> ! {
             }
             exit_now(if ended > 0 { libc::WEXITSTATUS(status) } else { 1 });
         }
-        match SigSet::all().wait() {
-            Ok(Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP) => {
-                // It is a group leader, unless it has not come so far.
-                if nix::sys::signal::killpg(inside, Signal::SIGTERM).is_err() {
-                    nix::sys::signal::kill(inside, Signal::SIGTERM).ok();
-                }
+        if let Ok(Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP) = SigSet::all().wait() {
+            // It is a group leader, unless it has not come so far.
+            if nix::sys::signal::killpg(inside, Signal::SIGTERM).is_err() {
+                nix::sys::signal::kill(inside, Signal::SIGTERM).ok();
             }
-            Ok(_) | Err(_) => {}
         }
     }
 }

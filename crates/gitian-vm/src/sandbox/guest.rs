@@ -129,10 +129,10 @@ impl Target for Guest {
             shown = shown.uninterruptible();
         }
         match enclosure.run(&shown, insider, streams) {
-            Ok(outcome) if outcome.status == Status::Killed(9) && enclosure.has_ended() => Err(self.gone().into()),
+            Ok(outcome) if outcome.status == Status::Killed(9) && enclosure.is_ending() => Err(self.gone().into()),
             Ok(outcome) => Ok(outcome.status),
             Err(NotEntered::Failure(failure)) => Err(failure.into()),
-            Err(NotEntered::Stage { .. }) if enclosure.has_ended() => Err(self.gone().into()),
+            Err(NotEntered::Stage { .. }) if enclosure.is_ending() => Err(self.gone().into()),
             Err(NotEntered::Stage { stage, cause: Failure::NotStarted { cause, .. } }) => {
                 Err(cause).with_context(|| format!("guest {}: {}", self.image.target.name(), stage.describe()))
             }

@@ -10,6 +10,8 @@ use anyhow::{Context, Result};
 use gitian_process::{Command, Streams};
 use nix::unistd::{Pid, Uid, User, getuid};
 
+use crate::Problem;
+
 /// How many ids a guest has.
 pub(super) const COUNT: u32 = 65_536;
 /// Where root's guests have their ids: in a part of the number space that neither distributions nor container tools give
@@ -36,6 +38,29 @@ pub(super) struct NoRange {
     pub(super) what: &'static str,
     /// Where it was looked for.
     pub(super) file: &'static str,
+}
+
+impl NoRange {
+    /// Says what gives the user a range: one that nobody has yet.
+    pub(super) fn problem(&self) -> Problem {
+        let read = |path| fs::read_to_string(path).unwrap_or_default();
+        let first = free_from(&(read("/etc/subuid") + "\n" + &read("/etc/subgid")));
+        let range = format!("{first}-{}", first + u64::from(COUNT) - 1);
+        Problem {
+            what: self.to_string(),
+            mend: format!("sudo usermod --add-subuids {range} --add-subgids {range} {}", self.user),
+        }
+    }
+}
+
+/// Returns the first id behind all ranges that are given out.
+fn free_from(text: &str) -> u64 {
+    const USUAL: u64 = 100_000;
+    let ends = text.lines().filter_map(|line| {
+        let mut fields = line.trim().split(':').skip(1).map(|field| field.parse::<u64>().ok());
+        Some(fields.next()?? + fields.next()??)
+    });
+    ends.fold(USUAL, u64::max)
 }
 
 impl IdMap {
@@ -138,6 +163,13 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(first_range(text, "alice", alice), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_free_range_is_behind_all_others() {
+        assert_eq!(free_from(""), 100_000);
+        assert_eq!(free_from("a:100000:65536\nb:165536:65536\n\na:100000:65536\n"), 231_072);
+        assert_eq!(free_from("a:1000:10\nnonsense\n"), 100_000);
     }
 
     #[test]

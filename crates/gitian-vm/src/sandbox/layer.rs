@@ -1,11 +1,12 @@
 //! Kept layers: what was installed on top of a base image, for the next build of the same descriptor.
 //!
-//! `layers/<first uid>/<key>/` in the cache holds `record.yml` and the tree below `fs`. A layer is moved into its place as
-//! a whole or not at all; one that is in use, or that was replaced while in use, stays until nobody holds its lock.
+//! `layers/<first uid>/<key>-<made>/` in the cache holds `record.yml` and the tree below `fs`. A layer is moved into its
+//! place as a whole or not at all, and never changes again: a newer one with the same key lies beside it, so that builds in
+//! several folders do not pull it from under each other. It is removed some time after its last use.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use gitian_process::{Command, Streams};
@@ -21,6 +22,8 @@ use super::place::{
 
 /// How many layers are kept, the latest used.
 const KEPT: usize = 8;
+/// How long a layer stays after its last use whatever there is instead: a build that has chosen it may not hold it yet.
+const SPARED: Duration = Duration::from_secs(600);
 
 /// What a layer stands on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,18 +47,31 @@ impl Layers {
         Self { folder }
     }
 
-    /// Returns the tree of a layer.
-    pub(super) fn tree(&self, key: &str) -> PathBuf {
-        self.folder.join(key).join("fs/tree")
+    fn place(&self, key: &str, made: &str) -> PathBuf {
+        self.folder.join(format!("{key}-{made}"))
     }
 
-    /// Returns a layer's record if the layer is kept and whole, and notes that it was used.
+    /// Returns the tree of a layer.
+    pub(super) fn tree(&self, key: &str, made: &str) -> PathBuf {
+        self.place(key, made).join("fs/tree")
+    }
+
+    /// Returns the record of the newest layer with a key that is kept and whole, and notes that it was used.
     pub(super) fn find(&self, key: &str) -> Result<Option<Record>> {
-        if !is_key(key) || !self.tree(key).is_dir() {
+        if !is_key(key) {
             return Ok(None);
         }
-        let path = self.folder.join(key).join("record.yml");
-        let Some(record) = read_document(&path).unwrap_or(None) else { return Ok(None) };
+        let mut newest: Option<(Record, PathBuf)> = None;
+        for name in entries(&self.folder)? {
+            let of_key = name.to_str().and_then(|name| name.strip_prefix(key)?.strip_prefix('-'));
+            let Some(made) = of_key.filter(|made| self.tree(key, made).is_dir()) else { continue };
+            let path = self.place(key, made).join("record.yml");
+            let Some(record) = read_document::<Record>(&path).unwrap_or(None) else { continue };
+            if newest.as_ref().is_none_or(|(other, _)| other.made < record.made) {
+                newest = Some((record, path));
+            }
+        }
+        let Some((record, path)) = newest else { return Ok(None) };
         let touched = File::options().write(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
         touched.with_context(|| format!("note the use of {}", path.display()))?;
         Ok(Some(record))
@@ -63,15 +79,14 @@ impl Layers {
 
     /// Holds a layer so that nobody removes it; `None` if it is not there any more.
     pub(super) fn hold(&self, key: &str, made: &str) -> Result<Option<Flock<File>>> {
-        if !self.folder.join(key).is_dir() {
+        if !self.tree(key, made).is_dir() {
             return Ok(None);
         }
-        let held = try_lock(&self.folder.join(key).join("lock"), LockKind::Shared)?;
-        let same = self.find(key)?.is_some_and(|record| record.made == made);
-        Ok(held.filter(|_| same))
+        let held = try_lock(&self.place(key, made).join("lock"), LockKind::Shared)?;
+        Ok(held.filter(|_| self.tree(key, made).is_dir()))
     }
 
-    /// Takes a tree out of a target's folder as this layer, in place of an earlier one.
+    /// Takes a tree out of a target's folder as this layer.
     pub(super) fn keep(&self, key: &str, from: (&Path, &str), record: &Record, map: &IdMap) -> Result<()> {
         make_private(&self.folder)?;
         let (staging, staging_lock) = new_folder(&self.folder, map)?;
@@ -89,11 +104,7 @@ impl Layers {
             return Err(error);
         }
         let guard = lock(&self.folder.join("lock"))?;
-        let place = self.folder.join(key);
-        if place.exists() {
-            let old = self.folder.join(format!(".old-{}", record.made));
-            fs::rename(&place, &old).with_context(|| format!("put aside {}", place.display()))?;
-        }
+        let place = self.place(key, &record.made);
         fs::rename(&staging, &place).with_context(|| format!("make {}", place.display()))?;
         drop(staging_lock);
         self.prune(&ids)?;
@@ -101,20 +112,37 @@ impl Layers {
         Ok(())
     }
 
-    /// Removes all but the latest used layers, and those that were put aside, as far as nobody holds them.
+    /// Removes every layer that nobody holds.
+    pub(super) fn remove_all(&self, map: &IdMap) -> Result<()> {
+        let ids = Enclosure::of_ids(map)?;
+        for name in entries(&self.folder)? {
+            let folder = self.folder.join(name);
+            if folder.is_dir() {
+                remove_unless_held(&folder, &ids)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes all but the latest used layers, as far as nobody holds them or used them just now.
     fn prune(&self, ids: &Enclosure) -> Result<()> {
         let mut layers = Vec::new();
         for name in entries(&self.folder)? {
             let folder = self.folder.join(&name);
-            if name.to_string_lossy().starts_with(".old-") {
-                remove_unless_held(&folder, ids)?;
-            } else if let Ok(used) = folder.join("record.yml").metadata().and_then(|found| found.modified()) {
-                layers.push((used, folder));
+            if let Ok(used) = folder.join("record.yml").metadata().and_then(|found| found.modified()) {
+                let key = name.to_string_lossy().split('-').next().unwrap_or_default().to_owned();
+                layers.push((used, key, folder));
             }
         }
         layers.sort();
-        for (_, folder) in layers.iter().rev().skip(KEPT) {
-            remove_unless_held(folder, ids)?;
+        let mut seen = Vec::new();
+        for (number, (used, key, folder)) in layers.into_iter().rev().enumerate() {
+            let superseded = seen.contains(&key);
+            let spared = used.elapsed().is_ok_and(|since| since < SPARED);
+            if (superseded || number >= KEPT) && !spared {
+                remove_unless_held(&folder, ids)?;
+            }
+            seen.push(key);
         }
         Ok(())
     }

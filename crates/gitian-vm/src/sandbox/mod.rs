@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
-use gitian_process::{Command, Streams};
+use gitian_process::{Command, Streams, interrupt};
 use serde::{Deserialize, Serialize};
 
 use self::base_image::Maker;
@@ -106,6 +106,34 @@ impl Sandbox {
         }
     }
 
+    /// Removes the working directory's target with all that its guests wrote; one that runs is stopped. Its files belong
+    /// to other users of the host, so that an ordinary user cannot simply remove the folder.
+    pub fn remove_target(&self) -> Result<()> {
+        if let Some(stale) = self.attach()? {
+            stale.stop()?;
+        }
+        let place = self.target_place();
+        if !place.folder().exists() {
+            return Ok(());
+        }
+        let map = caller_ids()?;
+        remove_file(&place.image())?;
+        self.sweeper.wait();
+        let ids = Enclosure::of_ids(&map)?;
+        for name in entries(place.folder())? {
+            if name.to_string_lossy().starts_with("old-") {
+                remove(&place.folder().join(name), &ids)?;
+            }
+        }
+        remove(place.folder(), &ids)
+    }
+
+    /// Removes all kept layers of the caller's that no guest stands on.
+    pub fn remove_layers(&self) -> Result<()> {
+        let map = caller_ids()?;
+        self.layers(&map).remove_all(&map)
+    }
+
     fn target_place(&self) -> TargetPlace {
         TargetPlace::new(&self.workdir)
     }
@@ -120,7 +148,7 @@ impl Sandbox {
 
     /// Starts a guest from what an image says.
     fn start_image(&self, image: &Image, resources: Resources) -> Result<(Enclosure, Option<Held>)> {
-        let map = IdMap::of_caller()?;
+        let map = caller_ids()?;
         let place = self.target_place();
         let cache = self.cache_place();
         let mut lower = Vec::new();
@@ -133,7 +161,7 @@ impl Sandbox {
             if held.is_none() {
                 bail!("the layer below the target {} is no longer kept: make a clean target", image.target.name());
             }
-            lower.push(layers.tree(&layer.key));
+            lower.push(layers.tree(&layer.key, &layer.made));
         }
         if !image.whole {
             lower.push(base_image::tree(&cache, &image.base, &map)?);
@@ -159,16 +187,16 @@ impl Sandbox {
         if image.layer.is_some() {
             bail!("the target {} was itself made from a layer: no other can be kept of it", image.target.name());
         }
-        let map = IdMap::of_caller()?;
+        let map = caller_ids()?;
         let place = self.target_place();
         let made = format!("{:x}-{}", now_nanos(), std::process::id());
         let record = layer::Record { made: made.clone(), base: image.base.clone(), whole: image.whole };
         let layers = self.layers(&map);
         remove_file(&place.image())?;
         layers.keep(&layer.key, (&place.fs(), "upper"), &record, &map)?;
-        let image = Image { layer: Some(LayerUsed { key: layer.key.clone(), made }), ..image.clone() };
+        let image = Image { layer: Some(LayerUsed { key: layer.key.clone(), made: made.clone() }), ..image.clone() };
         if image.whole {
-            copy_tree(&Enclosure::of_ids(&map)?, &layers.tree(&layer.key), &place.fs())?;
+            copy_tree(&Enclosure::of_ids(&map)?, &layers.tree(&layer.key, &made), &place.fs())?;
         }
         write_document(&place.image(), &image)?;
         Ok(image)
@@ -183,6 +211,11 @@ impl Sandbox {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Returns the ids that stand behind the caller's guests; to have none is a [`Problem`].
+fn caller_ids() -> Result<IdMap, Problem> {
+    IdMap::of_caller().map_err(|none| none.problem())
 }
 
 /// A lock on a layer that a guest stands on.
@@ -226,7 +259,7 @@ impl Backend for Sandbox {
     }
 
     fn make_clean(&self, target: &TargetId, layer: Option<&Layer>) -> Result<bool> {
-        let map = IdMap::of_caller()?;
+        let map = caller_ids()?;
         let base = base_image::find_pointer(&self.workdir, target)?.base;
         let cache = self.cache_place();
         if !base_image::is_cached(&cache, &base) {
@@ -258,7 +291,7 @@ impl Backend for Sandbox {
         };
         let layer_used = layer.zip(kept).map(|(layer, record)| LayerUsed { key: layer.key.clone(), made: record.made });
         if whole {
-            let from = layer_used.as_ref().map_or(tree, |layer| layers.tree(&layer.key));
+            let from = layer_used.as_ref().map_or(tree, |layer| layers.tree(&layer.key, &layer.made));
             copy_tree(&Enclosure::of_ids(&map)?, &from, &fs)?;
         }
         let from_layer = layer_used.is_some();
@@ -322,6 +355,9 @@ impl Sweeper {
             // Nobody waits for it, and what is left is found again by name: an error here is the next run's.
             if let Ok(ids) = Enclosure::of_ids(&map) {
                 for folder in old {
+                    if interrupt::check().is_err() {
+                        return;
+                    }
                     remove(&folder, &ids).ok();
                 }
             }
@@ -334,12 +370,17 @@ impl Sweeper {
     }
 }
 
+impl Sweeper {
+    fn wait(&self) {
+        let threads = self.0.lock().map(|mut threads| std::mem::take(&mut *threads)).unwrap_or_default();
+        for thread in threads {
+            thread.join().ok();
+        }
+    }
+}
+
 impl Drop for Sweeper {
     fn drop(&mut self) {
-        if let Ok(threads) = self.0.get_mut() {
-            for thread in threads.drain(..) {
-                thread.join().ok();
-            }
-        }
+        self.wait();
     }
 }

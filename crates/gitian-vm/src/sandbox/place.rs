@@ -72,9 +72,6 @@ impl CachePlace {
     pub(super) fn layers(&self, first_uid: u32) -> PathBuf {
         self.0.join("layers").join(first_uid.to_string())
     }
-    pub(super) fn debs(&self) -> PathBuf {
-        self.0.join("debs")
-    }
 }
 
 /// Makes a folder, and those above it, that only the caller may enter.
@@ -134,6 +131,7 @@ pub(super) fn remove(folder: &Path, enclosure: &Enclosure) -> Result<()> {
         let names = entries(&fs)?;
         if !names.is_empty() {
             let remove = Command::new("rm").args(["-rf", "--one-file-system", "--"]).args(names).folder(&fs);
+            let remove = remove.uninterruptible();
             enclosure.run_ok(&remove, Streams::default()).with_context(|| format!("remove {}", fs.display()))?;
         }
     }

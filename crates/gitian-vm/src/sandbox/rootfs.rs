@@ -182,6 +182,16 @@ pub(super) fn workshop_steps(own: &Path) -> Result<Vec<Step>> {
     ])
 }
 
+/// Returns the steps that show whether namespaces work at all: a mount of each kind that a guest needs.
+pub(super) fn trial_steps() -> Result<Vec<Step>> {
+    Ok(vec![
+        Step::KeepMountsPrivate,
+        Step::BecomeRoot,
+        mounted("tmpfs", WORKSHOP, MsFlags::empty(), None)?,
+        mounted("proc", "/proc", MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC, None)?,
+    ])
+}
+
 fn mounted(kind: &str, target: &str, flags: MsFlags, options: Option<&str>) -> Result<Step> {
     Ok(Step::Mount {
         source: c_text(kind)?,
