@@ -1,4 +1,7 @@
-//! Drives the sandbox by hand and measures it: `sandbox CACHE WORKDIR base|clean|times|run [ARGUMENTS…]`.
+//! Drives the sandbox by hand and measures it: `sandbox CACHE WORKDIR VERB [ARGUMENTS…]`.
+//!
+//! Verbs: `base [SUITE [ARCHITECTURE [MIRROR]]]`, `clean`, `times`, `run [-u] PROGRAM [ARGUMENTS…]` (`-u`: as the ordinary user).
+
 //!
 //! For people who work on the sandbox; users have `make-base-vm`, `gbuild` and `libexec/`.
 
@@ -31,7 +34,11 @@ fn work() -> Result<()> {
     }
     match verb.as_str() {
         "base" => {
-            let request = BaseRequest { target, mirror: rest.first().cloned(), keyring: None, disk_mb: 0 };
+            let suite = rest.first().map_or(Ok(target.suite), |suite| suite.parse())?;
+            let named = rest.get(1).map_or(Some(target.architecture), |name| Architecture::from_name(name));
+            let architecture = named.context("no such architecture")?;
+            let target = TargetId { suite, architecture, distro: target.distro };
+            let request = BaseRequest { target, mirror: rest.get(2).cloned(), keyring: None, disk_mb: 0 };
             sandbox.make_base(&request, &mut |event| println!("{event:?}"))
         }
         "clean" => sandbox.make_clean(&target, None).map(drop),

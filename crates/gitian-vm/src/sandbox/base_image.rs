@@ -603,6 +603,12 @@ fn known(said: &str, words: Words<'_>) -> Option<Problem> {
     {
         return Some(Problem { what: format!("the mirror is not reached: {line}"), mend: again });
     }
+    if let Some(line) = line_with("Mirror sync in progress") {
+        return Some(Problem {
+            what: format!("the mirror is being updated, its files do not fit together: {line}"),
+            mend: format!("repeat in some minutes, or use another mirror: {again} --mirror URL"),
+        });
+    }
     if let Some(line) = line_with("No space left on device") {
         return Some(Problem { what: format!("no space left: {line}"), mend: "free some space and repeat".into() });
     }

@@ -7,19 +7,24 @@ use std::ffi::CString;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use gitian_process::{Command, Failure, Outcome, Streams};
 use nix::fcntl::OFlag;
 use nix::sched::CloneFlags;
+use nix::sys::wait::WaitPidFlag;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::enter::{self, ALL, Bounds, Doors, Entry, Handle, NotBorn, Program, Stage, Step, USER};
 use super::id_map::IdMap;
 
-/// How long an enclosure's end may take, in milliseconds.
-const END_MS: u16 = 20_000;
+/// How long an enclosure's end may take.
+const END: Duration = Duration::from_secs(20);
+/// How long the host may take to notice that processes inside have ended whose parents outside ended before them. Some
+/// containers' first processes never do.
+const NOTICE: Duration = Duration::from_secs(2);
 
 /// Running namespaces.
 pub(super) struct Enclosure {
@@ -140,7 +145,7 @@ impl Enclosure {
         let doors = match Doors::open(pid, ALL) {
             Ok(doors) => doors,
             // One that is ending has none any more, but may have processes that still write.
-            Err(_) if handle.has_ended_within(END_MS)? => return Ok(None),
+            Err(_) if wait_for_end(&handle, pid)? => return Ok(None),
             Err(error) => return Err(error).context("open the guest's namespaces"),
         };
         Ok(Some(Self { init: init.clone(), handle, doors: Arc::new(doors), lifeline: None, child: false }))
@@ -199,11 +204,12 @@ impl Enclosure {
 
     fn kill(&mut self) -> Result<()> {
         self.handle.kill().context("end the guest's first process")?;
-        if !self.handle.has_ended_within(END_MS)? {
+        if !wait_for_end(&self.handle, Pid::from_raw(self.init.pid))? {
             bail!("the guest's first process (pid {}) does not end", self.init.pid);
         }
         if std::mem::take(&mut self.child) {
-            nix::sys::wait::waitpid(Pid::from_raw(self.init.pid), None).ok();
+            // Here it is certain to have ended, or another will take notice of its end.
+            nix::sys::wait::waitpid(Pid::from_raw(self.init.pid), Some(WaitPidFlag::WNOHANG)).ok();
         }
         Ok(())
     }
@@ -215,6 +221,22 @@ impl Enclosure {
         }
         self.child = false;
         Ok(())
+    }
+}
+
+/// Waits for the end of a first process and of all that ran inside; whether it came.
+fn wait_for_end(handle: &Handle, pid: Pid) -> Result<bool> {
+    const PATIENCE_MS: u16 = 50;
+    let began = Instant::now();
+    loop {
+        if handle.has_ended_within(PATIENCE_MS)? {
+            return Ok(true);
+        }
+        // It gives up its namespaces when it ends; then everything inside is ended, and it waits until that is noticed.
+        let is_ending = std::fs::read_link(format!("/proc/{pid}/ns/uts")).is_err();
+        if began.elapsed() > if is_ending { NOTICE } else { END } {
+            return Ok(is_ending);
+        }
     }
 }
 
