@@ -10,8 +10,8 @@ use walkdir::WalkDir;
 
 use crate::workdir::Workdir;
 
-/// What a guest may hand out at most: a terabyte in ten million files, far beyond any release.
-const LIMITS: Limits = Limits { bytes: 1 << 40, entries: 10_000_000 };
+/// What a guest may hand out at most: a terabyte in a million files, far beyond any release.
+const LIMITS: Limits = Limits { bytes: 1 << 40, entries: 1_000_000 };
 
 /// Copies the outputs of a guest into a folder of the host, in place of what is there.
 pub fn outputs(target: &dyn Target, out: &Path) -> Result<()> {
