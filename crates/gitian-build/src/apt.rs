@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use gitian_manifest::Digest;
 use gitian_process::{Output, Status, Streams, interrupt};
-use gitian_vm::{Debs, GuestCommand, GuestUser, Limits, Target, copy_in, copy_out};
+use gitian_vm::{AptTrouble, AptTroubleKind, Debs, GuestCommand, GuestUser, Limits, Target, copy_in, copy_out};
 
 use crate::log::Log;
 
@@ -97,11 +97,11 @@ impl<'g> Apt<'g> {
             self.log.mark()?;
             let status = self.target.run(&apt_get(request), Streams::to_log(self.log.file()?))?;
             left -= 1;
-            if status.success() || left == 0 || !server_stumbled(&self.log.since_mark()?) {
+            if status.success() || left == 0 || !may_pass(&self.log.since_mark()?, request) {
                 return Ok(status);
             }
             say(format!("apt-get: a server is busy or out of reach; trying again in {} s", wait.as_secs()));
-            sleep(wait)?;
+            interrupt::sleep(wait)?;
             wait *= 2;
         }
     }
@@ -188,22 +188,13 @@ fn apt_get(request: &[&str]) -> GuestCommand {
     GuestCommand::new(GuestUser::Root, argv).env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C")
 }
 
-/// Whether a log tells of a server that may answer later: too many requests, its own errors, no connection.
-fn server_stumbled(log: &str) -> bool {
-    const SIGNS: [&str; 11] = [
-        "Mirror sync in progress?",
-        " 429 ",
-        " 500 ",
-        " 502 ",
-        " 503 ",
-        " 504 ",
-        "Could not connect to",
-        "Connection failed",
-        "Connection timed out",
-        "Temporary failure resolving",
-        "Connection reset by peer",
-    ];
-    complaints(log).any(|line| SIGNS.iter().any(|sign| line.contains(sign)))
+/// Whether a log tells of a server that may answer the same request later. Files that do not fit together may do so once
+/// all lists are fetched anew; to install from the lists that we have would meet with the same.
+fn may_pass(log: &str, request: &[&str]) -> bool {
+    match AptTrouble::find(log.lines()).map(|trouble| trouble.kind) {
+        Some(AptTroubleKind::Syncing) => request == ["update"],
+        kind => kind.is_some_and(AptTroubleKind::may_pass),
+    }
 }
 
 /// Whether a log tells of packages that are not, or no longer, what the lists say.
@@ -217,15 +208,11 @@ fn complaints(log: &str) -> impl Iterator<Item = &str> {
     log.lines().filter(|line| ["E:", "W:", "Err:", "  "].iter().any(|start| line.starts_with(start)))
 }
 
-fn sleep(time: Duration) -> Result<()> {
-    const STEP: Duration = Duration::from_millis(100);
-    let mut left = time;
-    while !left.is_zero() {
-        interrupt::check()?;
-        std::thread::sleep(left.min(STEP));
-        left = left.saturating_sub(STEP);
-    }
-    Ok(())
+/// Whether a line of apt only says how far it is.
+pub fn is_progress(line: &str) -> bool {
+    const STARTS: [&str; 6] =
+        ["Get:", "Hit:", "Fetched ", "Reading package lists", "Reading state information", "Building dependency tree"];
+    STARTS.iter().any(|start| line.starts_with(start))
 }
 
 #[cfg(test)]
@@ -260,7 +247,10 @@ mod tests {
             ("E: Release file for http://h/InRelease is expired (invalid since 3d).\n", false),
             ("Get:1 http://h/pool 503 x\n", false),
         ] {
-            assert_eq!(server_stumbled(log), expected, "{log}");
+            assert_eq!(may_pass(log, &["update"]), expected, "{log}");
         }
+        let torn = "E: Failed to fetch http://h/x.deb  Hash Sum mismatch\n";
+        assert!(may_pass(torn, &["update"]));
+        assert!(!may_pass(torn, &["install", "x"]) && repository_changed(torn));
     }
 }

@@ -3,12 +3,12 @@
 use anyhow::{Result, bail};
 use gitian_descriptor::Descriptor;
 use gitian_manifest::Digest;
-use gitian_process::{Input, Streams};
+use gitian_process::{Input, Status, Streams};
 use gitian_vm::{Debs, GuestCommand, GuestUser, Layer, TargetId};
 
-use crate::failure::PackagesUnknown;
+use crate::failure::{PackagesUnknown, ScriptFailed};
 
-use crate::apt::Apt;
+use crate::apt::{self, Apt};
 use crate::event::{Event, Step};
 use crate::guest::Guest;
 use crate::log::Log;
@@ -81,15 +81,15 @@ pub fn install(
     }
     let apt = Apt::new(&*guest.target, log, debs, workdir.var());
     step(Step::UpdatePackageLists, report);
-    guest.expect(apt.update(&mut warn(report))?, "apt-get update", log)?;
+    expect(guest, apt.update(&mut warn(report))?, "apt-get update", log)?;
     step(Step::InstallPackages, report);
     let packages = texts(&descriptor.packages);
-    guest.expect(apt.install(None, &packages, &mut warn(report))?, "apt-get install", log)?;
+    expect(guest, apt.install(None, &packages, &mut warn(report))?, "apt-get install", log)?;
     for repository in &descriptor.repositories {
         step(Step::InstallFrom(repository.distribution.clone()), report);
         let packages = texts(&repository.packages);
         let status = apt.install(Some(&repository.distribution), &packages, &mut warn(report))?;
-        guest.expect(status, "apt-get install", log)?;
+        expect(guest, status, "apt-get install", log)?;
     }
     if !descriptor.alternatives.is_empty() {
         step(Step::SetAlternatives, report);
@@ -101,13 +101,23 @@ pub fn install(
     guest.run_ok(&root(&["mkdir", "-p", FOLDER]), Input::Empty, log)?;
     if upgrade || !guest.target.run(&root(&["test", "-e", UPGRADED]), Streams::default())?.success() {
         step(Step::Upgrade, report);
-        guest.expect(apt.upgrade(&mut warn(report))?, "apt-get dist-upgrade", log)?;
+        expect(guest, apt.upgrade(&mut warn(report))?, "apt-get dist-upgrade", log)?;
         guest.run_ok(&root(&["touch", UPGRADED]), Input::Empty, log)?;
     }
     guest.run_ok(&root(&["apt-get", "clean"]), Input::Empty, log)?;
     step(Step::RecordPackages, report);
     let manifest = list(guest, debs, log)?;
     guest.write(MANIFEST, &manifest, log)
+}
+
+/// Turns a status of apt other than 0 into an error with what apt complained of.
+fn expect(guest: &Guest, status: Status, what: &str, log: &Log) -> Result<()> {
+    guest.expect(status, what, log).map_err(|mut error| {
+        if let Some(failed) = error.downcast_mut::<ScriptFailed>() {
+            failed.last_lines.retain(|line| !apt::is_progress(line));
+        }
+        error
+    })
 }
 
 fn warn(report: &mut dyn FnMut(Event)) -> impl FnMut(String) {

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -46,6 +47,20 @@ pub fn received() -> Option<i32> {
 /// Returns an error if we were asked to stop: for long work of our own, between two steps.
 pub fn check() -> Result<(), crate::Failure> {
     received().map_or(Ok(()), |_| Err(crate::Failure::Interrupted))
+}
+
+/// Waits, unless we are asked to stop meanwhile.
+pub fn sleep(time: Duration) -> Result<(), crate::Failure> {
+    const STEP: Duration = Duration::from_millis(100);
+    let end = Instant::now() + time;
+    loop {
+        check()?;
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(STEP));
+    }
 }
 
 /// Asks this process to stop, as a signal would: for a watcher that sees that going on makes no sense.

@@ -3,6 +3,7 @@
 //! [`Backend`] is the host's side, [`Target`] a running guest. `settings` reads the environment, `select` turns it into
 //! one backend. Each backend is a folder of its own; nothing outside of it knows which one is at work.
 
+mod apt_trouble;
 mod archive;
 mod backend;
 mod debian;
@@ -16,6 +17,7 @@ mod settings;
 mod tar_stream;
 mod unpack;
 
+pub use apt_trouble::{AptTrouble, AptTroubleKind};
 pub use archive::{ArchiveRefused, UnpackError};
 pub use backend::{
     Backend, BaseRequest, Event, GuestCommand, GuestUser, Layer, Network, Problem, Resources, Target, TargetId,

@@ -26,7 +26,7 @@ pub struct Args {
     pub disksize: u32,
 
     /// Fetch packages from here instead of the distribution's own mirrors
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = mirror)]
     pub mirror: Option<String>,
 
     /// Trust these keys for the mirror's Release files instead of the distribution's own
@@ -54,5 +54,15 @@ fn architecture(text: &str) -> Result<Architecture, String> {
     match Architecture::from_name(text) {
         Some(found @ (Architecture::Amd64 | Architecture::I386)) => Ok(found),
         _ => Err("is neither amd64 nor i386".to_owned()),
+    }
+}
+
+/// Checks what becomes part of a line of sources, for the guest as well: it does not see the files of its host.
+fn mirror(text: &str) -> Result<String, String> {
+    const SCHEMES: [&str; 2] = ["http://", "https://"];
+    let plain = text.chars().all(|c| c.is_ascii_graphic() && !"[]'\"\\".contains(c));
+    match plain && SCHEMES.iter().any(|scheme| text.starts_with(scheme)) {
+        true => Ok(text.to_owned()),
+        false => Err("write it like http://HOST/ubuntu".to_owned()),
     }
 }

@@ -9,6 +9,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use gitian_descriptor::Architecture;
@@ -26,7 +27,7 @@ use super::place::{
 use super::rootfs::{HOST_NAME, WORKSHOP, workshop_steps};
 use crate::debian::{Archive, Distribution, HOSTS, SOURCE_DATE_EPOCH, list_name};
 use crate::debs::Debs;
-use crate::{BaseRequest, Event, Problem, TargetId};
+use crate::{AptTrouble, AptTroubleKind, BaseRequest, Event, Problem, TargetId};
 
 /// Changes when the same request shall give another base image.
 const FORMAT: u32 = 1;
@@ -178,10 +179,10 @@ impl Maker<'_> {
         let wanted = self.wanted(request, distribution, keys.as_deref());
         make_private(self.cache.root())?;
         make_private(&self.cache.bases())?;
-        let base = match self.current(&wanted)? {
-            Some(base) => base,
-            None => self.make_new(&wanted, request, distribution, keys.as_deref(), &map)?,
-        };
+        let base = self.patiently(request, |maker| match maker.current(&wanted)? {
+            Some(base) => Ok(base),
+            None => maker.make_new(&wanted, request, distribution, keys.as_deref(), &map),
+        })?;
         tree(self.cache, &base, &map)?;
         let pointer = Pointer {
             distro: target.distro.to_string(),
@@ -190,6 +191,28 @@ impl Maker<'_> {
             base,
         };
         write_document(&path, &pointer)
+    }
+
+    /// Does something with a mirror; when that is busy, again after a while. What is wrong with a mirror becomes a
+    /// [`Problem`].
+    fn patiently<T>(&mut self, request: &BaseRequest, mut work: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        const WAITS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
+        let mut waits = WAITS.into_iter();
+        loop {
+            let error = match work(self) {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let Some(trouble) = trouble_in(&error) else { return Err(error) };
+            match waits.next().filter(|_| trouble.kind == AptTroubleKind::Busy) {
+                Some(wait) => {
+                    let text = format!("the mirror is busy ({}); trying again in {} s", trouble.line, wait.as_secs());
+                    (self.report)(Event::Step(text));
+                    interrupt::sleep(wait)?;
+                }
+                None => return Err(problem_of(&trouble, request).into()),
+            }
+        }
     }
 
     fn wanted(&self, request: &BaseRequest, distribution: Distribution, keys: Option<&[u8]>) -> Wanted {
@@ -231,11 +254,12 @@ impl Maker<'_> {
             match download(&urls, wanted.proxy.as_deref()) {
                 Ok(found) if found == record.releases => return Ok(Some(base.to_owned())),
                 Ok(_) => {}
-                Err(error) => {
-                    // Not reached, or no longer there: making the image anew will say what is wrong.
-                    interrupt::check()?;
-                    (self.report)(Event::Step(format!("the cached base image cannot be compared: {error:#}")));
-                }
+                Err(error) => match trouble_in(&error) {
+                    // Made anew, it would meet with the same.
+                    Some(trouble) if trouble.kind.may_pass() => return Err(error),
+                    // No longer there, perhaps: making the image anew will say what is wrong.
+                    _ => interrupt::check()?,
+                },
             }
         }
         Ok(None)
@@ -294,7 +318,7 @@ impl Maker<'_> {
             });
             match found {
                 Some(Ok(_)) => lines.push(archive.line(&wanted.components)),
-                Some(Err(error)) => return Err(mirror_problem(&format!("{error:#}"), request, &format!("{error:#}"))),
+                Some(Err(error)) => return Err(error),
                 None if number == 0 => return Err(no_such_suite(request).into()),
                 None => (self.report)(Event::Step(format!("{} has no {}", archive.uri, archive.suite))),
             }
@@ -326,7 +350,7 @@ impl Maker<'_> {
             Streams::default(),
         )?;
         let command = mmdebstrap(wanted, distribution, keyring, lines);
-        let base = self.run(&command, &enclosure, &staging.join("rootfs.tar.zst"), wanted)?;
+        let base = self.run(&command, &enclosure, &staging.join("rootfs.tar.zst"))?;
         let sources =
             fs::read_to_string(fs.join("found/sources.list")).context("read the base image's sources list")?;
         let releases = used_releases(&sources, &fs.join("found"))?;
@@ -340,7 +364,7 @@ impl Maker<'_> {
     }
 
     /// Runs mmdebstrap; its tar goes into `archive`. Returns the tar's digest.
-    fn run(&mut self, command: &Command, enclosure: &Enclosure, archive: &Path, wanted: &Wanted) -> Result<String> {
+    fn run(&mut self, command: &Command, enclosure: &Enclosure, archive: &Path) -> Result<String> {
         let mut said = String::new();
         let mut digest = String::new();
         let (send, receive) = mpsc::channel::<String>();
@@ -372,8 +396,11 @@ impl Maker<'_> {
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })?;
         if !outcome.status.success() {
-            let failure = failed(command, &outcome, &said);
-            return Err(known_cause(&said, wanted).map_or_else(|| failure.into(), anyhow::Error::from));
+            // What it says while it takes everything down again is longer than the lines that a failure keeps.
+            return Err(match AptTrouble::find(said.lines()) {
+                Some(trouble) => MirrorFailed(trouble).into(),
+                None => failed(command, &outcome, &said).into(),
+            });
         }
         Ok(digest)
     }
@@ -537,82 +564,84 @@ fn says_missing(error: &anyhow::Error) -> bool {
     last_lines.iter().any(|line| line.contains("404") || line.contains("File not found"))
 }
 
-fn no_such_suite(request: &BaseRequest) -> Problem {
-    no_suite(request.target.distro.as_str(), request.target.suite.as_str(), request.target.architecture.debian())
+/// A program failed because of a mirror.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.line)]
+struct MirrorFailed(AptTrouble);
+
+/// Returns what is wrong with a mirror, when that is why a program failed.
+fn trouble_in(error: &anyhow::Error) -> Option<AptTrouble> {
+    if let Some(MirrorFailed(trouble)) = error.downcast_ref() {
+        return Some(trouble.clone());
+    }
+    let Failure::ProgramFailed { last_lines, .. } = error.downcast_ref()? else { return None };
+    AptTrouble::find(last_lines.iter().map(String::as_str))
 }
 
-fn no_suite(distro: &str, suite: &str, architecture: &str) -> Problem {
+/// Returns a trouble with a mirror in words, and what to do about it.
+fn problem_of(trouble: &AptTrouble, request: &BaseRequest) -> Problem {
+    let target = &request.target;
+    let again = command_for(target);
+    let (what, mend) = match trouble.kind {
+        AptTroubleKind::Busy => ("the mirror is busy", format!("repeat later, or use another: {again} --mirror URL")),
+        AptTroubleKind::Syncing => (
+            "the mirror is being updated, its files do not fit together",
+            format!("repeat in some minutes, or use another: {again} --mirror URL"),
+        ),
+        AptTroubleKind::Unreachable => {
+            ("the mirror is not reached", format!("check the network and the address: {again} --mirror URL"))
+        }
+        AptTroubleKind::NoRelease => return no_such_suite(request),
+        AptTroubleKind::Expired => (
+            "the mirror is out of date, or this machine's clock is ahead",
+            format!("check `date`, or use a current mirror: {again} --mirror URL"),
+        ),
+        AptTroubleKind::NotYetValid => ("this machine's clock is behind", "set it: `date` shows it".to_owned()),
+        AptTroubleKind::BadSignature => (
+            "what the mirror sent is not what was signed, and is not used",
+            format!("repeat later, or use another mirror: {again} --mirror URL"),
+        ),
+        AptTroubleKind::UnknownKey => (
+            "the mirror is signed with a key that is not trusted",
+            match &request.mirror {
+                Some(mirror) => format!("name the mirror's keys: {again} --mirror {mirror} --keyring FILE"),
+                None => format!(
+                    "install the keys of {} ({}), or name them: {again} --keyring FILE",
+                    target.distro,
+                    match target.distro.as_str() {
+                        "ubuntu" => "package ubuntu-keyring or ubuntu-archive-keyring",
+                        _ => "package debian-archive-keyring",
+                    }
+                ),
+            },
+        ),
+        AptTroubleKind::NoPackage | AptTroubleKind::Conflict => (
+            "the mirror lacks packages of a base image",
+            format!("use a mirror that has the whole suite: {again} --mirror URL"),
+        ),
+        AptTroubleKind::NoSpace => ("no space is left", "free some space and repeat".to_owned()),
+    };
+    Problem { what: format!("{what}: {}", trouble.line), mend }
+}
+
+fn no_such_suite(request: &BaseRequest) -> Problem {
+    let target = &request.target;
     Problem {
         what: format!(
-            "{distro} {suite} is not on the mirror: misspelt, not for {architecture}, or no longer supported"
+            "{} {} is not on the mirror: misspelt, not for {}, or past its end of life",
+            target.distro,
+            target.suite,
+            target.architecture.debian()
         ),
         mend: format!(
-            "check --suite and --distro; for an old release name the distribution's archive of old releases: \
-             bin/make-base-vm --distro {distro} --suite {suite} --arch {architecture} --mirror URL"
+            "check --distro and --suite; what is past its end of life moves to another mirror ({}): {} --mirror URL",
+            match target.distro.as_str() {
+                "ubuntu" => "Ubuntu's old-releases",
+                _ => "Debian's archive",
+            },
+            command_for(target)
         ),
     }
-}
-
-fn mirror_problem(said: &str, request: &BaseRequest, whole: &str) -> anyhow::Error {
-    let words = Words {
-        distro: request.target.distro.as_str(),
-        suite: request.target.suite.as_str(),
-        architecture: request.target.architecture.debian(),
-    };
-    known(said, words).map_or_else(|| anyhow::anyhow!("mirror: {whole}"), anyhow::Error::from)
-}
-
-fn known_cause(said: &str, wanted: &Wanted) -> Option<Problem> {
-    known(said, Words { distro: &wanted.distro, suite: &wanted.suite, architecture: &wanted.architecture })
-}
-
-struct Words<'a> {
-    distro: &'a str,
-    suite: &'a str,
-    architecture: &'a str,
-}
-
-/// Returns what apt's messages mean, for those that somebody can act on.
-fn known(said: &str, words: Words<'_>) -> Option<Problem> {
-    let line_with = |part: &str| said.lines().find(|line| line.contains(part)).map(|line| line.trim().to_owned());
-    let again =
-        format!("bin/make-base-vm --distro {} --suite {} --arch {}", words.distro, words.suite, words.architecture);
-    if let Some(line) = line_with("is expired") {
-        return Some(Problem {
-            what: format!("the mirror is out of date: {line}"),
-            mend: format!("use a current mirror: {again} --mirror URL"),
-        });
-    }
-    if let Some(line) =
-        line_with("NO_PUBKEY").or_else(|| line_with("invalid signature")).or_else(|| line_with("BADSIG"))
-    {
-        return Some(Problem {
-            what: format!("the mirror's signature is not good: {line}"),
-            mend: format!(
-                "install the keys of {0} (apt install {0}-archive-keyring or ubuntu-keyring), or use another mirror",
-                words.distro
-            ),
-        });
-    }
-    if ["does not have a Release file", "404  Not Found"].iter().any(|part| said.contains(part)) {
-        return Some(no_suite(words.distro, words.suite, words.architecture));
-    }
-    if let Some(line) = line_with("Temporary failure resolving")
-        .or_else(|| line_with("Could not connect"))
-        .or_else(|| line_with("Connection failed"))
-    {
-        return Some(Problem { what: format!("the mirror is not reached: {line}"), mend: again });
-    }
-    if let Some(line) = line_with("Mirror sync in progress") {
-        return Some(Problem {
-            what: format!("the mirror is being updated, its files do not fit together: {line}"),
-            mend: format!("repeat in some minutes, or use another mirror: {again} --mirror URL"),
-        });
-    }
-    if let Some(line) = line_with("No space left on device") {
-        return Some(Problem { what: format!("no space left: {line}"), mend: "free some space and repeat".into() });
-    }
-    None
 }
 
 /// Makes a folder in a part of the cache for something new, with the lock that says that it is being worked on. What
