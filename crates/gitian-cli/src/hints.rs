@@ -1,11 +1,14 @@
-//! Known cause → what to do next. The only place that gives advice, apart from what a [`Problem`] brings along.
+//! Known cause → what to do next. The only place that gives advice, with `apt_hints` and what a
+//! [`Problem`] brings along.
 
 use anyhow::Error;
+use gitian_build::ScriptFailed;
 use gitian_process::Failure;
 use gitian_sign::{NotSigned, ReportMissing};
 use gitian_verify::ReleaseMissing;
 use gitian_vm::{Problem, UnknownBackend};
 
+use crate::apt_hints;
 use crate::failure::printable;
 
 /// Returns what to do next about an error, if we know.
@@ -28,6 +31,9 @@ pub fn hint(error: &Error) -> Option<String> {
         }
         if let Some(missing) = cause.downcast_ref::<ReleaseMissing>() {
             return release_hint(missing);
+        }
+        if let Some(failed) = cause.downcast_ref::<ScriptFailed>() {
+            return apt_hints::hint(failed);
         }
         match cause.downcast_ref::<Failure>()? {
             Failure::ProgramNotFound { program } => Some(format!("sudo apt-get install {}", package_of(program))),

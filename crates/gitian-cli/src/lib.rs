@@ -3,6 +3,7 @@
 //! Each program of `bin/` is a file of its name here: a function from arguments and surroundings to an exit code, which
 //! the few lines in `bin/<name>.rs` call. Libraries below state facts; `failure` and `hints` turn them into advice.
 
+mod apt_hints;
 pub mod args;
 pub mod descriptor_error;
 pub mod descriptor_file;
