@@ -71,6 +71,9 @@ pub fn hint(error: &Error) -> Option<String> {
         if let Some(missing) = cause.downcast_ref::<ReleaseMissing>() {
             return release_hint(missing);
         }
+        if let Some(failed) = cause.downcast_ref::<ScriptFailed>() {
+            return apt_hints::hint(failed);
+        }
         match cause.downcast_ref::<Failure>()? {
             Failure::ProgramNotFound { program } => Some(format!("sudo apt-get install {}", package_of(program))),
             _ => None,
