@@ -17,7 +17,7 @@ use gitian_process::{Command, Failure, Input, Output, Streams, interrupt};
 use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 
-use super::enclosure::{Enclosure, Insider, failed};
+use super::enclosure::{Enclosure, Insider, NotEntered, failed};
 use super::id_map::IdMap;
 use super::place::{
     CachePlace, LockKind, entries, lock, make_fs, make_private, pointer, read_document, remove, try_lock,
@@ -289,7 +289,10 @@ impl Maker<'_> {
             });
             match found {
                 Some(Ok(_)) => lines.push(archive.line(&wanted.components)),
-                Some(Err(error)) => return Err(mirror_problem(&format!("{error:#}"), request, &format!("{error:#}"))),
+                Some(Err(error)) => {
+                    interrupt::check()?;
+                    return Err(mirror_problem(&format!("{error:#}"), request, &format!("{error:#}")));
+                }
                 None if number == 0 => return Err(no_such_suite(request).into()),
                 None => (self.report)(Event::Step(format!("{} has no {}", archive.uri, archive.suite))),
             }
@@ -361,7 +364,8 @@ impl Maker<'_> {
                 said.push('\n');
             }
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })?;
+        })
+        .map_err(NotEntered::opened)?;
         if !outcome.status.success() {
             let failure = failed(command, &outcome, &said);
             return Err(known_cause(&said, wanted).map_or_else(|| failure.into(), anyhow::Error::from));
