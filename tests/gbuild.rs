@@ -106,3 +106,18 @@ script: |
     assert!(hashed.contains("%3a"), "{hashed}");
     assert_eq!(ours, hashed);
 }
+
+#[test]
+fn the_demo_ends_with_two_signers_who_agree() {
+    let Some(work) = Workdir::with_bookworm() else { return };
+    let mut demo = assert_cmd::Command::new(checkout().join("share/examples/demo"));
+    demo.arg("demo").current_dir(work.path()).env("GITIAN_BIN_DIR", checkout().join("target/release"));
+    // The demo fetches its own input; its guests' caches are those of the tests.
+    demo.env("XDG_CACHE_HOME", support::programs::cache()).env_remove("CI");
+    let answer = support::programs::answer(&mut demo);
+    assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
+    assert!(answer.stdout.contains("\nalice: OK\n") && answer.stdout.contains("\nbob: OK\n"), "{}", answer.stdout);
+    let greeting = work.path().join("demo/build/out/bin/greeting");
+    let said = assert_cmd::Command::new(greeting).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "bonjour\nciao\nhallo\nhello\n");
+}

@@ -43,42 +43,53 @@ fn is_right(path: &Path) -> bool {
     Digest::of_file(path).is_ok_and(|digest| digest.to_string() == SHA256)
 }
 
-/// A bare repository with the recorded commit as `master` and `v2.10`, and the annotated tag `v2.10-annot`.
+/// A bare repository with the recorded commit as `master` and `v2.10`, and the annotated tag `v2.10-annot`; made once and
+/// kept in the cache.
 pub fn repository() -> Option<PathBuf> {
-    static ONCE: OnceLock<Option<(tempfile::TempDir, PathBuf)>> = OnceLock::new();
-    let made = ONCE.get_or_init(|| {
+    static ONCE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    ONCE.get_or_init(|| {
         let tarball = tarball()?;
-        let folder = tempfile::tempdir().unwrap();
-        let tree = folder.path().join("tree");
-        fs::create_dir(&tree).unwrap();
-        Command::new("tar")
-            .args(["xzf", tarball.to_str().unwrap(), "--strip-components=1"])
+        let kept = tarball.with_file_name("hello.git");
+        if !kept.exists() {
+            let folder = tempfile::tempdir_in(tarball.parent().unwrap()).unwrap();
+            let bare = make_repository(&tarball, folder.path());
+            // Another test program may have been quicker; both made the same.
+            fs::rename(&bare, &kept).or_else(|error| if kept.exists() { Ok(()) } else { Err(error) }).unwrap();
+        }
+        let head = fs::read_to_string(kept.join("packed-refs")).unwrap();
+        assert!(head.contains(&format!("{COMMIT} refs/heads/master")), "{head}");
+        Some(kept)
+    })
+    .clone()
+}
+
+fn make_repository(tarball: &Path, folder: &Path) -> PathBuf {
+    let tree = folder.join("tree");
+    fs::create_dir(&tree).unwrap();
+    Command::new("tar")
+        .args(["xzf", tarball.to_str().unwrap(), "--strip-components=1"])
+        .current_dir(&tree)
+        .assert()
+        .success();
+    let git = |args: &[&str]| {
+        let mut command = Command::new("git");
+        command
+            .args(args)
             .current_dir(&tree)
-            .assert()
-            .success();
-        let git = |args: &[&str]| {
-            let mut command = Command::new("git");
-            command
-                .args(args)
-                .current_dir(&tree)
-                .env("GIT_CONFIG_GLOBAL", "/dev/null")
-                .env("GIT_CONFIG_SYSTEM", "/dev/null");
-            for who in ["AUTHOR", "COMMITTER"] {
-                command.env(format!("GIT_{who}_NAME"), "Gitian").env(format!("GIT_{who}_EMAIL"), "g@example.org");
-                command.env(format!("GIT_{who}_DATE"), "1416139200 +0100");
-            }
-            command.assert().success();
-        };
-        git(&["-c", "init.defaultBranch=master", "init", "-q"]);
-        git(&["add", "-A", "-f"]);
-        git(&["commit", "-q", "-m", "Import hello 2.10"]);
-        git(&["tag", "v2.10"]);
-        git(&["tag", "-a", "v2.10-annot", "-m", "hello 2.10"]);
-        let bare = folder.path().join("hello.git");
-        git(&["clone", "-q", "--bare", ".", bare.to_str().unwrap()]);
-        let head = fs::read_to_string(tree.join(".git/refs/heads/master")).unwrap();
-        assert_eq!(head.trim(), COMMIT);
-        Some((folder, bare))
-    });
-    made.as_ref().map(|(_, bare)| bare.clone())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_SYSTEM", "/dev/null");
+        for who in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{who}_NAME"), "Gitian").env(format!("GIT_{who}_EMAIL"), "g@example.org");
+            command.env(format!("GIT_{who}_DATE"), "1416139200 +0100");
+        }
+        command.assert().success();
+    };
+    git(&["-c", "init.defaultBranch=master", "init", "-q"]);
+    git(&["add", "-A", "-f"]);
+    git(&["commit", "-q", "-m", "Import hello 2.10"]);
+    git(&["tag", "v2.10"]);
+    git(&["tag", "-a", "v2.10-annot", "-m", "hello 2.10"]);
+    let bare = folder.join("hello.git");
+    git(&["clone", "-q", "--bare", ".", bare.to_str().unwrap()]);
+    bare
 }

@@ -125,6 +125,7 @@ impl LiveLine {
 
     fn watch(&self, log: Option<PathBuf>) {
         *self.log.lock().unwrap_or_else(PoisonError::into_inner) = log;
+        self.bar.set_message("");
         self.bar.reset_elapsed();
     }
 }

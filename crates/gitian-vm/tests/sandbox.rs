@@ -113,6 +113,14 @@ impl Drop for Checkout {
     }
 }
 
+/// A cache for layers that no other test or build has; base images are those of the usual one.
+fn own_cache(folder: &Path) -> Settings {
+    let cache = folder.join("cache");
+    fs::create_dir_all(&cache).unwrap();
+    std::os::unix::fs::symlink(self::cache().join("bases"), cache.join("bases")).unwrap();
+    Settings { cache, ..Settings::default() }
+}
+
 fn streams_into(text: &mut Vec<u8>) -> Streams<'_> {
     let take = |from: &mut dyn Read| from.read_to_end(text).map(drop);
     Streams { stdout: Output::Consume(Box::new(take)), merged: true, ..Streams::default() }
@@ -453,8 +461,10 @@ fn a_new_target_takes_the_place_of_one_that_still_runs() {
 
 #[test]
 fn a_kept_layer_is_what_the_next_target_starts_with() {
-    let Some(checkout) = Checkout::new() else { return };
-    let layer = Layer { key: format!("test{}x{}", std::process::id(), own_nap().replace('.', "")) };
+    let Some(mut checkout) = Checkout::new() else { return };
+    let settings = own_cache(&checkout.workdir);
+    checkout.sandbox = Sandbox::new(&settings, &checkout.workdir);
+    let layer = Layer { key: "test".into() };
     let sandbox = &checkout.sandbox;
     assert!(!sandbox.make_clean(&target(), Some(&layer)).unwrap(), "nothing is kept yet");
     let mut guest = sandbox.start(&target(), RESOURCES).unwrap();
@@ -470,7 +480,8 @@ fn a_kept_layer_is_what_the_next_target_starts_with() {
     script(&*guest, GuestUser::Root, "echo late > /root/later");
     guest.stop().unwrap();
 
-    let other = Checkout::new().unwrap();
+    let mut other = Checkout::new().unwrap();
+    other.sandbox = Sandbox::new(&settings, &other.workdir);
     assert!(other.sandbox.make_clean(&target(), Some(&layer)).unwrap());
     let guest = other.sandbox.start(&target(), RESOURCES).unwrap();
     assert_eq!(script(&*guest, GuestUser::Root, look).1, expected, "what came later is not in the layer");
@@ -479,20 +490,18 @@ fn a_kept_layer_is_what_the_next_target_starts_with() {
     let guest = other.sandbox.start(&target(), RESOURCES).unwrap();
     assert_ne!(script(&*guest, GuestUser::Root, "cat /etc/new").0, 0);
     guest.stop().unwrap();
+    other.sandbox.remove_layers().unwrap();
 }
 
 #[test]
 fn only_the_latest_layers_are_kept_and_none_in_use_is_removed() {
     let Some(checkout) = Checkout::new() else { return };
-    // A cache of its own: the layers of other tests are not to be pushed out. The base image is linked into it.
-    let own = checkout.workdir.join("cache");
-    fs::create_dir_all(&own).unwrap();
-    std::os::unix::fs::symlink(cache().join("bases"), own.join("bases")).unwrap();
-    let sandbox = Sandbox::new(&Settings { cache: own.clone(), ..Settings::default() }, &checkout.workdir);
+    let settings = own_cache(&checkout.workdir);
+    let sandbox = Sandbox::new(&settings, &checkout.workdir);
     let in_use = tempfile::tempdir().unwrap();
-    fs::copy(checkout.workdir.join("base-bookworm-amd64.sandbox"), in_use.path().join("base-bookworm-amd64.sandbox"))
-        .unwrap();
-    let user = Sandbox::new(&Settings { cache: own.clone(), ..Settings::default() }, in_use.path());
+    let pointer = "base-bookworm-amd64.sandbox";
+    fs::copy(checkout.workdir.join(pointer), in_use.path().join(pointer)).unwrap();
+    let user = Sandbox::new(&settings, in_use.path());
     let layer = |number: u32| Layer { key: format!("layer{number}") };
     let keep = |number| {
         sandbox.make_clean(&target(), None).unwrap();
@@ -588,17 +597,19 @@ fn where_an_overlay_is_not_possible_a_copy_takes_its_place() {
     let folder = tempfile::tempdir().unwrap();
     // A file system without the attributes that an overlay needs.
     let Some(mounted) = Mounted::new(folder.path(), "ramfs", "mode=755") else { return };
-    let Some(checkout) = Checkout::at(folder.path().to_owned()) else { return };
+    let Some(mut checkout) = Checkout::at(folder.path().to_owned()) else { return };
+    checkout.sandbox = Sandbox::new(&own_cache(folder.path()), folder.path());
     let mut guest = checkout.start();
     let own = fs::read_to_string(checkout.workdir.join("var/target/image.yml")).unwrap();
     assert!(own.contains("whole: true"), "{own}");
     assert_eq!(script(&*guest, GuestUser::Builder, "id -u; hostname; stat -c %U ~").1, "1000\ngitian\ndebian\n");
     script(&*guest, GuestUser::Root, "echo kept > /etc/new");
-    let layer = Layer { key: format!("whole{}", std::process::id()) };
+    let layer = Layer { key: "whole".into() };
     guest.keep_layer(&layer).unwrap();
     assert_eq!(script(&*guest, GuestUser::Root, "cat /etc/new").1, "kept\n");
     guest.stop().unwrap();
     assert!(checkout.sandbox.make_clean(&target(), Some(&layer)).unwrap());
+    checkout.sandbox.remove_layers().unwrap();
     drop(checkout);
     drop(mounted);
 }

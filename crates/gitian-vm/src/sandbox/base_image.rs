@@ -425,6 +425,8 @@ fn mmdebstrap(wanted: &Wanted, distribution: Distribution, own_sources: bool) ->
         .arg(format!("--include={}", wanted.packages.join(",")))
         .arg("--aptopt=Acquire::Retries \"5\"")
         .arg("--aptopt=APT::Update::Error-Mode \"any\"")
+        // Descriptions in other languages decide nothing.
+        .arg("--aptopt=Acquire::Languages \"none\"")
         // Nobody needs half a base image after a power cut; what is written last is synchronised.
         .arg("--dpkgopt=force-unsafe-io")
         .arg("--skip=essential/unlink")
