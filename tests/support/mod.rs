@@ -8,6 +8,7 @@ pub mod gnupg;
 pub mod hello;
 pub mod mirror;
 pub mod programs;
+pub mod running;
 pub mod tree;
 
 use std::path::{Path, PathBuf};

@@ -31,8 +31,8 @@ pub fn caches(target: &dyn Target, package: &PackageName, workdir: &Workdir) -> 
         ("cache/common".to_owned(), workdir.common_cache()),
     ];
     for (guest, host) in folders {
-        let fresh = tempfile::Builder::new().prefix(".cache-").tempdir_in(workdir.cache())?;
-        let fresh = fresh.path().join("new");
+        let scratch = workdir.scratch(&workdir.cache())?;
+        let fresh = scratch.path().join("new");
         copy_out(target, GuestUser::Builder, &guest, &fresh, LIMITS)
             .with_context(|| format!("copy {guest}/ from the guest"))?;
         merge(&fresh, &host).with_context(|| workdir.shown(&host).display().to_string())?;

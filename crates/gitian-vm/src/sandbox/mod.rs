@@ -289,6 +289,10 @@ impl Backend for Sandbox {
         let before = read_document::<Image>(&place.image()).unwrap_or(None);
         remove_file(&place.image())?;
         self.sweeper.put_aside(&place, &map)?;
+        if check::is_nearly_full(place.folder()) {
+            // The old target may be what fills it.
+            self.sweeper.wait();
+        }
         let tree = base_image::tree(&cache, &base, &map)?;
         let fs = make_fs(place.folder())?;
         let whole = match before {
