@@ -12,6 +12,8 @@ PACKAGES_FOR_BENCH := time
 
 comma := ,
 PROGRAMS := gbuild gsign gverify make-base-vm
+# Called by path, or through PATH by those who put the folder there.
+LIBEXEC := copy-from-target copy-to-target make-clean-vm on-target start-target stop-target
 
 .PHONY: all setup setup-test build demo test bench audit install clean
 
@@ -72,13 +74,14 @@ audit:
 	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --all-features check bans licenses sources
 
+install: to = $(DESTDIR)$(PREFIX)
 install: build
-	install -d "$(DESTDIR)$(PREFIX)/lib/gitian" "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/doc/gitian"
-	for p in $(PROGRAMS); do \
-	  install -m 755 target/release/$$p "$(DESTDIR)$(PREFIX)/lib/gitian/" && \
-	  ln -sf ../lib/gitian/$$p "$(DESTDIR)$(PREFIX)/bin/$$p" || exit 1; done
-	cp -r share/examples "$(DESTDIR)$(PREFIX)/share/doc/gitian/"
-	install -m 644 README.md LICENSE CHANGELOG.md share/doc/*.md "$(DESTDIR)$(PREFIX)/share/doc/gitian/"
+	install -d "$(to)/lib/gitian" "$(to)/bin" "$(to)/libexec/gitian" "$(to)/share/doc/gitian"
+	for p in $(PROGRAMS) $(LIBEXEC); do install -m 755 target/release/$$p "$(to)/lib/gitian/" || exit 1; done
+	for p in $(PROGRAMS); do ln -sf ../lib/gitian/$$p "$(to)/bin/$$p" || exit 1; done
+	for p in $(LIBEXEC); do ln -sf ../../lib/gitian/$$p "$(to)/libexec/gitian/$$p" || exit 1; done
+	cp -r share/examples "$(to)/share/doc/gitian/"
+	install -m 644 README.md LICENSE CHANGELOG.md share/doc/*.md "$(to)/share/doc/gitian/"
 
 clean:
 	$(CARGO) clean

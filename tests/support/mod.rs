@@ -3,10 +3,12 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod archive;
+pub mod checkout;
 pub mod gnupg;
 pub mod hello;
 pub mod mirror;
 pub mod programs;
+pub mod running;
 pub mod tree;
 
 use std::path::{Path, PathBuf};

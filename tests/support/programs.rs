@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 
+use super::running::Running;
+
 /// What a program answered.
 pub struct Answer {
     /// Standard output.
@@ -13,6 +15,14 @@ pub struct Answer {
     pub stderr: String,
     /// The exit status; 128 + n for signal n.
     pub code: i32,
+}
+
+impl Answer {
+    /// Insists on exit status 0.
+    pub fn succeeds(self) -> Self {
+        assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
+        self
+    }
 }
 
 /// The cache that tests share with each other and with later runs: base images are expensive.
@@ -29,12 +39,19 @@ const ORDINARY_USER: &str = "gitian-test";
 pub struct Workdir {
     folder: tempfile::TempDir,
     user: Option<&'static str>,
+    /// Another cache than the tests' own.
+    cache: Option<PathBuf>,
 }
 
 impl Workdir {
     /// An empty working directory.
     pub fn new() -> Self {
-        Self { folder: tempfile::Builder::new().prefix("gitian-").tempdir().unwrap(), user: None }
+        Self { folder: tempfile::Builder::new().prefix("gitian-").tempdir().unwrap(), user: None, cache: None }
+    }
+
+    /// Uses another cache from now on.
+    pub fn use_cache(&mut self, cache: PathBuf) {
+        self.cache = Some(cache);
     }
 
     /// One with the bookworm base image; made from the cache when it was made before.
@@ -43,22 +60,34 @@ impl Workdir {
         work.make_bookworm().then_some(work)
     }
 
+    /// One of an ordinary user without subordinate ids, when the tests run as root.
+    pub fn of_user_without_ids() -> Option<Self> {
+        let work = Self::of("nobody")?;
+        let ranges = std::fs::read_to_string("/etc/subuid").unwrap_or_default();
+        assert!(!ranges.contains("nobody"), "nobody has subordinate ids");
+        Some(work)
+    }
+
     /// One of an ordinary user with the bookworm base image, when the tests run as root.
     pub fn of_ordinary_user() -> Option<Self> {
+        let work = Self::of(ORDINARY_USER)?;
+        work.make_bookworm().then_some(work)
+    }
+
+    fn of(name: &'static str) -> Option<Self> {
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
         let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
-        let Some(user) = passwd.lines().map(fields).find(|fields| fields[0] == ORDINARY_USER) else {
-            super::skip("user", "there is no user gitian-test (`make setup-test` as root makes one)");
+        let Some(user) = passwd.lines().map(fields).find(|fields| fields[0] == name) else {
+            super::skip("user", &format!("there is no user {name} (`make setup-test` as root makes gitian-test)"));
             return None;
         };
         if !nix::unistd::Uid::effective().is_root() {
             super::skip("user", "the tests themselves run as an ordinary user");
             return None;
         }
-        let work =
-            Self { folder: tempfile::Builder::new().prefix("gitian-").tempdir().unwrap(), user: Some(ORDINARY_USER) };
+        let work = Self { user: Some(name), ..Self::new() };
         std::os::unix::fs::chown(work.path(), user[2].parse().ok(), user[3].parse().ok()).unwrap();
-        work.make_bookworm().then_some(work)
+        Some(work)
     }
 
     /// Where it is.
@@ -83,9 +112,37 @@ impl Workdir {
         true
     }
 
+    /// Writes a descriptor that builds for bookworm and installs nothing, so that all of these share one layer; `more`
+    /// are further keys. Returns its name.
+    pub fn descriptor(&self, more: &str, script: &str) -> &'static str {
+        let mut text = String::from("name: trial\ndistro: debian\nsuites: [bookworm]\narchitectures: [amd64]\n");
+        text += "reference_datetime: \"2020-01-01 00:00:00\"\n";
+        text += more;
+        text += "script: |\n";
+        text += &script.lines().map(|line| format!("  {line}\n")).collect::<String>();
+        std::fs::write(self.path().join("trial.yml"), text).unwrap();
+        "trial.yml"
+    }
+
+    /// Starts a program that a test looks at while it runs.
+    pub fn start(&self, name: &str, args: &[&str]) -> Running {
+        let prepared = self.program(name);
+        #[expect(clippy::disallowed_methods, reason = "the test framework's command cannot run in the background")]
+        let mut command = std::process::Command::new(prepared.get_program());
+        command.args(prepared.get_args()).args(args).env_clear().current_dir(self.path());
+        command.envs(prepared.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Running::start(&mut command)
+    }
+
     /// Prepares a program, with a cleared environment.
     pub fn program(&self, name: &str) -> Command {
-        let Some(user) = self.user else { return program(name, self.path()) };
+        let Some(user) = self.user else {
+            let mut command = program(name, self.path());
+            if let Some(cache) = &self.cache {
+                command.env("XDG_CACHE_HOME", cache);
+            }
+            return command;
+        };
         let mut command = surrounded(Command::new("runuser"), self.path());
         command.args(["-u", user, "--"]).arg(path_of(name));
         command.env("XDG_CACHE_HOME", Path::new("/home").join(user).join(".cache"));
@@ -102,7 +159,8 @@ fn path_of(name: &str) -> PathBuf {
     super::checkout().join("target/release").join(name)
 }
 
-fn surrounded(mut command: Command, workdir: &Path) -> Command {
+/// Gives a command a folder and a cleared environment.
+pub fn surrounded(mut command: Command, workdir: &Path) -> Command {
     command.current_dir(workdir).env_clear();
     command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     command.env("HOME", workdir).env("XDG_CACHE_HOME", cache());

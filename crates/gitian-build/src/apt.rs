@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -12,6 +11,7 @@ use gitian_process::{Output, Status, Streams, interrupt};
 use gitian_vm::{AptTrouble, AptTroubleKind, Debs, GuestCommand, GuestUser, Limits, Target, copy_in, copy_out};
 
 use crate::log::Log;
+use crate::workdir::Workdir;
 
 /// What every call is given: no dialogs, few retries of its own, no waiting for the disk after each package of a guest
 /// that is thrown away.
@@ -39,13 +39,13 @@ pub struct Apt<'g> {
     log: &'g Log,
     debs: &'g Debs,
     /// Where files for the guest are put together.
-    scratch: PathBuf,
+    workdir: &'g Workdir,
 }
 
 impl<'g> Apt<'g> {
-    /// Names the guest, its log, the cache of packages, and a folder for temporary files on the host.
-    pub fn new(target: &'g dyn Target, log: &'g Log, debs: &'g Debs, scratch: PathBuf) -> Self {
-        Self { target, log, debs, scratch }
+    /// Names the guest, its log, the cache of packages, and where files for the guest may be put together.
+    pub fn new(target: &'g dyn Target, log: &'g Log, debs: &'g Debs, workdir: &'g Workdir) -> Self {
+        Self { target, log, debs, workdir }
     }
 
     /// Brings the package lists up to date. `say` gets a line for each new try.
@@ -123,7 +123,7 @@ impl<'g> Apt<'g> {
     /// file that it finds; that its content is right is certain because it is found by the digest that the signed index
     /// has for it.
     fn offer(&self, wanted: &[Wanted]) -> Result<()> {
-        let folder = tempfile::Builder::new().prefix(".debs-").tempdir_in(&self.scratch)?;
+        let folder = self.workdir.scratch(&self.workdir.var())?;
         let archives = folder.path().join(ARCHIVES.1);
         fs::create_dir(&archives)?;
         let mut any = false;
@@ -147,7 +147,7 @@ impl<'g> Apt<'g> {
         if new.is_empty() {
             return Ok(());
         }
-        let folder = tempfile::Builder::new().prefix(".debs-").tempdir_in(&self.scratch)?;
+        let folder = self.workdir.scratch(&self.workdir.var())?;
         let archives = folder.path().join(ARCHIVES.1);
         let limits = Limits { bytes: 16 << 30, entries: 100_000 };
         let guest = format!("{}/{}", ARCHIVES.0, ARCHIVES.1);

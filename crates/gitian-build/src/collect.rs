@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use gitian_descriptor::PackageName;
-use gitian_vm::{GuestUser, Limits, Target, TargetId, copy_out};
+use gitian_vm::{GuestUser, Limits, Target, TargetId, copy_out, merge};
 use walkdir::WalkDir;
 
 use crate::workdir::Workdir;
@@ -31,32 +31,11 @@ pub fn caches(target: &dyn Target, package: &PackageName, workdir: &Workdir) -> 
         ("cache/common".to_owned(), workdir.common_cache()),
     ];
     for (guest, host) in folders {
-        let fresh = tempfile::Builder::new().prefix(".cache-").tempdir_in(workdir.cache())?;
-        let fresh = fresh.path().join("new");
+        let scratch = workdir.scratch(&workdir.cache())?;
+        let fresh = scratch.path().join("new");
         copy_out(target, GuestUser::Builder, &guest, &fresh, LIMITS)
             .with_context(|| format!("copy {guest}/ from the guest"))?;
         merge(&fresh, &host).with_context(|| workdir.shown(&host).display().to_string())?;
-    }
-    Ok(())
-}
-
-/// Moves every file below one folder to its place below another, over what is there.
-fn merge(from: &Path, to: &Path) -> Result<()> {
-    for entry in WalkDir::new(from).min_depth(1) {
-        let entry = entry?;
-        let place = to.join(entry.path().strip_prefix(from)?);
-        let there = fs::symlink_metadata(&place).ok();
-        if entry.file_type().is_dir() {
-            if there.as_ref().is_some_and(|meta| !meta.is_dir()) {
-                fs::remove_file(&place)?;
-            }
-            fs::create_dir_all(&place)?;
-        } else {
-            if there.is_some_and(|meta| meta.is_dir()) {
-                fs::remove_dir_all(&place)?;
-            }
-            fs::rename(entry.path(), &place).with_context(|| place.display().to_string())?;
-        }
     }
     Ok(())
 }

@@ -45,8 +45,8 @@ impl Run<'_> {
     ) -> Result<String> {
         let Self { descriptor, options, workdir, .. } = self;
         report(Event::Building(id.clone()));
-        let install_log = Log::empty(workdir.install_log())?;
-        let build_log = Log::empty(workdir.build_log())?;
+        let install_log = Log::empty(workdir.install_log(), workdir)?;
+        let build_log = Log::empty(workdir.build_log(), workdir)?;
 
         let installed = self.start(id, running, report)?;
         let guest = running.as_mut().context("the target was not started")?;

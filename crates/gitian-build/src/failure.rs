@@ -22,6 +22,16 @@ impl fmt::Display for BuildStopped {
 
 impl std::error::Error for BuildStopped {}
 
+/// git could not bring a remote to its commit.
+#[derive(Debug, thiserror::Error)]
+#[error("{problem}")]
+pub struct GitRefused {
+    /// Which remote and commit, and what to do.
+    pub problem: Problem,
+    /// What git said last.
+    pub last_lines: Vec<String>,
+}
+
 /// A script in the guest (the descriptor's, or one of the steps before it) ended badly.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} of {target} {status}")]

@@ -82,7 +82,7 @@ impl Guest {
             target: self.id.clone(),
             status,
             last_lines: log.last_lines(10)?,
-            log: log.path().to_owned(),
+            log: log.shown().to_owned(),
         }
         .into())
     }

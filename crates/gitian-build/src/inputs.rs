@@ -1,6 +1,7 @@
 //! `files:` of a descriptor, present and hashed, and the in manifest.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -21,9 +22,11 @@ pub fn check(descriptor: &Descriptor, workdir: &Workdir) -> Vec<Problem> {
 fn problem(name: &InputName, workdir: &Workdir) -> Option<Problem> {
     let path = workdir.input(name);
     let shown = workdir.shown(&path).display().to_string();
-    let mend = format!("put the file there: cp /path/to/{name} {}/", workdir.inputs().display());
+    let inputs = workdir.inputs();
+    let mend = format!("mkdir -p {0} && cp /path/to/{name} {0}/", workdir.shown(&inputs).display());
     let what = match fs::metadata(&path) {
-        Err(_) => format!("input file {shown} does not exist"),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => format!("input file {shown} does not exist"),
+        Err(cause) => format!("input file {shown} cannot be read: {cause}"),
         Ok(meta) if !meta.is_file() => format!("input file {shown} is not a regular file"),
         Ok(_) => match File::open(&path) {
             Ok(_) => return None,

@@ -22,11 +22,12 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use gitian_descriptor::{Commit, Descriptor, Loaded, Network, ReferenceDatetime, Url};
 use gitian_manifest::{Digest, Manifest, Report};
+use gitian_process::interrupt;
 use gitian_vm::{Backend, Debs, Problem, Resources};
 
 use configuration::Run;
 pub use event::{Event, Step};
-pub use failure::{BuildStopped, GuestSilent, OutputsRefused, PackagesUnknown, ScriptFailed};
+pub use failure::{BuildStopped, GitRefused, GuestSilent, OutputsRefused, PackagesUnknown, ScriptFailed};
 pub use remotes::FetchOptions;
 pub use workdir::{Lock, Workdir};
 
@@ -66,18 +67,17 @@ pub fn check(loaded: &Loaded, options: &BuildOptions, workdir: &Workdir, backend
     let descriptor = &loaded.descriptor;
     let mut problems = backend.check(&backend.configurations(descriptor));
     problems.extend(inputs::check(descriptor, workdir));
-    match remotes::decide(&descriptor.remotes, &options.commits, &options.urls) {
-        Ok(sources) => problems.extend(remotes::check(&sources, workdir, options.fetch)),
-        Err(undecided) => problems.extend(undecided),
-    }
+    let (sources, undecided) = remotes::decide(&descriptor.remotes, &options.commits, &options.urls, workdir);
+    problems.extend(undecided);
+    problems.extend(remotes::check(&sources, workdir, options.fetch));
     problems
 }
 
 /// Builds a descriptor and returns where the report was written.
 ///
 /// 1. everything that would stop the build is looked for ([`check`]); the working directory is locked
-/// 2. `build/` is emptied, `result/` and the caches are made
-/// 3. remotes are fetched and checked out; descriptor, files and remotes are the in manifest
+/// 2. remotes are fetched and checked out; descriptor, files and remotes are the in manifest
+/// 3. `build/` is emptied, `result/` and the caches are made: up to here, what the last build left is still there
 /// 4. each suite and architecture is built ([`configuration`])
 /// 5. the last target is stopped, also after an error or ctrl-c, unless it shall be left
 /// 6. outputs and caches are hashed
@@ -97,15 +97,18 @@ pub fn build(
     let descriptor = &loaded.descriptor;
 
     let problems = check(loaded, options, workdir, backend);
+    // A question that was broken off is no problem of this host.
+    interrupt::check()?;
     if !problems.is_empty() {
         return Err(BuildStopped { problems }.into());
     }
     let _lock = workdir.lock()?;
-
-    make_folders(descriptor, workdir)?;
+    workdir.remove_leftovers()?;
 
     let (remotes, reference) = fetch_remotes(descriptor, options, workdir, report)?;
     let in_manifest = inputs::manifest(descriptor, loaded.source.as_bytes(), workdir, &remotes)?;
+
+    make_folders(descriptor, workdir)?;
 
     let run = Run { descriptor, options, workdir, backend, debs, reference: &reference };
     let base_manifests = build_configurations(&run, report)?;
@@ -113,6 +116,7 @@ pub fn build(
     report(Event::Step(Step::Report, None));
     let out_manifest = hash_outputs(workdir, report)?;
     let (common, package) = hash_caches(descriptor, workdir, report)?;
+    interrupt::check()?;
 
     let document = Report::new(out_manifest, in_manifest, base_manifests, Some(common), Some(package));
     let bytes = document.render();
@@ -153,8 +157,10 @@ fn fetch_remotes(
     workdir: &Workdir,
     report: &mut dyn FnMut(Event),
 ) -> Result<(Vec<remotes::CheckedOut>, ReferenceDatetime)> {
-    let sources = remotes::decide(&descriptor.remotes, &options.commits, &options.urls)
-        .map_err(|problems| BuildStopped { problems })?;
+    let (sources, problems) = remotes::decide(&descriptor.remotes, &options.commits, &options.urls, workdir);
+    if !problems.is_empty() {
+        return Err(BuildStopped { problems }.into());
+    }
     let mut remotes = Vec::new();
     for source in &sources {
         remotes.push(remotes::fetch(source, workdir, options.fetch, &mut |line| report(Event::Said(line)))?);

@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::workdir::Workdir;
+
 /// A log file.
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
+    shown: PathBuf,
     mark: Cell<u64>,
 }
 
@@ -18,10 +21,11 @@ pub struct Log {
 const TAIL: u64 = 64 * 1024;
 
 impl Log {
-    /// Empties the log, making it if need be.
-    pub fn empty(path: PathBuf) -> Result<Self> {
-        File::create(&path).with_context(|| path.display().to_string())?;
-        Ok(Self { path, mark: Cell::new(0) })
+    /// Empties a log of a working directory, making it if need be.
+    pub fn empty(path: PathBuf, workdir: &Workdir) -> Result<Self> {
+        let shown = workdir.shown(&path).to_owned();
+        File::create(&path).with_context(|| shown.display().to_string())?;
+        Ok(Self { path, shown, mark: Cell::new(0) })
     }
 
     /// Where it lies.
@@ -29,9 +33,14 @@ impl Log {
         &self.path
     }
 
+    /// Where the user finds it: relative to the working directory.
+    pub fn shown(&self) -> &Path {
+        &self.shown
+    }
+
     /// Opens it for appending.
     pub fn file(&self) -> Result<File> {
-        OpenOptions::new().append(true).open(&self.path).with_context(|| self.path.display().to_string())
+        OpenOptions::new().append(true).open(&self.path).with_context(|| self.shown.display().to_string())
     }
 
     /// Remembers the present end.
@@ -42,7 +51,7 @@ impl Log {
 
     /// Returns what was appended since the mark (at most the last 64 KiB of it).
     pub fn since_mark(&self) -> Result<String> {
-        let mut file = File::open(&self.path).with_context(|| self.path.display().to_string())?;
+        let mut file = File::open(&self.path).with_context(|| self.shown.display().to_string())?;
         let end = file.metadata()?.len();
         file.seek(SeekFrom::Start(self.mark.get().max(end.saturating_sub(TAIL))))?;
         let mut bytes = Vec::new();

@@ -79,7 +79,7 @@ pub fn install(
             descriptor.repositories.iter().map(|repository| format!("{}\n", repository.source)).collect();
         guest.run_ok(&root(&["tee", "-a", "/etc/apt/sources.list"]), Input::Bytes(sources.as_bytes()), log)?;
     }
-    let apt = Apt::new(&*guest.target, log, debs, workdir.var());
+    let apt = Apt::new(&*guest.target, log, debs, workdir);
     step(Step::UpdatePackageLists, report);
     expect(guest, apt.update(&mut warn(report))?, "apt-get update", log)?;
     step(Step::InstallPackages, report);

@@ -12,6 +12,7 @@ use gitian_descriptor::{Commit, ReferenceDatetime, Remote, RemoteDir, Url};
 use gitian_process::{Command, Failure, Input, Output, Streams};
 use gitian_vm::Problem;
 
+use crate::failure::GitRefused;
 use crate::workdir::Workdir;
 
 /// What git may fetch for one build.
@@ -30,8 +31,8 @@ pub struct FetchOptions {
 pub struct Source {
     /// Below `inputs/` and the guest's `build/`.
     pub dir: RemoteDir,
-    /// Where it is fetched from.
-    pub url: Url,
+    /// Where it is fetched from, wherever git is run.
+    pub url: String,
     /// What is built.
     pub commit: Commit,
 }
@@ -57,12 +58,15 @@ impl CheckedOut {
 /// How long a remote may take to say what it has.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Applies `--commit` and `--url` to the remotes of a descriptor; one without a commit is a problem.
+/// Applies `--commit` and `--url` to the remotes of a descriptor; one without a commit is a problem, the others are not.
+///
+/// Kept: a relative path is one from the clone, where git is run. Source: gitian-builder 11f91fb, bin/gbuild.
 pub fn decide(
     remotes: &[Remote],
     commits: &[(String, Commit)],
     urls: &[(String, Url)],
-) -> Result<Vec<Source>, Vec<Problem>> {
+    workdir: &Workdir,
+) -> (Vec<Source>, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut sources = Vec::new();
     for remote in remotes {
@@ -71,14 +75,37 @@ pub fn decide(
             commits.iter().rev().find(|(of, _)| of == dir).map(|(_, commit)| commit).or(remote.commit.as_ref());
         let url = urls.iter().rev().find(|(of, _)| of == dir).map_or(&remote.url, |(_, url)| url);
         match commit {
-            Some(commit) => sources.push(Source { dir: remote.dir.clone(), url: url.clone(), commit: commit.clone() }),
+            Some(commit) => {
+                let url = address(url, &workdir.remote(&remote.dir));
+                sources.push(Source { dir: remote.dir.clone(), url, commit: commit.clone() });
+            }
             None => problems.push(Problem {
                 what: format!("remote {dir}: neither the descriptor nor --commit says which commit to build"),
                 mend: format!("add --commit {dir}=TAG"),
             }),
         }
     }
-    if problems.is_empty() { Ok(sources) } else { Err(problems) }
+    (sources, problems)
+}
+
+/// Returns a url, with a relative path made absolute.
+fn address(url: &Url, clone: &Path) -> String {
+    let text = url.as_str();
+    let first = text.split('/').next().unwrap_or_default();
+    // `host:path` is a place on another host, a single word the name of a remote.
+    if text.starts_with('/') || first.contains(':') || (first == text && !first.starts_with('.')) {
+        return text.to_owned();
+    }
+    let mut path = clone.to_owned();
+    for part in text.split('/') {
+        match part {
+            "" | "." => {}
+            // Not left to the system: the clone need not be there yet.
+            ".." => drop(path.pop()),
+            name => path.push(name),
+        }
+    }
+    path.display().to_string()
 }
 
 /// Returns what would keep these remotes from being fetched: git missing, a remote that does not answer, a commit that
@@ -94,7 +121,8 @@ pub fn check(sources: &[Source], workdir: &Workdir, options: FetchOptions) -> Ve
         let questions: Vec<_> = sources
             .iter()
             .map(|source| {
-                scope.spawn(move || if options.skip { there(source, workdir) } else { reachable(source, workdir) })
+                let answer = if options.skip { there } else { reachable };
+                scope.spawn(move || not_a_clone(source, workdir).or_else(|| answer(source, workdir)))
             })
             .collect();
         questions.into_iter().filter_map(|question| question.join().unwrap_or_default()).collect()
@@ -109,6 +137,20 @@ fn there(source: &Source, workdir: &Workdir) -> Option<Problem> {
     (!known).then(|| Problem {
         what: format!("{}: commit {} is not there", workdir.shown(&folder).display(), source.commit),
         mend: "build without --skip-fetch".into(),
+    })
+}
+
+/// Whether what lies in the place of the clone is none: git would take the repository around it for it.
+fn not_a_clone(source: &Source, workdir: &Workdir) -> Option<Problem> {
+    let folder = workdir.remote(&source.dir);
+    let shown = workdir.shown(&folder).display();
+    let cause = match fs::symlink_metadata(&folder) {
+        Ok(_) => git2::Repository::open(&folder).err()?,
+        Err(_) => return None,
+    };
+    Some(Problem {
+        what: format!("{shown} is there, but is not a git repository of its own: {}", cause.message()),
+        mend: format!("mv {shown} {shown}.away"),
     })
 }
 
@@ -152,7 +194,7 @@ fn is_there_already(source: &Source, workdir: &Workdir) -> bool {
 fn list_refs(source: &Source) -> Result<Vec<String>, Failure> {
     let commit = source.commit.as_str();
     let listed = git(&source.url)
-        .args(["ls-remote", "--", source.url.as_str(), commit])
+        .args(["ls-remote", "--", &source.url, commit])
         .args([format!("refs/tags/{commit}"), format!("refs/heads/{commit}")])
         .timeout(PATIENCE)
         .text()?;
@@ -170,51 +212,67 @@ pub fn fetch(
 ) -> Result<CheckedOut> {
     let folder = workdir.remote(&source.dir);
     let shown = workdir.shown(&folder).display().to_string();
-    if !folder.exists() {
+    let is_new = !folder.exists();
+    if is_new {
         fs::create_dir_all(workdir.inputs()).with_context(|| workdir.inputs().display().to_string())?;
         let init = git(&source.url).args(["init", "--"]).arg(&folder).folder(workdir.root()).text();
         say(init.with_context(|| shown.clone())?);
     }
-    let git_there = || git(&source.url).folder(&folder);
+    let brought = bring(source, &folder, &shown, workdir, options);
+    if brought.is_err() && is_new {
+        // Nothing but what was just made is in it.
+        fs::remove_dir_all(&folder).with_context(|| shown)?;
+    }
+    brought
+}
+
+fn bring(source: &Source, folder: &Path, shown: &str, workdir: &Workdir, options: FetchOptions) -> Result<CheckedOut> {
+    let git_there = || git(&source.url).folder(folder);
     if !options.skip {
         let mut fetches: Vec<Vec<String>> = Vec::new();
-        let url = source.url.to_string();
+        let url = &source.url;
         let fetch = |more: &[&str]| -> Vec<String> {
             ["fetch", "-f"].iter().chain(more).map(|word| (*word).to_owned()).collect()
         };
         if options.branches {
-            fetches.push(fetch(&["--update-head-ok", "--", &url, "+refs/heads/*:refs/heads/*"]));
+            fetches.push(fetch(&["--update-head-ok", "--", url, "+refs/heads/*:refs/heads/*"]));
         }
         if options.tags {
-            fetches.push(fetch(&["--", &url, "+refs/tags/*:refs/tags/*"]));
+            fetches.push(fetch(&["--", url, "+refs/tags/*:refs/tags/*"]));
         }
         // Last, because what is checked out is what this one fetched.
         if !is_there_already(source, workdir) {
             let tag = format!("refs/tags/{}", source.commit);
             if list_refs(source).with_context(|| format!("remote {}", source.dir))?.contains(&tag) {
-                fetches.push(fetch(&["--no-tags", "--", &url, &format!("{tag}:{tag}")]));
+                fetches.push(fetch(&["--no-tags", "--", url, &format!("{tag}:{tag}")]));
             } else {
-                fetches.push(fetch(&["--no-tags", "--update-head-ok", "--", &url, source.commit.as_str()]));
+                fetches.push(fetch(&["--no-tags", "--update-head-ok", "--", url, source.commit.as_str()]));
             }
         }
         for arguments in fetches {
             // Standard error is ours: git shows its progress there.
             let streams =
                 Streams { stdin: Input::Empty, stdout: Output::Discard, stderr: Output::Inherit, merged: false };
-            git_there()
-                .args(arguments)
-                .run_ok(streams)
-                .with_context(|| format!("remote {}: commit {} from {url}", source.dir, source.commit))?;
+            git_there().args(arguments).run_ok(streams).map_err(|cause| {
+                refused(cause, || Problem {
+                    what: format!("remote {}: commit {} cannot be fetched from {url}", source.dir, source.commit),
+                    mend: format!("git ls-remote {url}    shows what it has; then --commit {}=TAG", source.dir),
+                })
+            })?;
         }
     }
     let wanted = match options.skip || is_there_already(source, workdir) {
         true => source.commit.as_str(),
         false => "FETCH_HEAD",
     };
-    git_there()
-        .args(["checkout", "-q", "--detach", wanted])
-        .run_ok(Streams::default())
-        .with_context(|| shown.clone())?;
+    git_there().args(["checkout", "-q", "--detach", wanted]).run_ok(Streams::default()).map_err(|cause| {
+        refused(cause, || Problem {
+            what: format!("{shown}: commit {} cannot be checked out", source.commit),
+            mend: format!(
+                "git -C {shown} stash -u    puts your changes aside; git -C {shown} stash pop brings them back"
+            ),
+        })
+    })?;
     if folder.join(".gitmodules").exists() {
         // A submodule's url may be relative to where its repository came from, which the clone itself does not record.
         let submodule =
@@ -224,7 +282,15 @@ pub fn fetch(
         submodule().args(["sync", "--recursive"]).run_ok(Streams::default()).with_context(submodules)?;
         submodule().args(update).run_ok(Streams::default()).with_context(submodules)?;
     }
-    checked_out(&source.dir, &folder).with_context(|| shown)
+    checked_out(&source.dir, folder).with_context(|| shown.to_owned())
+}
+
+/// Tells a refusal of git in the words of the build, with what git said; anything else stays as it is.
+fn refused(cause: Failure, problem: impl FnOnce() -> Problem) -> anyhow::Error {
+    match cause {
+        Failure::ProgramFailed { last_lines, .. } => GitRefused { problem: problem(), last_lines }.into(),
+        other => other.into(),
+    }
 }
 
 fn checked_out(dir: &RemoteDir, folder: &Path) -> Result<CheckedOut> {
@@ -238,8 +304,8 @@ fn checked_out(dir: &RemoteDir, folder: &Path) -> Result<CheckedOut> {
 }
 
 /// The `git` program, not to ask for passwords and not to run what a repository names.
-fn git(url: &Url) -> Command {
-    let local = url.as_str().starts_with('/') || url.as_str().starts_with('.') || url.as_str().starts_with("file://");
+fn git(url: &str) -> Command {
+    let local = url.starts_with('/') || url.starts_with("file://");
     // A repository on this host may have its submodules on this host; one from elsewhere may not point into it.
     let file = if local { "protocol.file.allow=always" } else { "protocol.file.allow=user" };
     Command::new("git")
@@ -275,6 +341,23 @@ fn is_commit_id(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_relative_path_is_one_from_the_clone() {
+        let clone = Path::new("/work/inputs/hello");
+        for (url, expected) in [
+            ("../../upstream", "/work/upstream"),
+            ("./up", "/work/inputs/hello/up"),
+            ("..", "/work/inputs"),
+            ("../../../../../x", "/x"),
+            ("/srv/a", "/srv/a"),
+            ("https://h/../a.git", "https://h/../a.git"),
+            ("git@h:a/b.git", "git@h:a/b.git"),
+            ("origin", "origin"),
+        ] {
+            assert_eq!(address(&url.parse().unwrap(), clone), expected);
+        }
+    }
 
     #[test]
     fn an_author_date_is_written_in_utc() {

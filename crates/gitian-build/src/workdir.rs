@@ -12,6 +12,9 @@ use gitian_vm::{Problem, TargetId};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+/// How the names of folders begin that hold what is under way.
+const SCRATCH: &str = ".gitian-";
+
 /// The folder that a run works in.
 #[derive(Clone, Debug)]
 pub struct Workdir {
@@ -114,6 +117,29 @@ impl Workdir {
         path.strip_prefix(&self.root).unwrap_or(path)
     }
 
+    /// Makes a folder for what is under way, in a folder of this working directory: what is moved from there to its place
+    /// stays on one disk.
+    pub fn scratch(&self, folder: &Path) -> Result<tempfile::TempDir> {
+        let made = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(folder);
+        made.with_context(|| self.shown(folder).display().to_string())
+    }
+
+    /// Removes what a run that was killed left under way. Only for the holder of the lock.
+    pub fn remove_leftovers(&self) -> Result<()> {
+        for folder in [self.var(), self.cache(), self.result()] {
+            let Ok(entries) = fs::read_dir(&folder) else { continue };
+            for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                // The second kind is `gitian_manifest::write_atomically`'s.
+                if name.starts_with(SCRATCH) || name.starts_with('.') && name.ends_with(".part") {
+                    let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                    removed.with_context(|| self.shown(&path).display().to_string())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Takes the working directory for this process; another process that has it is named.
     pub fn lock(&self) -> Result<Lock> {
         fs::create_dir_all(self.var()).with_context(|| self.var().display().to_string())?;
@@ -129,9 +155,14 @@ impl Workdir {
             Err((_, Errno::EWOULDBLOCK)) => {
                 let mut pid = String::new();
                 file.read_to_string(&mut pid)?;
+                let (who, end) = match pid.trim().parse::<u32>() {
+                    Ok(pid) => (format!(", process {pid}"), format!(", end it with `kill {pid}`")),
+                    // It has not come to writing it down.
+                    Err(_) => Default::default(),
+                };
                 Err(Problem {
-                    what: format!("{}: another build runs here, process {pid}", self.root.display()),
-                    mend: format!("wait for it, end it with `kill {pid}`, or build in another folder"),
+                    what: format!("{}: another build runs here{who}", self.root.display()),
+                    mend: format!("wait for it{end}, or build in another folder"),
                 }
                 .into())
             }

@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use anyhow::Error;
-use gitian_build::{BuildStopped, ScriptFailed};
+use gitian_build::{BuildStopped, GitRefused, ScriptFailed};
 use gitian_process::{Failure, interrupt};
 
 use crate::descriptor_error;
@@ -64,13 +64,17 @@ fn write_lines(program: &str, error: &Error, debug: bool, out: &mut dyn Write) -
 }
 
 fn last_lines(error: &Error) -> &[String] {
-    error
-        .chain()
-        .find_map(|cause| match cause.downcast_ref::<Failure>() {
-            Some(Failure::ProgramFailed { last_lines, .. }) => Some(last_lines.as_slice()),
-            _ => cause.downcast_ref::<ScriptFailed>().map(|failed| failed.last_lines.as_slice()),
-        })
-        .unwrap_or_default()
+    error.chain().find_map(last_lines_of).unwrap_or_default()
+}
+
+fn last_lines_of<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e [String]> {
+    if let Some(Failure::ProgramFailed { last_lines, .. }) = cause.downcast_ref() {
+        return Some(last_lines);
+    }
+    if let Some(failed) = cause.downcast_ref::<ScriptFailed>() {
+        return Some(&failed.last_lines);
+    }
+    cause.downcast_ref::<GitRefused>().map(|refused| refused.last_lines.as_slice())
 }
 
 /// Returns a text that came from outside without control characters, so that it cannot move the cursor or hide.

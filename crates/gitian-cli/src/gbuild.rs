@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use anyhow::{Context, Result};
 use gitian_build::{BuildOptions, FetchOptions, Workdir};
 use gitian_descriptor::Loaded;
+use gitian_process::interrupt;
 use gitian_vm::{Backend, Debs, Resources};
 
 use crate::args::gbuild::Args;
@@ -49,6 +50,7 @@ fn tell_problems(
     out: &mut dyn Write,
 ) -> Result<u8> {
     let problems = gitian_build::check(loaded, options, workdir, backend);
+    interrupt::check()?;
     for problem in &problems {
         writeln!(out, "problem: {}\nhint: {}", printable(&problem.to_string()), problem.mend)?;
     }
@@ -61,14 +63,17 @@ fn tell_problems(
 }
 
 fn warn(args: &Args, loaded: &Loaded, colour: bool) {
-    eprint!("{}", descriptor_error::render_warnings(&args.descriptor, loaded, colour));
+    let mut text = descriptor_error::render_warnings(&args.descriptor, loaded, colour);
     let dirs =
         args.commit.iter().map(|(dir, _)| ("--commit", dir)).chain(args.url.iter().map(|(dir, _)| ("--url", dir)));
     for (option, dir) in dirs {
         if !loaded.descriptor.remotes.iter().any(|remote| remote.dir.as_str() == dir) {
-            eprintln!("gbuild: warning: {option} {}: the descriptor has no remote of that name", printable(dir));
+            text +=
+                &format!("gbuild: warning: {option} {}: the descriptor has no remote of that name\n", printable(dir));
         }
     }
+    // A reader that has gone away must not end the build.
+    io::stderr().write_all(text.as_bytes()).ok();
 }
 
 fn options(args: Args, around: &Surroundings) -> Result<BuildOptions> {

@@ -2,14 +2,17 @@
 //! [`Problem`] brings along.
 
 use anyhow::Error;
-use gitian_build::ScriptFailed;
+use gitian_build::{GitRefused, OutputsRefused, ScriptFailed};
 use gitian_process::Failure;
 use gitian_sign::{NotSigned, ReportMissing};
 use gitian_verify::ReleaseMissing;
-use gitian_vm::{Problem, UnknownBackend};
+use gitian_vm::{ArchiveRefused, Problem, UnknownBackend};
 
 use crate::apt_hints;
+use crate::copy_from_target::NoFolder;
 use crate::failure::printable;
+use crate::start_target::RunsAlready;
+use crate::target::NoTarget;
 
 /// Returns what to do next about an error, if we know.
 pub fn hint(error: &Error) -> Option<String> {
@@ -17,8 +20,44 @@ pub fn hint(error: &Error) -> Option<String> {
         if let Some(problem) = cause.downcast_ref::<Problem>() {
             return Some(problem.mend.clone());
         }
+        if let Some(refused) = cause.downcast_ref::<GitRefused>() {
+            return Some(refused.problem.mend.clone());
+        }
+        if let Some(failed) = cause.downcast_ref::<ScriptFailed>() {
+            return apt_hints::hint(failed).or_else(|| {
+                let log = failed.log.display();
+                Some(format!("whole log in {log}; to look around: gbuild --skip-cleanup …, then libexec/on-target"))
+            });
+        }
+        if cause.is::<OutputsRefused>() {
+            return Some(
+                "the build is kept in build/out; let the script leave other names, then build again".to_owned(),
+            );
+        }
+        if cause.is::<ArchiveRefused>() {
+            return Some(
+                "nothing of it was taken; let the script leave regular files, folders and links in $OUTDIR".to_owned(),
+            );
+        }
         if let Some(unknown) = cause.downcast_ref::<UnknownBackend>() {
-            return Some(format!("{} is not there yet; use --backend sandbox", unknown.name));
+            return Some(match unknown.name.as_str() {
+                "kvm" | "lxc" | "docker" | "vbox" => {
+                    format!("guests of {} are not there yet; use --backend sandbox", unknown.name)
+                }
+                _ => "use --backend sandbox".to_owned(),
+            });
+        }
+        if cause.is::<NoTarget>() {
+            return Some(
+                "`gbuild --skip-cleanup` leaves one running; `libexec/start-target 64 SUITE-ARCH` starts the one in var/"
+                    .to_owned(),
+            );
+        }
+        if cause.is::<RunsAlready>() {
+            return Some("libexec/stop-target".to_owned());
+        }
+        if let Some(missing) = cause.downcast_ref::<NoFolder>() {
+            return Some(format!("mkdir -p {}", printable(&missing.path)));
         }
         if cause.is::<ReportMissing>() {
             return Some("gbuild writes it; run gsign in the folder where gbuild was run".to_owned());

@@ -1,10 +1,12 @@
 //! All talking to the user: arguments, progress, messages, exit codes.
 //!
-//! Each program of `bin/` is a file of its name here: a function from arguments and surroundings to an exit code, which
+//! Each program of `bin/` and `libexec/` is a file of its name here: a function from arguments and surroundings to an exit code, which
 //! the few lines in `bin/<name>.rs` call. Libraries below state facts; `failure` and `hints` turn them into advice.
 
 mod apt_hints;
 pub mod args;
+pub mod copy_from_target;
+pub mod copy_to_target;
 pub mod descriptor_error;
 pub mod descriptor_file;
 pub mod failure;
@@ -13,6 +15,11 @@ pub mod gsign;
 pub mod gverify;
 pub mod hints;
 pub mod make_base_vm;
+pub mod make_clean_vm;
+pub mod on_target;
 mod progress;
+pub mod start_target;
+pub mod stop_target;
 pub mod surroundings;
+pub mod target;
 mod utc;

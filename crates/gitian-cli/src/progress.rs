@@ -34,7 +34,8 @@ impl<'o> Progress<'o> {
         }
         match event {
             Event::Warning(text) => {
-                self.undisturbed(|_| eprintln!("gbuild: warning: {}", printable(text)));
+                let line = printable(text);
+                self.undisturbed(|_| writeln!(std::io::stderr(), "gbuild: warning: {line}").ok());
             }
             _ if self.quiet => (),
             event => {

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::Pid;
 
 use crate::streams::{Input, Output, PipeReader, PipeWriter, Streams};
@@ -305,7 +306,7 @@ impl<'a> Plan<'a> {
             Input::Inherit => drop(command.stdin(Stdio::inherit())),
             Input::File(file) => drop(command.stdin(file)),
             input @ (Input::Bytes(_) | Input::Produce(_)) => {
-                let (reader, writer) = io::pipe()?;
+                let (reader, writer) = open_pipe()?;
                 command.stdin(reader);
                 plan.stdin = Some((writer.into(), input));
             }
@@ -316,7 +317,7 @@ impl<'a> Plan<'a> {
                 Output::Inherit => (Stdio::inherit(), io::stdout().into()),
                 Output::File(file) => (file.try_clone()?.into(), file.into()),
                 output @ (Output::Capture | Output::Consume(_)) => {
-                    let (reader, writer) = io::pipe()?;
+                    let (reader, writer) = open_pipe()?;
                     plan.stdout = Some((reader.into(), output));
                     (writer.try_clone()?.into(), writer.into())
                 }
@@ -354,7 +355,7 @@ impl<'a> Plan<'a> {
         };
         let drain = |pipe: Option<(OwnedFd, Output<'a>)>, keep: usize| {
             pipe.map(|(pipe, output)| {
-                let mut pipe = PipeReader { pipe, ended };
+                let mut pipe = PipeReader::new(pipe, ended);
                 scope.spawn(move || match output {
                     Output::Consume(consume) => {
                         let done = consume(&mut pipe);
@@ -374,13 +375,20 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// Makes a pipe that its other end may open once more by name (`/dev/stderr`) even as another user: a guest's.
+fn open_pipe() -> io::Result<(io::PipeReader, io::PipeWriter)> {
+    let (reader, writer) = io::pipe()?;
+    fchmod(&writer, Mode::from_bits_truncate(0o666))?;
+    Ok((reader, writer))
+}
+
 fn one_way(output: Output<'_>) -> io::Result<(Stdio, Option<(OwnedFd, Output<'_>)>)> {
     Ok(match output {
         Output::Discard => (Stdio::null(), None),
         Output::Inherit => (Stdio::inherit(), None),
         Output::File(file) => (file.into(), None),
         output @ (Output::Capture | Output::Consume(_)) => {
-            let (reader, writer) = io::pipe()?;
+            let (reader, writer) = open_pipe()?;
             (writer.into(), Some((reader.into(), output)))
         }
     })
@@ -483,6 +491,24 @@ mod tests {
         let outcome = Command::new("sh").args(["-c", "sleep 30 & echo done"]).run_ok(Streams::default()).unwrap();
         assert_eq!(outcome.stdout, b"done\n");
         assert!(began.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_background_child_that_writes_for_ever_does_not_keep_us() {
+        for child in ["yes", "while sleep 0.05; do echo still here; done"] {
+            let began = Instant::now();
+            let read = |pipe: &mut dyn Read| io::copy(pipe, &mut io::sink()).map(drop);
+            let streams = Streams { stdout: Output::Consume(Box::new(read)), ..Streams::default() };
+            Command::new("sh").args(["-c", &format!("{child} & echo done")]).run_ok(streams).unwrap();
+            assert!(began.elapsed() < Duration::from_secs(15), "{child}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_can_be_opened_by_name_by_another_user() {
+        let script = "stat -L -c %a /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2";
+        let streams = Streams::default().with_input(Input::Bytes(b""));
+        assert_eq!(Command::new("sh").args(["-c", script]).run_ok(streams).unwrap().stdout, b"666\n666\n666\n");
     }
 
     #[test]

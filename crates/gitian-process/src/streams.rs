@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -82,10 +83,22 @@ impl<'a> Streams<'a> {
 /// How long a pipe that the ended program left open may stay silent before it counts as closed, in milliseconds.
 const GRACE_MS: u8 = 200;
 
+/// How long, and how many bytes, such a pipe is still read: what was on its way through a `tee` arrives, a child that
+/// writes for ever is left alone.
+const LAST_WORDS: (Duration, usize) = (Duration::from_secs(5), 1 << 20);
+
 /// The reading end of a program's output.
 pub(crate) struct PipeReader<'e> {
-    pub(crate) pipe: OwnedFd,
-    pub(crate) ended: &'e AtomicBool,
+    pipe: OwnedFd,
+    ended: &'e AtomicBool,
+    /// Since when the program is known to have ended, and what was read since.
+    last_words: Option<(Instant, usize)>,
+}
+
+impl<'e> PipeReader<'e> {
+    pub(crate) fn new(pipe: OwnedFd, ended: &'e AtomicBool) -> Self {
+        Self { pipe, ended, last_words: None }
+    }
 }
 
 impl Read for PipeReader<'_> {
@@ -93,13 +106,25 @@ impl Read for PipeReader<'_> {
         loop {
             // Looked at before the wait: what was written before the end is still read.
             let ended = self.ended.load(Ordering::Acquire);
+            if ended {
+                let (since, read) = *self.last_words.get_or_insert_with(|| (Instant::now(), 0));
+                if since.elapsed() > LAST_WORDS.0 || read > LAST_WORDS.1 {
+                    return Ok(0);
+                }
+            }
             let mut wanted = [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)];
             match poll(&mut wanted, PollTimeout::from(GRACE_MS)) {
                 Ok(0) if ended => return Ok(0),
                 Ok(0) | Err(Errno::EINTR) => continue,
                 Ok(_) => match nix::unistd::read(&self.pipe, buffer) {
                     Err(Errno::EINTR | Errno::EAGAIN) => continue,
-                    answer => return Ok(answer?),
+                    Ok(count) => {
+                        if let Some((_, read)) = &mut self.last_words {
+                            *read += count;
+                        }
+                        return Ok(count);
+                    }
+                    Err(errno) => return Err(errno.into()),
                 },
                 Err(errno) => return Err(errno.into()),
             }

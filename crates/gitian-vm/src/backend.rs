@@ -109,6 +109,9 @@ pub trait Backend {
     /// Makes the base image of a target; an existing one is refused with a [`Problem`], never overwritten.
     fn make_base(&self, request: &BaseRequest, report: &mut dyn FnMut(Event)) -> Result<()>;
 
+    /// Returns the distro of the base image for a suite and architecture, if there is one and it is known.
+    fn base_distro(&self, suite: &Suite, architecture: Architecture) -> Result<Option<Distro>>;
+
     /// Identifies the content of a target's base image (a hex digest): part of a [`Layer`]'s key.
     fn base_id(&self, target: &TargetId) -> Result<String>;
 
@@ -195,7 +198,8 @@ pub trait Target {
     fn detach(self: Box<Self>) -> Result<()>;
 }
 
-/// Returns where the base image of a target lies in a working directory, without the backend's own ending.
-pub fn base_name(target: &TargetId) -> PathBuf {
-    Path::new(&format!("base-{}-{}", target.suite, target.architecture.debian())).to_owned()
+/// Returns where the base image for a suite and architecture lies in a working directory, without the backend's own
+/// ending.
+pub fn base_name(suite: &Suite, architecture: Architecture) -> PathBuf {
+    Path::new(&format!("base-{suite}-{}", architecture.debian())).to_owned()
 }

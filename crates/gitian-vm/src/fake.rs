@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::Result;
-use gitian_descriptor::{Descriptor, Suite};
+use gitian_descriptor::{Architecture, Descriptor, Distro, Suite};
 use gitian_process::{Command, Output, Status, Streams};
 
 use crate::backend::suites_and_architectures;
@@ -79,6 +79,10 @@ impl Backend for Fake {
 
     fn make_base(&self, _request: &BaseRequest, _report: &mut dyn FnMut(Event)) -> Result<()> {
         Ok(())
+    }
+
+    fn base_distro(&self, _suite: &Suite, _architecture: Architecture) -> Result<Option<Distro>> {
+        Ok(None)
     }
 
     fn base_id(&self, target: &TargetId) -> Result<String> {

@@ -10,6 +10,7 @@ mod debian;
 mod debs;
 #[cfg(feature = "testing")]
 pub mod fake;
+mod merge;
 mod pack;
 mod sandbox;
 mod select;
@@ -24,8 +25,9 @@ pub use backend::{
     base_name,
 };
 pub use debs::Debs;
+pub use merge::merge;
 pub use sandbox::Sandbox;
 pub use select::{UnknownBackend, names, select};
 pub use settings::Settings;
-pub use tar_stream::{copy_in, copy_out};
+pub use tar_stream::{copy_in, copy_out, copy_out_into};
 pub use unpack::{Limits, unpack};

@@ -18,6 +18,10 @@ pub struct Settings {
     pub mirror_host: Option<String>,
     /// `DISTRO`, for programs that have no option for it.
     pub distro: Option<String>,
+    /// `NPROCS`: processors, for programs that have no option for it.
+    pub processors: Option<String>,
+    /// `VMEM`: memory in MiB, for programs that have no option for it.
+    pub memory_mib: Option<String>,
     /// `CI` is set: the build log goes to standard output as well.
     pub ci: bool,
     /// `GITIAN_DEBUG=1`: errors with their chain of causes, every command line.
@@ -41,6 +45,8 @@ impl Settings {
             use_vbox: one("USE_VBOX"),
             mirror_host: get("MIRROR_HOST"),
             distro: get("DISTRO"),
+            processors: get("NPROCS"),
+            memory_mib: get("VMEM"),
             ci: env.contains_key("CI"),
             debug: one("GITIAN_DEBUG"),
             cache: get("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from).join("gitian"),

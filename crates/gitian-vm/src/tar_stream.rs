@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use gitian_process::{Failure, Input, Output, Status, Streams};
 
 use crate::pack::pack;
-use crate::{GuestCommand, GuestUser, Limits, Target, UnpackError, unpack};
+use crate::{GuestCommand, GuestUser, Limits, Target, UnpackError, merge, unpack};
 
 /// How much of what the guest's tar complains about is kept, in bytes.
 const COMPLAINTS: u64 = 16 * 1024;
@@ -38,11 +38,57 @@ pub fn copy_out(target: &dyn Target, user: GuestUser, guest_folder: &str, host: 
     let beside = tempfile::Builder::new().prefix(".incoming-").tempdir_in(parent).with_context(shown)?;
     let fresh = beside.path().join("new");
     fs::create_dir(&fresh).with_context(shown)?;
+    fetch(target, user, (guest_folder, "."), &fresh, limits)?;
+    replace(&fresh, host, &beside.path().join("old")).with_context(shown)
+}
 
-    let tar = ["tar", "-cf", "-", "-C", guest_folder, "--format=gnu", "--numeric-owner", "."];
+/// Copies a guest file or folder (relative to the user's home) into a host folder that is there, under its own name and
+/// over what has that name: folders are merged. A path that ends with `.` names what lies in a folder.
+///
+/// # Errors
+/// As of [`copy_out`]; what was there is there still, unless it is the last step, putting things in their place, that
+/// fails.
+pub fn copy_out_into(
+    target: &dyn Target,
+    user: GuestUser,
+    guest_path: &str,
+    host: &Path,
+    limits: Limits,
+) -> Result<()> {
+    let shown = || host.display().to_string();
+    let fresh = tempfile::Builder::new().prefix(".incoming-").tempdir_in(host).with_context(shown)?;
+    fetch(target, user, folder_and_name(guest_path), fresh.path(), limits)?;
+    merge(fresh.path(), host).with_context(shown)
+}
+
+/// Splits a path of the guest into a folder and what in it is meant.
+fn folder_and_name(path: &str) -> (&str, &str) {
+    let whole = path.trim_end_matches('/');
+    let (folder, name) = match whole.rsplit_once('/') {
+        Some(("", name)) => ("/", name),
+        Some((folder, name)) => (folder, name),
+        None => (".", whole),
+    };
+    match name {
+        "" => ("/", "."),
+        "." => (folder, "."),
+        ".." => (whole, "."),
+        name => (folder, name),
+    }
+}
+
+/// Unpacks one entry of a guest folder, with all that is below it, into an empty folder of the host.
+fn fetch(
+    target: &dyn Target,
+    user: GuestUser,
+    (folder, name): (&str, &str),
+    fresh: &Path,
+    limits: Limits,
+) -> Result<()> {
+    let tar = ["tar", "-cf", "-", "-C", folder, "--format=gnu", "--numeric-owner", "--", name];
     let mut unpacked = Err(UnpackError::Stream(io::ErrorKind::UnexpectedEof.into()));
     let consume = |pipe: &mut dyn Read| {
-        unpacked = unpack(pipe, &fresh, limits);
+        unpacked = unpack(pipe, fresh, limits);
         match &unpacked {
             Ok(()) => Ok(()),
             // The guest's tar is ended by whatever is returned here; why, is told below.
@@ -53,13 +99,12 @@ pub fn copy_out(target: &dyn Target, user: GuestUser, guest_folder: &str, host: 
     let streams = Streams { stdout: Output::Consume(Box::new(consume)), ..Streams::default() };
     let ran = run(target, &GuestCommand::new(user, tar), streams);
     match unpacked {
-        Ok(()) => ran?,
+        Ok(()) => ran,
         // When the stream just ends, the guest knows better why.
-        Err(UnpackError::Stream(cause)) => return ran.and(Err(anyhow!(UnpackError::Stream(cause)))),
-        Err(UnpackError::Refused(refused)) => return Err(refused.into()),
-        Err(error) => return Err(error.into()),
+        Err(UnpackError::Stream(cause)) => ran.and(Err(anyhow!(UnpackError::Stream(cause)))),
+        Err(UnpackError::Refused(refused)) => Err(refused.into()),
+        Err(error) => Err(error.into()),
     }
-    replace(&fresh, host, &beside.path().join("old")).with_context(shown)
 }
 
 /// Runs the guest's tar; an exit status other than 0 is an error with its last lines.
@@ -87,5 +132,29 @@ fn replace(fresh: &Path, place: &Path, old: &Path) -> io::Result<()> {
         }),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => fs::rename(fresh, place),
         Err(cause) => Err(cause),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_path_is_split_into_folder_and_name() {
+        for (path, expected) in [
+            ("out", (".", "out")),
+            ("out/", (".", "out")),
+            ("cache/common/.", ("cache/common", ".")),
+            ("a/b//", ("a", "b")),
+            ("/etc/hosts", ("/etc", "hosts")),
+            ("/etc", ("/", "etc")),
+            ("/", ("/", ".")),
+            (".", (".", ".")),
+            ("a/..", ("a/..", ".")),
+            ("..", ("..", ".")),
+            ("-x", (".", "-x")),
+        ] {
+            assert_eq!(folder_and_name(path), expected, "{path}");
+        }
     }
 }

@@ -521,7 +521,7 @@ fn only_the_latest_layers_are_kept_and_none_in_use_is_removed() {
         (0..=11).filter(|number| sandbox.make_clean(&target(), Some(&layer(*number))).unwrap()).collect();
     assert_eq!(kept, [4, 5, 6, 7, 8, 9, 10, 11]);
     let error = user.start(&target(), RESOURCES).err().expect("its layer is gone");
-    assert!(format!("{error:#}").contains("make a clean target"), "{error:#}");
+    assert!(format!("{error:#}").contains("is no longer kept"), "{error:#}");
     user.remove_target().unwrap();
     sandbox.remove_target().unwrap();
     sandbox.remove_layers().unwrap();

@@ -9,7 +9,7 @@ use gitian_descriptor::{Commit, Network, Url};
 ///
 /// The report is result/<name>-res.yml. Inputs are looked for in inputs/, all folders are those of the working directory.
 #[derive(Debug, Parser)]
-#[command(name = "gbuild", version, max_term_width = 100)]
+#[command(name = "gbuild", version, max_term_width = 100, args_override_self = true, infer_long_args = true)]
 pub struct Args {
     /// The descriptor
     #[arg(value_name = "DESCRIPTOR.yml")]

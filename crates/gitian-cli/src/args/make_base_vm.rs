@@ -7,7 +7,7 @@ use gitian_descriptor::{Architecture, Distro, Suite};
 
 /// Make the pristine system that builds for one suite and architecture start from.
 #[derive(Debug, Parser)]
-#[command(name = "make-base-vm", version, max_term_width = 100)]
+#[command(name = "make-base-vm", version, max_term_width = 100, args_override_self = true, infer_long_args = true)]
 pub struct Args {
     /// The distribution: ubuntu or debian
     #[arg(short, long, default_value = "ubuntu")]

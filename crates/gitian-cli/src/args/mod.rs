@@ -1,12 +1,19 @@
 //! The command line of each program; help texts live here.
 
+pub mod copy_from_target;
+pub mod copy_to_target;
 pub mod gbuild;
 pub mod gsign;
 pub mod gverify;
 pub mod make_base_vm;
+pub mod make_clean_vm;
+pub mod on_target;
+pub mod start_target;
+pub mod stop_target;
 
 use std::path::{Path, PathBuf};
 
+use gitian_descriptor::Architecture;
 use gitian_manifest::SigsTree;
 use gitian_process::Command;
 
@@ -15,6 +22,11 @@ fn program(text: &str) -> Result<Command, String> {
     let words = shell_words::split(text).map_err(|_| "a quote is not closed".to_owned())?;
     let (program, args) = words.split_first().ok_or("names no program")?;
     Ok(Command::new(program).args(args))
+}
+
+/// Reads the architecture of a target.
+fn architecture(text: &str) -> Result<Architecture, String> {
+    Architecture::from_name(text).ok_or_else(|| "is none of amd64, i386, linux64".to_owned())
 }
 
 /// Returns the sigs tree that `--destination` names, or the installation's own.

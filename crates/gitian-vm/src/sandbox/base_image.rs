@@ -81,7 +81,7 @@ pub(super) fn command_for(target: &TargetId) -> String {
 
 /// Returns the pointer of a target's base image; a missing one, or one of another distro, is a [`Problem`].
 pub(super) fn find_pointer(workdir: &Path, target: &TargetId) -> Result<Pointer> {
-    let path = pointer(workdir, target);
+    let path = pointer(workdir, &target.suite, target.architecture);
     let shown = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let Some(found) = read_document::<Pointer>(&path)? else {
         let what = format!("base image {shown} does not exist");
@@ -167,7 +167,7 @@ impl Maker<'_> {
     /// Makes a base image, or finds one in the cache that the archives still agree with, and points to it.
     pub(super) fn make(&mut self, request: &BaseRequest) -> Result<()> {
         let target = &request.target;
-        let path = pointer(self.workdir, target);
+        let path = pointer(self.workdir, &target.suite, target.architecture);
         if path.symlink_metadata().is_ok() {
             let shown = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let what = format!("{shown} already exists, please remove it first");

@@ -124,6 +124,13 @@ fn look_at(role: Role, path: &Path) -> Folder {
     }
 }
 
+/// Whether little room is left where a folder lies, for bytes or for files.
+pub(super) fn is_nearly_full(folder: &Path) -> bool {
+    const ENOUGH_FILES: u64 = 20_000;
+    let few_files = statfs(folder).is_ok_and(|found| found.files() > 0 && found.files_free() < ENOUGH_FILES);
+    few_files || look_at(Role::Workdir, folder).free.is_some_and(|free| free < ENOUGH)
+}
+
 fn base_problem(cache: &CachePlace, workdir: &Path, target: &TargetId) -> Option<Problem> {
     match base_image::find_pointer(workdir, target) {
         Ok(pointer) => (!base_image::is_cached(cache, &pointer.base)).then(|| base_image::lost(target, &pointer.base)),

@@ -1,10 +1,11 @@
 //! A running guest: the sandbox's [`Target`].
 
 use std::ffi::{CString, OsStr, OsString};
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use anyhow::{Context, Result, bail};
-use gitian_process::{Command, Failure, Status, Streams};
+use gitian_process::{Command, Failure, Output, Status, Streams};
 
 use super::enclosure::{Enclosure, Insider, NotEntered};
 use super::enter::{Bounds, Program};
@@ -104,6 +105,21 @@ fn insider(command: &GuestCommand, builder: &str, resources: Resources) -> Resul
     })
 }
 
+/// Puts a pipe between a guest's program and a file of the host: a file with an owner that the guest does not know cannot
+/// be opened as `/dev/stderr`, and if it could, would be emptied.
+fn through_pipes(streams: Streams<'_>) -> Streams<'_> {
+    Streams { stdout: through_pipe(streams.stdout), stderr: through_pipe(streams.stderr), ..streams }
+}
+
+fn through_pipe(output: Output<'_>) -> Output<'_> {
+    match output {
+        Output::File(mut file) => {
+            Output::Consume(Box::new(move |pipe: &mut dyn Read| io::copy(pipe, &mut file).map(drop)))
+        }
+        other => other,
+    }
+}
+
 fn candidates(program: &OsStr, path: &OsStr) -> Result<Vec<CString>> {
     if program.as_bytes().contains(&b'/') {
         return Ok(vec![c_string(program)?]);
@@ -128,7 +144,7 @@ impl Target for Guest {
         if command.uninterruptible {
             shown = shown.uninterruptible();
         }
-        match enclosure.run(&shown, insider, streams) {
+        match enclosure.run(&shown, insider, through_pipes(streams)) {
             Ok(outcome) if outcome.status == Status::Killed(9) && enclosure.is_ending() => Err(self.gone().into()),
             Ok(outcome) => Ok(outcome.status),
             Err(NotEntered::Failure(failure)) => Err(failure.into()),

@@ -21,16 +21,18 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
+use gitian_descriptor::{Architecture, Distro, Suite};
 use gitian_process::{Command, Streams, interrupt};
 use serde::{Deserialize, Serialize};
 
-use self::base_image::Maker;
+use self::base_image::{Maker, Pointer};
 use self::enclosure::{Enclosure, Init};
 use self::guest::Guest;
 use self::id_map::IdMap;
 use self::layer::Layers;
 use self::place::{
-    CachePlace, TargetPlace, entries, make_fs, make_private, read_document, remove, remove_file, write_document,
+    CachePlace, TargetPlace, entries, make_fs, make_private, pointer, read_document, remove, remove_file,
+    write_document,
 };
 use self::rootfs::{Folders, Rooting, guest_steps, probe_steps};
 use crate::{Backend, BaseRequest, Event, Layer, Problem, Resources, Settings, Target, TargetId};
@@ -159,7 +161,8 @@ impl Sandbox {
             let layers = self.layers(&map);
             held = layers.hold(&layer.key, &layer.made)?;
             if held.is_none() {
-                bail!("the layer below the target {} is no longer kept: make a clean target", image.target.name());
+                let what = format!("the layer below the target {} is no longer kept", image.target.name());
+                return Err(unusable(what, &image.target.suite, &image.target.architecture).into());
             }
             lower.push(layers.tree(&layer.key, &layer.made));
         }
@@ -218,6 +221,13 @@ fn caller_ids() -> Result<IdMap, Problem> {
     IdMap::of_caller().map_err(|none| none.problem())
 }
 
+/// The problem of a target that cannot be started, whatever is tried.
+fn unusable(what: String, suite: impl std::fmt::Display, architecture: &str) -> Problem {
+    let mend =
+        format!("libexec/make-clean-vm --suite {suite} --arch {architecture}    (or gbuild without --skip-image)");
+    Problem { what, mend }
+}
+
 /// A lock on a layer that a guest stands on.
 type Held = nix::fcntl::Flock<File>;
 
@@ -254,6 +264,12 @@ impl Backend for Sandbox {
         Maker { cache: &cache, workdir: &self.workdir, proxy_host, report }.make(request)
     }
 
+    fn base_distro(&self, suite: &Suite, architecture: Architecture) -> Result<Option<Distro>> {
+        let path = pointer(&self.workdir, suite, architecture);
+        let Some(found) = read_document::<Pointer>(&path)? else { return Ok(None) };
+        found.distro.parse().map(Some).with_context(|| path.display().to_string())
+    }
+
     fn base_id(&self, target: &TargetId) -> Result<String> {
         Ok(base_image::find_pointer(&self.workdir, target)?.base)
     }
@@ -273,6 +289,10 @@ impl Backend for Sandbox {
         let before = read_document::<Image>(&place.image()).unwrap_or(None);
         remove_file(&place.image())?;
         self.sweeper.put_aside(&place, &map)?;
+        if check::is_nearly_full(place.folder()) {
+            // The old target may be what fills it.
+            self.sweeper.wait();
+        }
         let tree = base_image::tree(&cache, &base, &map)?;
         let fs = make_fs(place.folder())?;
         let whole = match before {
@@ -304,14 +324,12 @@ impl Backend for Sandbox {
             stale.stop()?;
         }
         let Some(image) = read_document::<Image>(&self.target_place().image())? else {
-            bail!("there is no target {target} in {}: make a clean one", self.workdir.display());
+            let what = format!("there is no target {target} in {}", self.workdir.display());
+            return Err(unusable(what, &target.suite, target.architecture.debian()).into());
         };
         if image.target != Which::of(target) {
-            bail!(
-                "the target in {} is {}, not {target}: make a clean one",
-                self.workdir.display(),
-                image.target.name()
-            );
+            let what = format!("the target in {} is {}, not {target}", self.workdir.display(), image.target.name());
+            return Err(unusable(what, &target.suite, target.architecture.debian()).into());
         }
         let (enclosure, held) = self.start_image(&image, resources)?;
         Ok(Box::new(Guest::new(self.clone(), image, resources, enclosure, held)))

@@ -11,13 +11,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use gitian_descriptor::{Architecture, Suite};
 use gitian_process::{Command, Streams};
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::enclosure::Enclosure;
-use crate::TargetId;
 use crate::backend::base_name;
 
 /// The working directory's part.
@@ -45,9 +45,9 @@ impl TargetPlace {
     }
 }
 
-/// Returns where a working directory says which cached base image a target has.
-pub(super) fn pointer(workdir: &Path, target: &TargetId) -> PathBuf {
-    let mut name = base_name(target).into_os_string();
+/// Returns where a working directory says which cached base image a suite and architecture have.
+pub(super) fn pointer(workdir: &Path, suite: &Suite, architecture: Architecture) -> PathBuf {
+    let mut name = base_name(suite, architecture).into_os_string();
     name.push(".sandbox");
     workdir.join(name)
 }

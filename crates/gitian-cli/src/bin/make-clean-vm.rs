@@ -1,0 +1,7 @@
+//! The program `make-clean-vm`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gitian_cli::surroundings::main("make-clean-vm", gitian_cli::make_clean_vm::run)
+}

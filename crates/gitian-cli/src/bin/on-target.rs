@@ -1,0 +1,7 @@
+//! The program `on-target`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gitian_cli::surroundings::main("on-target", gitian_cli::on_target::run)
+}

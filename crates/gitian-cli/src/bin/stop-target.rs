@@ -1,0 +1,7 @@
+//! The program `stop-target`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gitian_cli::surroundings::main("stop-target", gitian_cli::stop_target::run)
+}

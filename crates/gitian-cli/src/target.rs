@@ -1,0 +1,82 @@
+//! The target of a working directory, as the programs of `libexec/` find it.
+
+use std::io::Read;
+
+use anyhow::{Context, Result};
+use gitian_descriptor::{Architecture, Distro, Suite};
+use gitian_process::{Output, Streams};
+use gitian_vm::{Backend, GuestCommand, GuestUser, Target, TargetId};
+
+use crate::surroundings::Surroundings;
+
+/// No target runs in the working directory.
+#[derive(Debug, thiserror::Error)]
+#[error("no target runs in {folder}")]
+pub struct NoTarget {
+    /// The working directory.
+    pub folder: String,
+}
+
+/// A guest command was to be run by somebody else than root or the guest's ordinary user.
+#[derive(Debug, thiserror::Error)]
+#[error("user {asked}: commands in this guest are run by root or {builder}")]
+pub struct NoSuchUser {
+    /// As it was given.
+    pub asked: String,
+    /// The guest's ordinary user.
+    pub builder: String,
+}
+
+/// Returns the backend that the environment chooses.
+pub fn backend(around: &Surroundings) -> Result<Box<dyn Backend>> {
+    Ok(gitian_vm::select(None, &around.settings, &around.workdir)?)
+}
+
+/// Returns the target that runs in the working directory.
+///
+/// # Errors
+/// [`NoTarget`] when there is none.
+pub fn running(around: &Surroundings) -> Result<Box<dyn Target>> {
+    let folder = || around.workdir.display().to_string();
+    Ok(backend(around)?.attach()?.ok_or_else(|| NoTarget { folder: folder() })?)
+}
+
+/// Returns which target a suite and architecture mean: of the distro that `DISTRO` says, else of the base image's, else
+/// of `ubuntu`.
+///
+/// Source: gitian-builder 11f91fb, libexec/make-clean-vm, which does not care for the distro.
+pub fn named(
+    around: &Surroundings,
+    backend: &dyn Backend,
+    suite: Suite,
+    architecture: Architecture,
+) -> Result<TargetId> {
+    let distro: Distro = match &around.settings.distro {
+        Some(name) => name.parse().context("DISTRO")?,
+        None => match backend.base_distro(&suite, architecture)? {
+            Some(distro) => distro,
+            None => "ubuntu".parse()?,
+        },
+    };
+    Ok(TargetId { distro, suite, architecture })
+}
+
+/// Returns which of the guest's two users a name means; without a name, the ordinary one.
+///
+/// # Errors
+/// [`NoSuchUser`] for anybody else.
+pub fn user(target: &dyn Target, asked: Option<&str>) -> Result<GuestUser> {
+    let Some(asked) = asked else { return Ok(GuestUser::Builder) };
+    if asked == "root" {
+        return Ok(GuestUser::Root);
+    }
+    let mut builder = String::new();
+    let read = |pipe: &mut dyn Read| pipe.read_to_string(&mut builder).map(drop);
+    let streams = Streams { stdout: Output::Consume(Box::new(read)), ..Streams::default() };
+    target.run(&GuestCommand::new(GuestUser::Builder, ["id", "-un"]), streams)?;
+    let builder = builder.trim_end();
+    if asked == builder {
+        return Ok(GuestUser::Builder);
+    }
+    Err(NoSuchUser { asked: asked.to_owned(), builder: builder.to_owned() }.into())
+}
