@@ -1,5 +1,4 @@
-//! Known cause → what to do next. The only place that gives advice, with `apt_hints` and what a
-//! [`Problem`] brings along.
+//! Known cause → what to do next. The only place that gives advice, with `apt_hints` and what a [`Problem`] brings along.
 
 use anyhow::Error;
 use gitian_build::{GitRefused, OutputsRefused, ScriptFailed};
@@ -76,9 +75,6 @@ pub fn hint(error: &Error) -> Option<String> {
         }
         if let Some(missing) = cause.downcast_ref::<ReleaseMissing>() {
             return release_hint(missing);
-        }
-        if let Some(failed) = cause.downcast_ref::<ScriptFailed>() {
-            return apt_hints::hint(failed);
         }
         match cause.downcast_ref::<Failure>()? {
             Failure::ProgramNotFound { program } => Some(format!("sudo apt-get install {}", package_of(program))),

@@ -685,3 +685,23 @@ fn remove_leftovers(folder: &Path, map: &IdMap) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keyring_is_named_after_what_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for (content, name) in [
+            (&b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n"[..], Some("mirror.asc")),
+            (b"\x98\x33\x04", Some("mirror.gpg")),
+            (b"root:x:0:0\n", None),
+            (b"", None),
+        ] {
+            let path = folder.path().join("keys");
+            fs::write(&path, content).unwrap();
+            assert_eq!(read_keys(&path).ok().as_deref().map(keyring_name), name, "{content:?}");
+        }
+    }
+}
