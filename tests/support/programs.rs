@@ -4,6 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
+use gitian_vm::{Sandbox, Settings};
 
 use super::running::Running;
 
@@ -41,6 +42,21 @@ pub struct Workdir {
     user: Option<&'static str>,
     /// Another cache than the tests' own.
     cache: Option<PathBuf>,
+}
+
+impl Drop for Workdir {
+    /// Has an ordinary user's guests' files removed: they belong to others, and would keep the folder from being removed.
+    fn drop(&mut self) {
+        if nix::unistd::Uid::effective().is_root() {
+            return;
+        }
+        let cache = self.cache.clone().unwrap_or_else(cache).join("gitian");
+        let sandbox = Sandbox::new(&Settings { cache, ..Settings::default() }, self.path());
+        sandbox.remove_target().ok();
+        if self.cache.is_some() {
+            sandbox.remove_layers().ok();
+        }
+    }
 }
 
 impl Workdir {
@@ -86,7 +102,8 @@ impl Workdir {
             super::skip("user", "the tests themselves run as an ordinary user");
             return None;
         }
-        let work = Self { user: Some(name), ..Self::new() };
+        let mut work = Self::new();
+        work.user = Some(name);
         std::os::unix::fs::chown(work.path(), user[2].parse().ok(), user[3].parse().ok()).unwrap();
         Some(work)
     }
