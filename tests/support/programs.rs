@@ -49,8 +49,9 @@ impl Workdir {
         Self { folder: tempfile::Builder::new().prefix("gitian-").tempdir().unwrap(), user: None, cache: None }
     }
 
-    /// Uses another cache from now on.
+    /// Uses another cache from now on, and `tmp/` for temporary files.
     pub fn use_cache(&mut self, cache: PathBuf) {
+        std::fs::create_dir_all(self.path().join("tmp")).unwrap();
         self.cache = Some(cache);
     }
 
@@ -139,7 +140,7 @@ impl Workdir {
         let Some(user) = self.user else {
             let mut command = program(name, self.path());
             if let Some(cache) = &self.cache {
-                command.env("XDG_CACHE_HOME", cache);
+                command.env("XDG_CACHE_HOME", cache).env("TMPDIR", self.path().join("tmp"));
             }
             return command;
         };

@@ -83,12 +83,6 @@ pub fn within(limit: Duration, mut is_true: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// Waits until a file holds a text.
-pub fn await_text(file: &Path, text: &str) {
-    let holds = || fs::read_to_string(file).is_ok_and(|content| content.contains(text));
-    assert!(within(PATIENCE, holds), "{} does not come to hold {text}", file.display());
-}
-
 /// The processes whose environment or command line holds a text, this one aside: environments tell which working
 /// directory a program of ours runs for (HOME), command lines of guests' programs are seen from the host.
 pub fn processes_with(text: &str) -> Vec<PathBuf> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use gitian_process::{Input, Output, Status, Streams, interrupt};
-use gitian_vm::{GuestCommand, GuestUser, Target, TargetId};
+use gitian_vm::{GuestCommand, GuestGone, GuestUser, Target, TargetId};
 
 use crate::failure::{GuestSilent, ScriptFailed};
 use crate::log::Log;
@@ -35,6 +35,8 @@ impl Guest {
             let last = match self.target.run(&GuestCommand::new(GuestUser::Builder, ["true"]), Streams::default()) {
                 Ok(Status::Exited(0)) => return Ok(()),
                 Ok(status) => format!("`true` {status}"),
+                // It will not come back.
+                Err(cause) if cause.is::<GuestGone>() => return Err(cause),
                 Err(cause) => format!("{cause:#}"),
             };
             if began.elapsed() > PATIENCE {

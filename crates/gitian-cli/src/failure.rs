@@ -29,6 +29,11 @@ pub fn report(program: &str, error: &Error, debug: bool, out: &mut dyn Write) ->
     if error.is::<WrongUsage>() { 2 } else { 1 }
 }
 
+/// Writes a line to standard error. A reader that has gone away must not end the program, as `eprintln!` would.
+pub fn tell(line: &str) {
+    writeln!(std::io::stderr(), "{line}").ok();
+}
+
 /// Whether an error means that we were asked to stop.
 pub fn is_interrupt(error: &Error) -> bool {
     error.chain().any(|cause| matches!(cause.downcast_ref::<Failure>(), Some(Failure::Interrupted)))
@@ -63,7 +68,8 @@ fn write_lines(program: &str, error: &Error, debug: bool, out: &mut dyn Write) -
     Ok(())
 }
 
-fn last_lines(error: &Error) -> &[String] {
+/// Returns the last words of the program that failed, if one did.
+pub fn last_lines(error: &Error) -> &[String] {
     error.chain().find_map(last_lines_of).unwrap_or_default()
 }
 

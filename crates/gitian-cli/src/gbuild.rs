@@ -11,7 +11,7 @@ use gitian_process::interrupt;
 use gitian_vm::{Backend, Debs, Resources};
 
 use crate::args::gbuild::Args;
-use crate::failure::printable;
+use crate::failure::{printable, tell};
 use crate::progress::Progress;
 use crate::surroundings::Surroundings;
 use crate::{descriptor_error, descriptor_file};
@@ -63,17 +63,17 @@ fn tell_problems(
 }
 
 fn warn(args: &Args, loaded: &Loaded, colour: bool) {
-    let mut text = descriptor_error::render_warnings(&args.descriptor, loaded, colour);
+    let drawn = descriptor_error::render_warnings(&args.descriptor, loaded, colour);
+    if !drawn.is_empty() {
+        tell(drawn.strip_suffix('\n').unwrap_or(&drawn));
+    }
     let dirs =
         args.commit.iter().map(|(dir, _)| ("--commit", dir)).chain(args.url.iter().map(|(dir, _)| ("--url", dir)));
     for (option, dir) in dirs {
         if !loaded.descriptor.remotes.iter().any(|remote| remote.dir.as_str() == dir) {
-            text +=
-                &format!("gbuild: warning: {option} {}: the descriptor has no remote of that name\n", printable(dir));
+            tell(&format!("gbuild: warning: {option} {}: the descriptor has no remote of that name", printable(dir)));
         }
     }
-    // A reader that has gone away must not end the build.
-    io::stderr().write_all(text.as_bytes()).ok();
 }
 
 fn options(args: Args, around: &Surroundings) -> Result<BuildOptions> {

@@ -9,7 +9,7 @@ use gitian_sign::{Order, sign};
 use crate::args::gsign::Args;
 use crate::args::sigs_tree;
 use crate::descriptor_file;
-use crate::failure::printable;
+use crate::failure::{printable, tell};
 use crate::surroundings::Surroundings;
 
 /// Runs gsign. Returns the exit code.
@@ -28,7 +28,7 @@ pub fn run(args: Args, around: &Surroundings, _out: &mut dyn Write) -> Result<u8
     })?;
     if !signed.signed && !args.quiet {
         let signature = printable(&signed.signature_path.display().to_string());
-        eprintln!("gsign: note: {} left no signature; {signature} is yet to be made", args.signing_program);
+        tell(&format!("gsign: note: {} left no signature; {signature} is yet to be made", args.signing_program));
     }
     Ok(0)
 }

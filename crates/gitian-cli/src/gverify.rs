@@ -14,7 +14,7 @@ use gitian_verify::{
 
 use crate::args::gverify::Args;
 use crate::args::sigs_tree;
-use crate::failure::{is_interrupt, printable, report};
+use crate::failure::{is_interrupt, printable, report, tell};
 use crate::surroundings::Surroundings;
 use crate::{descriptor_file, utc};
 
@@ -54,7 +54,7 @@ fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     }
     out.flush()?;
     if let Some(hint) = source.as_ref().and_then(|source| missing_keys(&facts, source)) {
-        eprintln!("hint: {hint}");
+        tell(&format!("hint: {hint}"));
     }
     if let Some(error) = no_reference(&facts, &decision, &question) {
         report("gverify", &error, around.settings.debug, &mut io::stderr());
@@ -78,18 +78,20 @@ fn tell_keys(source: &Source, keys: &Keyring, verbose: bool) {
     };
     match source {
         Source::Folder(folder) => {
-            eprintln!("gverify: {count} of {}; --keys names others", printable(&folder.display().to_string()));
+            tell(&format!("gverify: {count} of {}; --keys names others", printable(&folder.display().to_string())));
         }
-        Source::Given(_) if verbose => eprintln!("gverify: {count}"),
-        Source::GnuPg if verbose => eprintln!("gverify: {count} of the GnuPG keyring; --keys names others"),
+        Source::Given(_) if verbose => tell(&format!("gverify: {count}")),
+        Source::GnuPg if verbose => tell(&format!("gverify: {count} of the GnuPG keyring; --keys names others")),
         Source::Given(_) | Source::GnuPg => {}
     }
     match keys.problems() {
         [] => {}
         problems if verbose => {
-            problems.iter().for_each(|problem| eprintln!("gverify: warning: keys: {}", printable(problem)));
+            problems.iter().for_each(|problem| tell(&format!("gverify: warning: keys: {}", printable(problem))));
         }
-        problems => eprintln!("gverify: warning: {} key files or keys cannot be used; -v names them", problems.len()),
+        problems => {
+            tell(&format!("gverify: warning: {} key files or keys cannot be used; -v names them", problems.len()))
+        }
     }
 }
 

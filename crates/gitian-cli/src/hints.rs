@@ -5,16 +5,19 @@ use gitian_build::{GitRefused, OutputsRefused, ScriptFailed};
 use gitian_process::Failure;
 use gitian_sign::{NotSigned, ReportMissing};
 use gitian_verify::ReleaseMissing;
-use gitian_vm::{ArchiveRefused, Problem, UnknownBackend};
+use gitian_vm::{ArchiveRefused, GuestGone, Problem, UnknownBackend};
 
 use crate::apt_hints;
 use crate::copy_from_target::NoFolder;
-use crate::failure::printable;
+use crate::failure::{last_lines, printable};
 use crate::start_target::RunsAlready;
 use crate::target::NoTarget;
 
 /// Returns what to do next about an error, if we know.
 pub fn hint(error: &Error) -> Option<String> {
+    if says_full(error) {
+        return Some("make room on the disk (`df -h` shows which is full), then try again".to_owned());
+    }
     error.chain().find_map(|cause| {
         if let Some(problem) = cause.downcast_ref::<Problem>() {
             return Some(problem.mend.clone());
@@ -27,6 +30,9 @@ pub fn hint(error: &Error) -> Option<String> {
                 let log = failed.log.display();
                 Some(format!("whole log in {log}; to look around: gbuild --skip-cleanup …, then libexec/on-target"))
             });
+        }
+        if cause.is::<GuestGone>() {
+            return Some("build again; if it happens again, `dmesg` tells whether the memory was used up".to_owned());
         }
         if cause.is::<OutputsRefused>() {
             return Some(
@@ -75,6 +81,14 @@ pub fn hint(error: &Error) -> Option<String> {
             _ => None,
         }
     })
+}
+
+/// Whether a disk was full, here or for a program that tells of it in its last words.
+fn says_full(error: &Error) -> bool {
+    const WORDS: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
+    let told = format!("{error:#}");
+    let lines = last_lines(error).iter().map(String::as_str);
+    lines.chain([told.as_str()]).any(|line| WORDS.iter().any(|words| line.contains(words)))
 }
 
 /// Returns the Debian package that holds a program.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use gitian_build::{Event, Step};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::failure::printable;
+use crate::failure::{printable, tell};
 
 /// Prints what happens in a build.
 pub struct Progress<'o> {
@@ -35,7 +35,7 @@ impl<'o> Progress<'o> {
         match event {
             Event::Warning(text) => {
                 let line = printable(text);
-                self.undisturbed(|_| writeln!(std::io::stderr(), "gbuild: warning: {line}").ok());
+                self.undisturbed(|_| tell(&format!("gbuild: warning: {line}")));
             }
             _ if self.quiet => (),
             event => {

@@ -48,6 +48,14 @@ pub struct BaseRequest {
     pub disk_mb: u32,
 }
 
+/// A guest has ended although nobody told it to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the guest {target} is gone: something ended its first process")]
+pub struct GuestGone {
+    /// Which, as in `bookworm-amd64`.
+    pub target: String,
+}
+
 /// Something on this host that would stop a build, and the command that mends it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]

@@ -2,13 +2,17 @@
 //!
 //! `<cache>/debs/<sha256>` is a package; `<cache>/debs/names/<file>/<sha256>` says under which file name it was had.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Seek};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use gitian_manifest::Digest;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::linkat;
 
 /// The cache of packages.
 #[derive(Clone, Debug)]
@@ -41,19 +45,40 @@ impl Debs {
     pub fn add(&self, deb: &Path) -> Result<Digest> {
         let within = || format!("package cache {}", self.folder.display());
         fs::create_dir_all(&self.folder).with_context(within)?;
-        // Hashed after it was copied: what is kept is what was hashed, whatever happens to the file meanwhile.
-        let mut copy = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.folder).with_context(within)?;
-        let mut original = fs::File::open(deb).with_context(|| deb.display().to_string())?;
+        // Without a name while it is written: when we are killed, nothing is left of it.
+        let mut copy = tempfile::tempfile_in(&self.folder).with_context(within)?;
+        let mut original = File::open(deb).with_context(|| deb.display().to_string())?;
         io::copy(&mut original, &mut copy).with_context(within)?;
-        copy.as_file().set_permissions(fs::Permissions::from_mode(0o644)).with_context(within)?;
-        let digest = Digest::of_file(copy.path())?;
-        copy.persist(self.folder.join(digest.to_string())).with_context(within)?;
+        // Hashed after it was copied: what is kept is what was hashed, whatever happens to the file meanwhile.
+        copy.rewind().with_context(within)?;
+        let digest = Digest::of_reader(&mut copy).with_context(within)?;
+        self.give_name(copy, &digest).with_context(within)?;
         if let Some(name) = deb.file_name() {
             let names = self.folder.join("names").join(name);
             fs::create_dir_all(&names).with_context(within)?;
-            fs::File::create(names.join(digest.to_string())).with_context(within)?;
+            File::create(names.join(digest.to_string())).with_context(within)?;
         }
         Ok(digest)
+    }
+
+    /// Puts an unnamed file of the cache in the place of a content.
+    fn give_name(&self, mut file: File, content: &Digest) -> io::Result<()> {
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        let place = self.folder.join(content.to_string());
+        let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+        match linkat(AT_FDCWD, unnamed.as_str(), AT_FDCWD, &place, AtFlags::AT_SYMLINK_FOLLOW) {
+            // The same content.
+            Ok(()) | Err(Errno::EEXIST) => Ok(()),
+            Err(_) => {
+                // Not every file system can name a file later.
+                let mut named = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.folder)?;
+                file.rewind()?;
+                io::copy(&mut file, &mut named)?;
+                named.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+                named.persist(place)?;
+                Ok(())
+            }
+        }
     }
 }
 
@@ -73,5 +98,14 @@ mod tests {
         assert_eq!(debs.named("x_1%3a2_all.deb"), [digest]);
         assert!(debs.find(&Digest::of_bytes(b"other")).is_none());
         assert!(debs.named("../debs").is_empty());
+        assert_eq!(debs.add(&deb).unwrap(), digest, "a second time");
+        let mut names: Vec<_> =
+            fs::read_dir(folder.path().join("cache/debs")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(
+            names,
+            [digest.to_string().into(), std::ffi::OsString::from("names")],
+            "nothing but what was asked for"
+        );
     }
 }

@@ -21,8 +21,8 @@ mod unpack;
 pub use apt_trouble::{AptTrouble, AptTroubleKind};
 pub use archive::{ArchiveRefused, UnpackError};
 pub use backend::{
-    Backend, BaseRequest, Event, GuestCommand, GuestUser, Layer, Network, Problem, Resources, Target, TargetId,
-    base_name,
+    Backend, BaseRequest, Event, GuestCommand, GuestGone, GuestUser, Layer, Network, Problem, Resources, Target,
+    TargetId, base_name,
 };
 pub use debs::Debs;
 pub use merge::merge;

@@ -18,7 +18,7 @@ use gitian_process::{Command, Failure, Input, Output, Streams, interrupt};
 use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 
-use super::enclosure::{Enclosure, Insider, failed};
+use super::enclosure::{Enclosure, Insider, NotEntered, failed};
 use super::id_map::IdMap;
 use super::place::{
     CachePlace, LockKind, entries, lock, make_fs, make_private, pointer, read_document, remove, try_lock,
@@ -318,7 +318,10 @@ impl Maker<'_> {
             });
             match found {
                 Some(Ok(_)) => lines.push(archive.line(&wanted.components)),
-                Some(Err(error)) => return Err(error),
+                Some(Err(error)) => {
+                    interrupt::check()?;
+                    return Err(error);
+                }
                 None if number == 0 => return Err(no_such_suite(request).into()),
                 None => (self.report)(Event::Step(format!("{} has no {}", archive.uri, archive.suite))),
             }
@@ -394,7 +397,8 @@ impl Maker<'_> {
                 said.push('\n');
             }
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })?;
+        })
+        .map_err(NotEntered::opened)?;
         if !outcome.status.success() {
             // What it says while it takes everything down again is longer than the lines that a failure keeps.
             return Err(match AptTrouble::find(said.lines()) {

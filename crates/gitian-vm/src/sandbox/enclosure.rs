@@ -100,6 +100,16 @@ pub(super) enum NotEntered {
     Failure(#[from] Failure),
 }
 
+impl NotEntered {
+    /// Returns what is the matter without this envelope, which nobody outside looks into.
+    pub(super) fn opened(self) -> anyhow::Error {
+        match self {
+            Self::Failure(failure) => failure.into(),
+            stage @ Self::Stage { .. } => stage.into(),
+        }
+    }
+}
+
 impl Enclosure {
     /// Starts one with all namespaces (the network is the host's), prepared by these steps. Its first process holds
     /// `kept` open as long as it lives.
@@ -189,7 +199,7 @@ impl Enclosure {
 
     /// Runs a program of the host with the enclosure's ids, as its root; a status other than 0 is an error.
     pub(super) fn run_ok(&self, command: &Command, streams: Streams<'_>) -> Result<Outcome> {
-        let outcome = self.run(command, Insider::root(), streams)?;
+        let outcome = self.run(command, Insider::root(), streams).map_err(NotEntered::opened)?;
         if outcome.status.success() {
             return Ok(outcome);
         }

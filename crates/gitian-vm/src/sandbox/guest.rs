@@ -11,7 +11,7 @@ use super::enclosure::{Enclosure, Insider, NotEntered};
 use super::enter::{Bounds, Program};
 use super::place::{TargetPlace, remove_file};
 use super::{Held, Image, Sandbox};
-use crate::{GuestCommand, GuestUser, Layer, Network, Resources, Target};
+use crate::{GuestCommand, GuestGone, GuestUser, Layer, Network, Resources, Target};
 
 /// The uid and gid of the guest's ordinary user.
 pub(super) const BUILDER: u32 = 1000;
@@ -26,11 +26,6 @@ pub(super) struct Guest {
     /// Keeps the layer below; the guest's first process holds the same lock.
     held: Option<Held>,
 }
-
-/// The guest's first process has ended, and the guest with it.
-#[derive(Debug, thiserror::Error)]
-#[error("the guest {0} is gone: something ended its first process")]
-pub(super) struct Gone(String);
 
 impl Guest {
     pub(super) fn new(
@@ -47,8 +42,8 @@ impl Guest {
         self.enclosure.as_ref().filter(|enclosure| !enclosure.has_ended()).ok_or_else(|| self.gone().into())
     }
 
-    fn gone(&self) -> Gone {
-        Gone(self.image.target.name())
+    fn gone(&self) -> GuestGone {
+        GuestGone { target: self.image.target.name() }
     }
 
     fn place(&self) -> TargetPlace {
