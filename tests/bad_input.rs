@@ -247,8 +247,8 @@ fn a_suite_that_the_mirror_does_not_have_is_told_by_make_base_vm() {
     assert_eq!(answer.code, 1);
     assert_eq!(
         answer.stderr,
-        "make-base-vm: error: debian bookwurm is not on the mirror: misspelt, not for amd64, or no longer supported
-hint: check --suite and --distro; for an old release name the distribution's archive of old releases: \
+        "make-base-vm: error: debian bookwurm is not on the mirror: misspelt, not for amd64, or past its end of life
+hint: check --distro and --suite; what is past its end of life moves to another mirror (Debian's archive): \
 bin/make-base-vm --distro debian --suite bookwurm --arch amd64 --mirror URL\n"
     );
     assert_eq!(listing(work.path()), "");
@@ -380,7 +380,8 @@ hint: git ls-remote WORK/upstream    shows what it has; then --commit hello=TAG\
 hint: git ls-remote WORK/upstream    shows what it has; then --commit hello=TAG\n"
         );
         let expected = expected.replace("WORK", work.path().to_str().unwrap());
-        assert!(answer.stderr.ends_with(&expected), "{}", answer.stderr);
+        // Not at the end: a helper of git's may have its last word after git has ended.
+        assert!(answer.stderr.contains(&expected), "{}", answer.stderr);
         assert!(answer.stderr.contains("fatal: "), "git says more: {}", answer.stderr);
         assert!(!work.path().join("inputs/hello").exists());
         assert!(work.path().join("build/out/kept").exists());
@@ -488,7 +489,7 @@ fn a_package_that_does_not_exist_is_told_in_apts_words() {
         "{told}"
     );
     assert!(told.contains("\n  | E: Unable to locate package no-such-package-here\n"), "{told}");
-    assert!(told.contains("\nhint: whole log in var/install.log; "), "{told}");
+    assert!(told.contains("\nhint: correct the name under packages: of the descriptor"), "{told}");
 }
 
 #[test]
