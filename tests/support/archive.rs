@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use gitian_manifest::{Digest, Report};
+use gitian_manifest::Digest;
 
 use super::gnupg::Home;
 use super::programs::{self, Workdir};
@@ -109,7 +109,12 @@ struct Own(&'static str, &'static str, &'static str, &'static str);
 const LOCALE: &str = "localedef --no-archive -i en_US -f UTF-8 en_US.UTF-8";
 
 fn make(folder: &Path) -> bool {
-    let (Some(keys), Some(packages)) = (Home::new(), packages_of_bookworm()) else { return false };
+    let now = folder.join("now");
+    fs::create_dir_all(now.join("pool").join(SUITE).join("main")).unwrap();
+    let Some(keys) = Home::new() else { return false };
+    if !download_bookworm(&now.join("pool").join(SUITE).join("main")) {
+        return false;
+    }
     let own = |place: &str, package: Own| build(&folder.join("own").join(place), &package);
     own("now/pool/jammy/main", Own("language-pack-en", "1:22.04+20240212", "locales", LOCALE));
     own("now/pool/jammy/main", Own("greeting", "1.0", "", "true"));
@@ -117,13 +122,7 @@ fn make(folder: &Path) -> bool {
     own("now/pool/jammy-updates/universe", Own("almanac", "1.0", "", "true"));
     own("later/pool/jammy-updates/universe", Own("almanac", "1.1", "", "true"));
 
-    let now = folder.join("now");
     link_tree(&folder.join("own/now"), &now);
-    for (file, deb) in packages {
-        fs::hard_link(&deb, now.join("pool/jammy/main").join(&file))
-            .or_else(|_| fs::copy(&deb, now.join("pool/jammy/main").join(&file)).map(drop))
-            .unwrap();
-    }
     for key in [KEY, STRANGERS_KEY] {
         keys.make_key(key, "ed25519");
     }
@@ -168,30 +167,34 @@ fn suites() -> [String; 3] {
     ["", "-updates", "-security"].map(|ending| format!("{SUITE}{ending}"))
 }
 
-/// Returns the packages that a bookworm guest has: their names in an archive and where they lie. The record of a build
-/// says which they are; all of them were downloaded by us.
-fn packages_of_bookworm() -> Option<Vec<(String, PathBuf)>> {
-    const NOTHING: &str = "name: nothing\ndistro: debian\nsuites: [bookworm]\narchitectures: [amd64]\npackages: []\n\
-                           remotes: []\nfiles: []\nreference_datetime: \"2022-04-21 00:00:00\"\nscript: \"true\"\n";
-    let work = Workdir::with_bookworm()?;
-    fs::write(work.path().join("nothing.yml"), NOTHING).unwrap();
-    let built = work.run("gbuild", &["nothing.yml"]);
+/// Downloads every package that a bookworm guest has into a folder. A build does it, since its guest knows them; the cache
+/// of packages need not hold all of them. Files are called after their packages: not every name can be an output.
+fn download_bookworm(place: &Path) -> bool {
+    const DESCRIPTOR: &str = r#"
+name: bookworm
+distro: debian
+suites: [bookworm]
+architectures: [amd64]
+packages: []
+remotes: []
+files: []
+reference_datetime: "2022-04-21 00:00:00"
+script: |
+  cd $OUTDIR
+  dpkg-query -W -f '${Package}:${Architecture}=${Version}\n' | sed 's/:all=/=/' |
+    xargs apt-get -o Acquire::Retries=3 download
+  for file in *.deb; do mv $file ${file%%_*}.deb; done
+"#;
+    let Some(work) = Workdir::with_bookworm() else { return false };
+    fs::write(work.path().join("bookworm.yml"), DESCRIPTOR).unwrap();
+    let built = work.run("gbuild", &["bookworm.yml"]);
     assert_eq!(built.code, 0, "{}{}", built.stdout, built.stderr);
-    let report = Report::read(&fs::read(work.path().join("result/nothing-res.yml")).unwrap()).unwrap();
-    let debs = programs::cache().join("gitian/debs");
-    let packages: Vec<_> = report.base_manifests[0]
-        .1
-        .lines()
-        .map(|line| {
-            let (digest, file) = line.split_once("  ").unwrap();
-            let (package, rest) = file.split_once('_').unwrap();
-            // Archives leave the epoch out of file names.
-            let rest = rest.split_once("%3a").map_or(rest, |(_, rest)| rest);
-            (format!("{package}_{rest}"), debs.join(digest))
-        })
-        .collect();
-    assert!(packages.len() > 90, "{} packages are not a whole guest", packages.len());
-    Some(packages)
+    let debs: Vec<_> = fs::read_dir(work.path().join("build/out")).unwrap().map(Result::unwrap).collect();
+    assert!(debs.len() > 90, "{} packages are not a whole guest", debs.len());
+    for deb in debs {
+        fs::copy(deb.path(), place.join(deb.file_name())).unwrap();
+    }
+    true
 }
 
 /// Builds a package into a folder.

@@ -5,7 +5,7 @@ use std::path::Path;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use gitian_descriptor::{Finding, Loaded, Refusals};
 
-use crate::failure::printable;
+use crate::printable::printable;
 
 /// How many findings are drawn; of a file that is no descriptor at all the first ones say enough.
 const DRAWN: usize = 20;

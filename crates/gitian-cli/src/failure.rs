@@ -11,6 +11,7 @@ use gitian_process::{Failure, interrupt};
 use crate::descriptor_error;
 use crate::descriptor_file::DescriptorRefused;
 use crate::hints;
+use crate::printable::printable;
 
 /// A command line that cannot be meant; ends with exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -81,13 +82,6 @@ fn last_lines_of<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e
         return Some(&failed.last_lines);
     }
     cause.downcast_ref::<GitRefused>().map(|refused| refused.last_lines.as_slice())
-}
-
-/// Returns a text that came from outside without control characters, so that it cannot move the cursor or hide.
-pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() && c != '\t' { c.escape_default().to_string() } else { c.to_string() })
-        .collect()
 }
 
 fn one_line(text: &str) -> String {

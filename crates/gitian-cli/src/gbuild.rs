@@ -11,7 +11,8 @@ use gitian_process::interrupt;
 use gitian_vm::{Backend, Debs, Resources};
 
 use crate::args::gbuild::Args;
-use crate::failure::{printable, tell};
+use crate::failure::tell;
+use crate::printable::printable;
 use crate::progress::Progress;
 use crate::surroundings::Surroundings;
 use crate::{descriptor_error, descriptor_file};

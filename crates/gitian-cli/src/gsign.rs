@@ -9,7 +9,8 @@ use gitian_sign::{Order, sign};
 use crate::args::gsign::Args;
 use crate::args::sigs_tree;
 use crate::descriptor_file;
-use crate::failure::{printable, tell};
+use crate::failure::tell;
+use crate::printable::printable;
 use crate::surroundings::Surroundings;
 
 /// Runs gsign. Returns the exit code.

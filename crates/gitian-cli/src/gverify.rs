@@ -14,7 +14,8 @@ use gitian_verify::{
 
 use crate::args::gverify::Args;
 use crate::args::sigs_tree;
-use crate::failure::{is_interrupt, printable, report, tell};
+use crate::failure::{is_interrupt, report, tell};
+use crate::printable::printable;
 use crate::surroundings::Surroundings;
 use crate::{descriptor_file, utc};
 

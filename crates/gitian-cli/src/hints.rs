@@ -9,7 +9,8 @@ use gitian_vm::{ArchiveRefused, GuestGone, Problem, UnknownBackend};
 
 use crate::apt_hints;
 use crate::copy_from_target::NoFolder;
-use crate::failure::{last_lines, printable};
+use crate::failure::last_lines;
+use crate::printable::printable;
 use crate::start_target::RunsAlready;
 use crate::target::NoTarget;
 

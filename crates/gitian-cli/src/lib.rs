@@ -17,6 +17,7 @@ pub mod hints;
 pub mod make_base_vm;
 pub mod make_clean_vm;
 pub mod on_target;
+mod printable;
 mod progress;
 pub mod start_target;
 pub mod stop_target;

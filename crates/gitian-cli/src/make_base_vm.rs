@@ -8,7 +8,7 @@ use gitian_vm::{BaseRequest, Event, TargetId};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::make_base_vm::Args;
-use crate::failure::printable;
+use crate::printable::printable;
 use crate::surroundings::Surroundings;
 
 /// Runs make-base-vm. Returns the exit code.

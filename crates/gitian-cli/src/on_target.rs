@@ -9,7 +9,8 @@ use gitian_process::Streams;
 use gitian_vm::GuestCommand;
 
 use crate::args::on_target::Args;
-use crate::failure::{WrongUsage, printable};
+use crate::failure::WrongUsage;
+use crate::printable::printable;
 use crate::surroundings::Surroundings;
 use crate::target;
 

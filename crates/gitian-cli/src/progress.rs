@@ -10,7 +10,8 @@ use std::time::Duration;
 use gitian_build::{Event, Step};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::failure::{printable, tell};
+use crate::failure::tell;
+use crate::printable::printable;
 
 /// Prints what happens in a build.
 pub struct Progress<'o> {
