@@ -11,6 +11,7 @@ use gitian_cli::args;
 use gitian_manifest::Report;
 use support::checkout::{COIN_LINUX, Checkout};
 use support::gnupg;
+use support::mirror::Mirror;
 
 #[test]
 fn a_release_driver_runs_as_it_is() {
@@ -75,6 +76,13 @@ fn a_release_driver_runs_as_it_is() {
         cat share/more
         ls base-bookworm-amd64.sandbox");
     assert_eq!(told.succeeds().stdout, "more\nbase-bookworm-amd64.sandbox\n");
+    let told = checkout.sh("bin/make-base-vm --distro debian --suite bookworm --arch amd64");
+    assert_eq!(told.code, 1);
+    assert!(
+        told.stderr.contains("base-bookworm-amd64.sandbox already exists, please remove it first"),
+        "{}",
+        told.stderr
+    );
 }
 
 #[test]
@@ -117,7 +125,12 @@ fn the_present_target_is_used_again_and_upgraded_when_asked() {
             .succeeds()
             .stdout
     };
-    build("", "1.0");
+    let told = build("", "1.0");
+    // Which of the two depends on earlier builds of other folders.
+    let (anew, again) = ("Installing additional packages", "Using the packages of an earlier build (");
+    assert!(told.contains(anew) != told.contains(again), "{told}");
+    let told = build("--no-layer-cache", "1.0");
+    assert!(told.contains(anew) && !told.contains(again), "{told}");
     let told = build("-i", "1.1");
     assert!(!told.contains("Making a new image copy"), "{told}");
     assert!(!told.contains("Upgrading system"), "it was upgraded once: {told}");
@@ -141,7 +154,7 @@ fn a_merge_commit_that_the_driver_fetched_is_built_by_the_descriptor_beside_it()
         git fetch -q $COIN +refs/pull/1/merge
         commit=$(git show -s --format=%H FETCH_HEAD)
         cd ../..
-        bin/gbuild --commit coin=$commit --url coin=$COIN inputs/coin/contrib/gitian-descriptors/gitian-linux.yml
+        bin/gbuild --commit coin=$commit inputs/coin/contrib/gitian-descriptors/gitian-linux.yml
         git -C inputs/coin ls-files TOPIC
         tail -n +2 result/coin-linux-res.yml | grep -F \"git:$commit coin\"
         bin/gbuild -q --skip-fetch -c coin=v1.0 inputs/coin/contrib/gitian-descriptors/gitian-linux.yml
@@ -199,6 +212,33 @@ fn two_signers_are_compared_and_the_exit_status_says_what_came_out() {
     assert!(told.stdout.contains("carol: MISMATCH"), "{}{}", told.stdout, told.stderr);
     let told = checkout.sh(&format!("{gnupg}bin/gverify -v -d $sigs -r 2.0-linux {COIN_LINUX}"));
     assert_eq!(told.code, 2, "{}{}", told.stdout, told.stderr);
+}
+
+#[test]
+fn a_repository_from_elsewhere_cannot_name_files_of_this_host() {
+    let Some(checkout) = Checkout::ready() else { return };
+    let server = Mirror::start(&checkout.path().join("port"));
+    server.serve(checkout.path().to_owned());
+    let url = format!("{}/coin.git", server.url());
+    let told = checkout.sh(&format!(
+        "set -e
+        git clone -q --bare $COIN ../coin.git; git -C ../coin.git update-server-info
+        bin/gbuild -q --commit coin=v1.1 --url coin={url} {COIN_LINUX}
+        git -C inputs/coin describe --tags"
+    ));
+    assert_eq!(told.succeeds().stdout, "v1.1\n", "http(s) works as such");
+    let told = checkout.sh(&format!(
+        "cd $COIN; git -c protocol.file.allow=always submodule --quiet add file://$COIN sub && git commit -q -m Sub && git tag sub
+        cd - > /dev/null; rm -rf ../coin.git; git clone -q --bare $COIN ../coin.git; git -C ../coin.git update-server-info
+        bin/gbuild -q --commit coin=sub --url coin={url} {COIN_LINUX}"
+    ));
+    assert_eq!(told.code, 1, "{}{}", told.stdout, told.stderr);
+    assert!(told.stderr.contains("transport 'file' not allowed"), "{}", told.stderr);
+    // The same from a repository of this host is meant.
+    let told = checkout.sh(&format!(
+        "bin/gbuild -q --commit coin=sub --url coin=$COIN {COIN_LINUX}; git -C inputs/coin/sub rev-parse --is-inside-work-tree"
+    ));
+    assert_eq!((told.code, told.stdout.as_str()), (0, "true\n"), "{}", told.stderr);
 }
 
 /// Command lines that mean the same.

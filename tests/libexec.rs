@@ -3,8 +3,10 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use support::checkout::Checkout;
+use support::programs::Workdir;
 
 /// A checkout whose guest runs, started by the programs of `libexec/`.
 fn running() -> Option<Checkout> {
@@ -160,6 +162,24 @@ fn files_are_copied_both_ways() {
 }
 
 #[test]
+fn an_ordinary_user_does_the_same() {
+    let Some(work) = Workdir::of_ordinary_user() else { return };
+    let ok = |name: &str, args: &[&str]| work.run(name, args).succeeds().stdout;
+    ok("make-clean-vm", &["--suite", "bookworm", "--arch", "amd64"]);
+    ok("start-target", &["64", "bookworm-amd64"]);
+    assert_eq!(ok("on-target", &["-u", "root", "id", "-u"]), "0\n");
+    assert_eq!(ok("on-target", &["sh", "-c", "mkdir out; echo made > out/file; id -un"]), "debian\n");
+    ok("copy-from-target", &["out", "."]);
+    let (made, folder) = (work.path().join("out/file"), work.path());
+    assert_eq!(fs::read_to_string(&made).unwrap(), "made\n");
+    assert_eq!(fs::metadata(&made).unwrap().uid(), fs::metadata(folder).unwrap().uid(), "owned by the caller");
+    ok("copy-to-target", &["out", "/tmp"]);
+    assert_eq!(ok("on-target", &["cat", "/tmp/out/file"]), "made\n");
+    ok("stop-target", &[]);
+    assert_eq!(work.run("on-target", &["true"]).code, 1);
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused_with_what_to_do() {
     let Some(checkout) = Checkout::ready() else { return };
     for (command, code, text) in [
@@ -178,6 +198,11 @@ fn what_cannot_be_meant_is_refused_with_what_to_do() {
     }
     let told = checkout.sh("NPROCS=many libexec/start-target 64 bookworm-amd64");
     assert!(told.code == 2 && told.stderr.contains("NPROCS is not a number above 0"), "{}", told.stderr);
+    // Whoever holds the lock builds here.
+    for command in ["make-clean-vm --suite bookworm --arch amd64", "start-target 64 bookworm-amd64"] {
+        let told = checkout.sh(&format!("mkdir -p var; flock var/lock libexec/{command}"));
+        assert!(told.code == 1 && told.stderr.contains("another build runs here"), "{}", told.stderr);
+    }
     let told = checkout.sh("DISTRO=ubuntu libexec/make-clean-vm --suite bookworm");
     assert!(told.code == 1 && told.stderr.contains("is one of distro debian, not ubuntu"), "{}", told.stderr);
 }

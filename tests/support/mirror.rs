@@ -96,6 +96,7 @@ fn answer_all(mut connection: TcpStream, behaviour: &Mutex<Behaviour>) -> io::Re
         }
         let mut words = request.split(' ');
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let path = path.split('?').next().unwrap_or_default();
         match decide(&plain(path), behaviour) {
             Ok(mut file) => {
                 let length = file.metadata()?.len();
