@@ -308,11 +308,14 @@ fn git(url: &str) -> Command {
     let local = url.starts_with('/') || url.starts_with("file://");
     // A repository on this host may have its submodules on this host; one from elsewhere may not point into it.
     let file = if local { "protocol.file.allow=always" } else { "protocol.file.allow=user" };
-    Command::new("git")
+    // A hook or a driver that is run by git has these set; they would turn every call to another repository.
+    let of_another = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR"];
+    let git = Command::new("git")
         .args(["-c", "protocol.ext.allow=never", "-c", file])
         .args(["-c", "init.defaultBranch=master", "-c", "advice.detachedHead=false", "-c", "core.hooksPath=/dev/null"])
         .env("GIT_TERMINAL_PROMPT", "0")
-        .env("LC_ALL", "C.UTF-8")
+        .env("LC_ALL", "C.UTF-8");
+    of_another.into_iter().fold(git, Command::without_env)
 }
 
 /// Writes a point in time as `YYYY-MM-DD HH:MM:SS`, in UTC.

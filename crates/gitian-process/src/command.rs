@@ -25,6 +25,7 @@ pub struct Command {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     clean_env: bool,
+    unset: Vec<OsString>,
     folder: Option<PathBuf>,
     timeout: Option<Duration>,
     uninterruptible: bool,
@@ -99,6 +100,7 @@ impl Command {
             args: Vec::new(),
             env: Vec::new(),
             clean_env: false,
+            unset: Vec::new(),
             folder: None,
             timeout: None,
             uninterruptible: false,
@@ -126,6 +128,12 @@ impl Command {
     /// Hands down nothing of our own environment, only what [`env`](Self::env) sets.
     pub fn clean_env(mut self) -> Self {
         self.clean_env = true;
+        self
+    }
+
+    /// Hands down our environment without this variable.
+    pub fn without_env(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.unset.push(name.as_ref().into());
         self
     }
 
@@ -248,6 +256,9 @@ impl Command {
         command.args(&self.args);
         if self.clean_env {
             command.env_clear();
+        }
+        for name in &self.unset {
+            command.env_remove(name);
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(folder) = &self.folder {
