@@ -227,7 +227,7 @@ hint: bin/make-base-vm --distro ubuntu --suite bionic --arch amd64\n"
         ),
         (
             &format!("distro: ubuntu\nsuite: bionic\narchitecture: amd64\nbase: {}\n", "ab".repeat(32)),
-            "base image base-bionic-amd64.sandbox names abababababab…, which is no longer in the cache",
+            "base image base-bionic-amd64.sandbox names abababababab…, which is not in this user's cache",
         ),
     ] {
         fs::write(&pointer, content).unwrap();
@@ -544,7 +544,7 @@ chmod 7777 sub";
 'c\\nd' has '\\n' in its name; letters, digits and '_@/.:+-' are allowed; \
 'up' is a link that leaves the folder; \
 '\u{fffd}' has a name that is not UTF-8
-hint: the build is kept in build/out; let the script leave other names, then build again\n"
+hint: the build is kept in build/out; let the script leave regular files with plain names, then build again\n"
     );
     let out = work.path().join("build/out");
     assert_eq!(fs::read_to_string(out.join("good")).unwrap(), "good\n");

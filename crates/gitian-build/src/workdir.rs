@@ -140,6 +140,29 @@ impl Workdir {
         Ok(())
     }
 
+    /// Returns the other process that has the working directory at the moment, if one has. Changes nothing.
+    pub fn taken(&self) -> Result<Option<Problem>> {
+        let Ok(mut file) = File::open(self.var().join("lock")) else { return Ok(None) };
+        match Flock::lock(file.try_clone()?, FlockArg::LockSharedNonblock) {
+            Err((_, Errno::EWOULDBLOCK)) => Ok(Some(self.taken_by(&mut file)?)),
+            _ => Ok(None),
+        }
+    }
+
+    fn taken_by(&self, lock: &mut File) -> Result<Problem> {
+        let mut pid = String::new();
+        lock.read_to_string(&mut pid)?;
+        let (who, end) = match pid.trim().parse::<u32>() {
+            Ok(pid) => (format!(", process {pid}"), format!(", end it with `kill {pid}`")),
+            // It has not come to writing it down.
+            Err(_) => Default::default(),
+        };
+        Ok(Problem {
+            what: format!("{}: another build runs here{who}", self.root.display()),
+            mend: format!("wait for it{end}, or build in another folder"),
+        })
+    }
+
     /// Takes the working directory for this process; another process that has it is named.
     pub fn lock(&self) -> Result<Lock> {
         fs::create_dir_all(self.var()).with_context(|| self.var().display().to_string())?;
@@ -152,20 +175,7 @@ impl Workdir {
                 write!(file, "{}", std::process::id())?;
                 Ok(Lock { _held: lock })
             }
-            Err((_, Errno::EWOULDBLOCK)) => {
-                let mut pid = String::new();
-                file.read_to_string(&mut pid)?;
-                let (who, end) = match pid.trim().parse::<u32>() {
-                    Ok(pid) => (format!(", process {pid}"), format!(", end it with `kill {pid}`")),
-                    // It has not come to writing it down.
-                    Err(_) => Default::default(),
-                };
-                Err(Problem {
-                    what: format!("{}: another build runs here{who}", self.root.display()),
-                    mend: format!("wait for it{end}, or build in another folder"),
-                }
-                .into())
-            }
+            Err((_, Errno::EWOULDBLOCK)) => Err(self.taken_by(&mut file)?.into()),
             Err((_, errno)) => Err(errno).with_context(|| path.display().to_string()),
         }
     }

@@ -50,8 +50,9 @@ fn tell_problems(
     backend: &dyn Backend,
     out: &mut dyn Write,
 ) -> Result<u8> {
-    let problems = gitian_build::check(loaded, options, workdir, backend);
+    let mut problems = gitian_build::check(loaded, options, workdir, backend);
     interrupt::check()?;
+    problems.extend(workdir.taken()?);
     for problem in &problems {
         writeln!(out, "problem: {}\nhint: {}", printable(&problem.to_string()), problem.mend)?;
     }

@@ -37,7 +37,7 @@ pub fn hint(error: &Error) -> Option<String> {
         }
         if cause.is::<OutputsRefused>() {
             return Some(
-                "the build is kept in build/out; let the script leave other names, then build again".to_owned(),
+                "the build is kept in build/out; let the script leave regular files with plain names, then build again".to_owned(),
             );
         }
         if cause.is::<ArchiveRefused>() {
@@ -78,7 +78,10 @@ pub fn hint(error: &Error) -> Option<String> {
             return release_hint(missing);
         }
         match cause.downcast_ref::<Failure>()? {
-            Failure::ProgramNotFound { program } => Some(format!("sudo apt-get install {}", package_of(program))),
+            Failure::ProgramNotFound { program } => Some(match package_of(program) {
+                Some(package) => format!("sudo apt-get install {package}"),
+                None => "is it spelt right, installed, and in PATH?".to_owned(),
+            }),
             _ => None,
         }
     })
@@ -92,13 +95,17 @@ fn says_full(error: &Error) -> bool {
     lines.chain([told.as_str()]).any(|line| WORDS.iter().any(|words| line.contains(words)))
 }
 
-/// Returns the Debian package that holds a program.
-fn package_of(program: &str) -> &str {
-    match program.rsplit('/').next().unwrap_or(program) {
+/// Returns the Debian package that holds a program which we call ourselves.
+fn package_of(program: &str) -> Option<&'static str> {
+    Some(match program.rsplit('/').next().unwrap_or(program) {
         "gpg" => "gnupg",
         "newuidmap" | "newgidmap" => "uidmap",
-        name => name,
-    }
+        "git" => "git",
+        "mmdebstrap" => "mmdebstrap",
+        "tar" => "tar",
+        "apt-helper" => "apt",
+        _ => return None,
+    })
 }
 
 /// Returns which releases there are instead.

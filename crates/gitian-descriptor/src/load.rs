@@ -1,6 +1,6 @@
 //! A descriptor file: read whole, checked to be text, parsed.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -49,9 +49,12 @@ impl Descriptor {
     /// Reads and checks a descriptor file. All that is wrong with its content is told at once.
     pub fn load(path: &Path) -> Result<Loaded, LoadError> {
         let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(SIZE_LIMIT + 1).read_to_end(&mut bytes))
-            .map_err(|cause| LoadError::Unreadable { path: path.to_owned(), cause })?;
+        let unreadable = |cause| LoadError::Unreadable { path: path.to_owned(), cause };
+        // To open a pipe would wait for somebody to write to it.
+        if !fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(unreadable(io::Error::other("is not a regular file")));
+        }
+        File::open(path).and_then(|file| file.take(SIZE_LIMIT + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
         if bytes.len() as u64 > SIZE_LIMIT {
             return Err(LoadError::TooLarge { path: path.to_owned() });
         }

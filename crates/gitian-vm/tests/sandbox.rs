@@ -653,9 +653,9 @@ fn a_base_image_that_is_missing_or_of_another_kind_is_named_with_what_makes_it()
     );
     assert!(write("debian", "sid", &digest).contains("is not what its name says"));
     assert!(write("debian", "bookworm", "../../etc").contains("is not what its name says"));
-    assert!(write("debian", "bookworm", &digest).contains("no longer in the cache"));
+    assert!(write("debian", "bookworm", &digest).contains("not in this user's cache"));
     let told = sandbox.check(&[target()]);
-    assert!(told.iter().any(|problem| problem.what.contains("no longer in the cache")), "{told:?}");
+    assert!(told.iter().any(|problem| problem.what.contains("not in this user's cache")), "{told:?}");
     let request = BaseRequest { target: target(), mirror: None, keyring: None, disk_mb: 0 };
     let found = problem(sandbox.make_base(&request, &mut |_| ()).unwrap_err());
     assert_eq!(found.what, "base-bookworm-amd64.sandbox already exists, please remove it first");

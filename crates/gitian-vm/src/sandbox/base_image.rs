@@ -94,7 +94,9 @@ pub(super) fn find_pointer(workdir: &Path, target: &TargetId) -> Result<Pointer>
     }
     if found.distro != target.distro.as_str() {
         let what = format!("base image {shown} is one of distro {}, not {}", found.distro, target.distro);
-        return Err(Problem { what, mend: format!("rm {shown} && {}", command_for(target)) }.into());
+        let mend =
+            format!("write `distro: {}` in the descriptor, or: rm {shown} && {}", found.distro, command_for(target));
+        return Err(Problem { what, mend }.into());
     }
     Ok(found)
 }
@@ -103,7 +105,7 @@ pub(super) fn find_pointer(workdir: &Path, target: &TargetId) -> Result<Pointer>
 pub(super) fn lost(target: &TargetId, base: &str) -> Problem {
     let shown = format!("base-{}-{}.sandbox", target.suite, target.architecture.debian());
     Problem {
-        what: format!("base image {shown} names {}…, which is no longer in the cache", &base[..12.min(base.len())]),
+        what: format!("base image {shown} names {}…, which is not in this user's cache", &base[..12.min(base.len())]),
         mend: format!("rm {shown} && {}", command_for(target)),
     }
 }

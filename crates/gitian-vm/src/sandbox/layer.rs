@@ -22,7 +22,7 @@ use super::place::{
 
 /// How many layers are kept, the latest used.
 const KEPT: usize = 8;
-/// How long a layer stays after its last use whatever there is instead: a build that has chosen it may not hold it yet.
+/// How long a layer stays after its last use although there is a newer one: a build that has chosen it may not hold it yet.
 const SPARED: Duration = Duration::from_secs(600);
 
 /// What a layer stands on.
@@ -124,7 +124,7 @@ impl Layers {
         Ok(())
     }
 
-    /// Removes all but the latest used layers, as far as nobody holds them or used them just now.
+    /// Removes all but the latest used layers, and those that a newer one has replaced, as far as nobody holds them.
     fn prune(&self, ids: &Enclosure) -> Result<()> {
         let mut layers = Vec::new();
         for name in entries(&self.folder)? {
@@ -139,7 +139,7 @@ impl Layers {
         for (number, (used, key, folder)) in layers.into_iter().rev().enumerate() {
             let superseded = seen.contains(&key);
             let spared = used.elapsed().is_ok_and(|since| since < SPARED);
-            if (superseded || number >= KEPT) && !spared {
+            if number >= KEPT || (superseded && !spared) {
                 remove_unless_held(&folder, ids)?;
             }
             seen.push(key);
