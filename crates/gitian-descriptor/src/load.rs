@@ -51,7 +51,8 @@ impl Descriptor {
         let mut bytes = Vec::new();
         let unreadable = |cause| LoadError::Unreadable { path: path.to_owned(), cause };
         // To open a pipe would wait for somebody to write to it.
-        if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        let kind = fs::metadata(path).map_err(unreadable)?.file_type();
+        if !kind.is_file() && !kind.is_dir() {
             return Err(unreadable(io::Error::other("is not a regular file")));
         }
         File::open(path).and_then(|file| file.take(SIZE_LIMIT + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
