@@ -63,7 +63,7 @@ REQUIRED := sandbox,gpg$(if $(filter 0,$(shell id -u)),$(comma)user)
 
 # A test that cannot run here says so; with GITIAN_TEST_REQUIRE it fails instead.
 test: setup-test build
-	GITIAN_TEST_REQUIRE=$${GITIAN_TEST_REQUIRE-$(REQUIRED)} $(CARGO) test --release --locked --workspace
+	GITIAN_TEST_REQUIRE=$${GITIAN_TEST_REQUIRE-$(REQUIRED)} $(CARGO) test --release --locked --workspace --no-fail-fast
 
 bench: build
 	$(call install-packages,$(PACKAGES_FOR_BENCH))
