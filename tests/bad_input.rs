@@ -467,13 +467,17 @@ fn a_build_goes_on_when_nobody_listens() {
     let descriptor = work.descriptor("unknown: x\n", "true");
     let report = work.path().join("result/trial-res.yml");
     let gbuild = support::checkout().join("target/release/gbuild");
-    for redirection in [">&-", "2>&-", "<&- >&- 2>&-", "> >(exit)", "2> >(exit)", "> /dev/full 2> /dev/full"] {
+    let redirections = [">&-", "2>&-", "<&- >&- 2>&-", "> >(exit)", "2> >(exit)", "> /dev/full 2> /dev/full"];
+    // With CI set, the log of the script goes to standard output as well.
+    for (redirection, ci) in
+        redirections.into_iter().flat_map(|redirection| [(redirection, false), (redirection, true)])
+    {
         let line = format!("\"$0\" {descriptor} {redirection}");
         let mut command = Command::new("bash");
-        command.args(["-c", &line]).arg(&gbuild).current_dir(work.path());
-        command.env("XDG_CACHE_HOME", support::programs::cache());
+        command.args(["-c", &line]).arg(&gbuild).current_dir(work.path()).env_remove("CI");
+        command.env("XDG_CACHE_HOME", support::programs::cache()).envs(ci.then_some(("CI", "1")));
         let output = command.output().unwrap();
-        assert!(output.status.success(), "{redirection}: {output:?}");
+        assert!(output.status.success(), "{redirection}, CI set: {ci}: {output:?}");
         assert!(report.exists(), "{redirection}");
         fs::remove_file(&report).unwrap();
     }

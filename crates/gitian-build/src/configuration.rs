@@ -148,7 +148,7 @@ impl Run<'_> {
         let network = self.options.network.unwrap_or(self.descriptor.network);
         let command = GuestCommand::new(GuestUser::Builder, argv).network(network);
         let streams = match &self.options.log_copy {
-            Some(copy) => tee([log.file()?, copy.try_clone()?]),
+            Some(copy) => tee(log.file()?, copy.try_clone()?),
             None => Streams::to_log(log.file()?),
         };
         let status = guest.target.run(&command, streams)?;
@@ -160,18 +160,19 @@ fn script_in_guest() -> String {
     format!("{}/build-script", packages::FOLDER)
 }
 
-/// To two files at once.
-fn tee(mut files: [File; 2]) -> Streams<'static> {
+/// Into the log, and into a copy for as long as somebody reads that.
+fn tee(mut log: File, copy: File) -> Streams<'static> {
     let both = move |pipe: &mut dyn Read| {
+        let mut copy = Some(copy);
         let mut chunk = [0; 16 * 1024];
         loop {
             let count = pipe.read(&mut chunk)?;
             if count == 0 {
                 return Ok(());
             }
-            for file in &mut files {
-                file.write_all(&chunk[..count])?;
-            }
+            log.write_all(&chunk[..count])?;
+            // A reader that has gone away must not end the build.
+            copy = copy.filter(|mut copy| copy.write_all(&chunk[..count]).is_ok());
         }
     };
     Streams { stdout: Output::Consume(Box::new(both)), merged: true, ..Streams::default() }
