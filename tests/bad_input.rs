@@ -105,8 +105,8 @@ fn a_descriptor_that_cannot_be_read_is_named() {
     let work = Workdir::new();
     fs::create_dir(work.path().join("folder.yml")).unwrap();
     for (args, told) in [
-        (["none.yml"], "gbuild: error: descriptor none.yml: No such file or directory (os error 2)\n"),
-        (["folder.yml"], "gbuild: error: descriptor folder.yml: Is a directory (os error 21)\n"),
+        (["none.yml"], "gbuild: error: descriptor none.yml: No such file or directory\n"),
+        (["folder.yml"], "gbuild: error: descriptor folder.yml: Is a directory\n"),
     ] {
         assert_eq!(refusal(&work, "gbuild", &args), told);
     }
@@ -184,13 +184,16 @@ fn an_input_file_that_is_none_is_told_before_anything_starts() {
     let Some(work) = Workdir::with_bookworm() else { return };
     fs::create_dir_all(work.path().join("inputs/folder")).unwrap();
     symlink("nowhere", work.path().join("inputs/link")).unwrap();
-    let descriptor = work.descriptor("files: [folder, link]\n", "true");
+    symlink("/dev/null", work.path().join("inputs/null")).unwrap();
+    let descriptor = work.descriptor("files: [folder, link, null]\n", "true");
     assert_eq!(
         refusal(&work, "gbuild", &[descriptor]),
-        "gbuild: error: input file inputs/folder is not a regular file
-hint: mkdir -p inputs && cp /path/to/folder inputs/
+        "gbuild: error: input file inputs/folder is a folder, not a regular file
+hint: mv inputs/folder inputs/folder.away && cp /path/to/folder inputs/
 gbuild: error: input file inputs/link does not exist
 hint: mkdir -p inputs && cp /path/to/link inputs/
+gbuild: error: input file inputs/null is a pipe or device, not a regular file
+hint: mv inputs/null inputs/null.away && cp /path/to/null inputs/
 "
     );
 }
@@ -540,14 +543,14 @@ chmod 7777 sub";
     let descriptor = work.descriptor("", script);
     assert_eq!(
         failure(&work, &[descriptor]),
-        "gbuild: error: build/out: 7 of the outputs cannot be recorded: \
-'-x' has a name that starts with '-'; \
-'a b' has ' ' in its name; letters, digits and '_@/.:+-' are allowed; \
-'absolute' is a link that leaves the folder; \
-'broken' is a link to nothing; \
-'c\\nd' has '\\n' in its name; letters, digits and '_@/.:+-' are allowed; \
-'up' is a link that leaves the folder; \
-'\u{fffd}' has a name that is not UTF-8
+        "gbuild: error: build/out: 7 of the outputs cannot be recorded
+  | -x: has a name that starts with '-'
+  | a b: has ' ' in its name; letters, digits and '_@/.:+-' are allowed
+  | absolute: is a link that leaves the folder
+  | broken: is a link to nothing
+  | c\\nd: has '\\n' in its name; letters, digits and '_@/.:+-' are allowed
+  | up: is a link that leaves the folder
+  | \u{fffd}: has a name that is not UTF-8
 hint: the build is kept in build/out; let the script leave regular files with plain names, then build again\n"
     );
     let out = work.path().join("build/out");
@@ -557,6 +560,33 @@ hint: the build is kept in build/out; let the script leave regular files with pl
         let mode = fs::symlink_metadata(out.join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o7000, 0, "{name} has mode {mode:o}");
     }
+}
+
+#[test]
+fn many_refused_outputs_are_counted() {
+    let Some(work) = Workdir::with_bookworm() else { return };
+    let told = failure(&work, &[work.descriptor("", "cd $OUTDIR\nfor n in $(seq 100 149); do echo > \"$n é\"; done")]);
+    assert!(
+        told.starts_with("gbuild: error: build/out: 50 of the outputs cannot be recorded\n  | 100 é: has ' ' in"),
+        "{told}"
+    );
+    assert!(
+        told.contains("\n  | 119 é: ") && !told.contains("120") && told.contains("\n  | and 30 more\nhint: "),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_script_that_spoils_its_output_folder_is_told_what_to_do() {
+    let Some(work) = Workdir::with_bookworm() else { return };
+    let gone = "gbuild: error: bookworm-amd64: the script left no folder $OUTDIR
+hint: let the script fill the folder $OUTDIR, and neither remove nor replace it\n";
+    for script in ["rm -r $OUTDIR", "rm -r $OUTDIR; ln -s /etc $OUTDIR", "rm -r $OUTDIR; echo > $OUTDIR"] {
+        assert_eq!(failure(&work, &[work.descriptor("", script)]), gone, "{script}");
+    }
+    let told = failure(&work, &[work.descriptor("", "echo > $OUTDIR/secret; chmod 0 $OUTDIR/secret")]);
+    assert!(told.contains("\n  | tar: ./secret: Cannot open: Permission denied\n"), "{told}");
+    assert!(told.ends_with("\nhint: let the script leave what its user can read: chmod -R u+rX $OUTDIR\n"), "{told}");
 }
 
 /// The header of a member of a tar file.

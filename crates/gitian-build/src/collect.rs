@@ -5,20 +5,27 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use gitian_descriptor::PackageName;
-use gitian_vm::{GuestUser, Limits, Target, TargetId, copy_out, merge};
+use gitian_vm::{GuestCommand, GuestUser, Limits, Target, TargetId, copy_out, merge};
 use walkdir::WalkDir;
 
+use crate::failure::NoOutputs;
+use crate::guest::Guest;
 use crate::workdir::Workdir;
 
 /// What a guest may hand out at most: a terabyte in a million files, far beyond any release.
 const LIMITS: Limits = Limits { bytes: 1 << 40, entries: 1_000_000 };
 
 /// Copies the outputs of a guest into a folder of the host, in place of what is there.
-pub fn outputs(target: &dyn Target, out: &Path) -> Result<()> {
+pub fn outputs(guest: &Guest, out: &Path) -> Result<()> {
+    // A link would be followed, to files of the guest that nobody meant.
+    let is_folder = GuestCommand::new(GuestUser::Builder, ["test", "-d", "out", "-a", "!", "-L", "out"]);
+    if !guest.read(&is_folder)?.0.success() {
+        return Err(NoOutputs { target: guest.id.clone() }.into());
+    }
     if let Some(parent) = out.parent() {
         fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
     }
-    copy_out(target, GuestUser::Builder, "out", out, LIMITS).context("copy out/ from the guest")
+    copy_out(&*guest.target, GuestUser::Builder, "out", out, LIMITS).context("copy out/ from the guest")
 }
 
 /// Copies the caches of a guest over the host's.

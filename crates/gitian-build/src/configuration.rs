@@ -73,7 +73,7 @@ impl Run<'_> {
         self.run_script(guest, &build_log)?;
 
         report(Event::Step(Step::CopyOut, None));
-        collect::outputs(&*guest.target, out)?;
+        collect::outputs(guest, out)?;
         if descriptor.enable_cache && !options.cache_read_only {
             report(Event::Step(Step::CopyCache, None));
             collect::caches(&*guest.target, &descriptor.name, workdir)?;

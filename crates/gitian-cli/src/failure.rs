@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use anyhow::Error;
-use gitian_build::{BuildStopped, GitRefused, ScriptFailed};
+use gitian_build::{BuildStopped, GitRefused, OutputsRefused, ScriptFailed};
 use gitian_process::{Failure, interrupt};
 
 use crate::descriptor_error;
@@ -46,7 +46,7 @@ fn write_lines(program: &str, error: &Error, debug: bool, out: &mut dyn Write) -
     }
     if let Some(stopped) = error.downcast_ref::<BuildStopped>() {
         for problem in &stopped.problems {
-            writeln!(out, "{program}: error: {problem}")?;
+            writeln!(out, "{program}: error: {}", one_line(&problem.to_string()))?;
             writeln!(out, "hint: {}", problem.mend)?;
         }
         return Ok(());
@@ -55,7 +55,7 @@ fn write_lines(program: &str, error: &Error, debug: bool, out: &mut dyn Write) -
         write!(out, "{}", descriptor_error::render(&refused.path, &refused.refusals, refused.colour))?;
     }
     writeln!(out, "{program}: error: {}", one_line(&format!("{error:#}")))?;
-    for line in last_lines(error) {
+    for line in last_lines(error).iter().chain(&refused_outputs(error)) {
         writeln!(out, "  | {}", printable(line))?;
     }
     if let Some(hint) = hints::hint(error) {
@@ -67,6 +67,17 @@ fn write_lines(program: &str, error: &Error, debug: bool, out: &mut dyn Write) -
         }
     }
     Ok(())
+}
+
+/// How many refused outputs are told one by one.
+const REFUSED_TOLD: usize = 20;
+
+/// Returns what cannot be recorded, one a line.
+fn refused_outputs(error: &Error) -> Vec<String> {
+    let refused = error.downcast_ref::<OutputsRefused>().map(|outputs| &*outputs.refused).unwrap_or_default();
+    let told = refused.iter().take(REFUSED_TOLD).map(|(path, why)| format!("{path}: {why}"));
+    let more = refused.len().saturating_sub(REFUSED_TOLD);
+    told.chain((more > 0).then(|| format!("and {more} more"))).collect()
 }
 
 /// Returns the last words of the program that failed, if one did.
@@ -84,6 +95,16 @@ fn last_lines_of<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e
     cause.downcast_ref::<GitRefused>().map(|refused| refused.last_lines.as_slice())
 }
 
-fn one_line(text: &str) -> String {
-    printable(&text.trim_end().replace('\n', ": "))
+/// Returns a message on one line, without the numbers that Rust adds to what the system says.
+pub fn one_line(text: &str) -> String {
+    let text = text.trim_end().replace('\n', ": ");
+    let mut parts = text.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => plain += rest,
+            _ => plain = plain + " (os error " + part,
+        }
+    }
+    printable(&plain)
 }

@@ -11,7 +11,7 @@ use gitian_process::interrupt;
 use gitian_vm::{Backend, Debs, Resources};
 
 use crate::args::gbuild::Args;
-use crate::failure::tell;
+use crate::failure::{one_line, tell};
 use crate::printable::printable;
 use crate::progress::Progress;
 use crate::surroundings::Surroundings;
@@ -54,7 +54,7 @@ fn tell_problems(
     interrupt::check()?;
     problems.extend(workdir.taken()?);
     for problem in &problems {
-        writeln!(out, "problem: {}\nhint: {}", printable(&problem.to_string()), problem.mend)?;
+        writeln!(out, "problem: {}\nhint: {}", one_line(&problem.to_string()), problem.mend)?;
     }
     match problems.len() {
         0 => writeln!(out, "nothing would stop a build of {} ({})", loaded.descriptor.name, backend.name())?,

@@ -1,7 +1,7 @@
 //! Known cause → what to do next. The only place that gives advice, with `apt_hints` and what a [`Problem`] brings along.
 
 use anyhow::Error;
-use gitian_build::{GitRefused, OutputsRefused, ScriptFailed};
+use gitian_build::{GitRefused, NoOutputs, OutputsRefused, ScriptFailed};
 use gitian_process::Failure;
 use gitian_sign::{NotSigned, ReportMissing};
 use gitian_verify::ReleaseMissing;
@@ -34,6 +34,9 @@ pub fn hint(error: &Error) -> Option<String> {
         }
         if cause.is::<GuestGone>() {
             return Some("build again; if it happens again, `dmesg` tells whether the memory was used up".to_owned());
+        }
+        if cause.is::<NoOutputs>() {
+            return Some("let the script fill the folder $OUTDIR, and neither remove nor replace it".to_owned());
         }
         if cause.is::<OutputsRefused>() {
             return Some(
@@ -82,6 +85,12 @@ pub fn hint(error: &Error) -> Option<String> {
                 Some(package) => format!("sudo apt-get install {package}"),
                 None => "is it spelt right, installed, and in PATH?".to_owned(),
             }),
+            Failure::ProgramFailed { command_line, last_lines, .. }
+                if command_line.starts_with("in the guest: tar -cf")
+                    && last_lines.iter().any(|line| line.ends_with("Permission denied")) =>
+            {
+                Some("let the script leave what its user can read: chmod -R u+rX $OUTDIR".to_owned())
+            }
             _ => None,
         }
     })

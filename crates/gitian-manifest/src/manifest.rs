@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::{Digest, Scan};
+use crate::{Digest, OnBytes, Scan};
 
 /// One line of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +65,7 @@ impl Difference {
 
 impl Manifest {
     /// Hashes every file below a folder; see [`Scan::of_folder`].
-    pub fn of_folder(root: &Path, on_bytes: &(dyn Fn(u64) + Sync)) -> Result<Scan> {
+    pub fn of_folder(root: &Path, on_bytes: &OnBytes<'_>) -> Result<Scan> {
         Scan::of_folder(root, on_bytes)
     }
 
