@@ -11,6 +11,7 @@ use gitian_process::interrupt;
 use gitian_vm::{Backend, Debs, Resources};
 
 use crate::args::gbuild::Args;
+use crate::cross_check::CrossCheck;
 use crate::failure::{one_line, tell};
 use crate::printable::printable;
 use crate::progress::Progress;
@@ -19,6 +20,9 @@ use crate::{descriptor_error, descriptor_file};
 
 /// Runs gbuild with the backend that options and environment choose. Returns the exit code.
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
+    if !args.cross_check.is_empty() {
+        return cross_check(args, around, out);
+    }
     let backend = gitian_vm::select(args.backend.as_deref(), &around.settings, &around.workdir)?;
     run_with(args, around, &*backend, out)
 }
@@ -40,6 +44,18 @@ pub fn run_with(args: Args, around: &Surroundings, backend: &dyn Backend, out: &
     let mut progress = Progress::new(out, quiet, around.live);
     gitian_build::build(&loaded, &options, &workdir, backend, &debs, &mut |event| progress.show(&event))?;
     Ok(0)
+}
+
+/// `--cross-check`: the build in several kinds of guest.
+fn cross_check(mut args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
+    let loaded = descriptor_file::load(&args.descriptor, &around.workdir, around.live)?;
+    if !args.quiet {
+        warn(&args, &loaded, around.live);
+    }
+    let (backends, quiet) = (std::mem::take(&mut args.cross_check), args.quiet);
+    // The scripts' logs would run together.
+    let options = BuildOptions { log_copy: None, ..options(args, around)? };
+    CrossCheck { backends: &backends, loaded: &loaded, options: &options, quiet }.run(around, out)
 }
 
 /// `--check`: everything that would stop the build, with what mends it.

@@ -7,6 +7,7 @@ mod apt_hints;
 pub mod args;
 pub mod copy_from_target;
 pub mod copy_to_target;
+pub mod cross_check;
 pub mod descriptor_error;
 pub mod descriptor_file;
 pub mod failure;
