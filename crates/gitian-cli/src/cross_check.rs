@@ -94,7 +94,7 @@ impl CrossCheck<'_> {
         let main = Workdir::new(&around.workdir);
         let mut problems = Vec::new();
         for place in places {
-            let backend = select(Some(&place.name), &around.settings, main.root())?;
+            let backend = select(Some(&place.name), &around.settings, main.root(), &[])?;
             for problem in gitian_build::check(self.loaded, self.options, &main, &*backend) {
                 if !problems.contains(&problem) {
                     problems.push(problem);
@@ -144,7 +144,7 @@ impl CrossCheck<'_> {
     }
 
     fn build(&self, number: usize, place: &Place, settings: &Settings, news: &Sender<News>) -> Result<PathBuf> {
-        let backend: Box<dyn Backend> = select(Some(&place.name), settings, place.workdir.root())?;
+        let backend: Box<dyn Backend> = select(Some(&place.name), settings, place.workdir.root(), &[])?;
         let debs = Debs::new(&settings.cache);
         let mut tell = |event| {
             news.send(News::Happened(number, event)).ok();

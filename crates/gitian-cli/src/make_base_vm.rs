@@ -15,7 +15,7 @@ use crate::surroundings::Surroundings;
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
     let flags = [("lxc", args.lxc), ("vbox", args.vbox), ("docker", args.docker)];
     let flag = flags.into_iter().find_map(|(name, given)| given.then_some(name));
-    let backend = gitian_vm::select(args.backend.as_deref().or(flag), &around.settings, &around.workdir)?;
+    let backend = gitian_vm::select(args.backend.as_deref().or(flag), &around.settings, &around.workdir, &[])?;
     let problems = backend.check(&[]);
     if !problems.is_empty() {
         return Err(BuildStopped { problems }.into());

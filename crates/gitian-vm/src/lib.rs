@@ -6,10 +6,14 @@
 mod apt_trouble;
 mod archive;
 mod backend;
+mod base_tree;
+mod cache;
 mod debian;
 mod debs;
+mod document;
 #[cfg(feature = "testing")]
 pub mod fake;
+mod lock;
 mod merge;
 mod pack;
 mod sandbox;
@@ -27,7 +31,7 @@ pub use backend::{
 pub use debs::Debs;
 pub use merge::merge;
 pub use sandbox::Sandbox;
-pub use select::{UnknownBackend, names, select};
+pub use select::{UnknownBackend, names, running, select};
 pub use settings::Settings;
 pub use tar_stream::{copy_in, copy_out, copy_out_into};
 pub use unpack::{Limits, unpack};

@@ -9,8 +9,9 @@ use gitian_process::{Command, Failure, Output, Status, Streams};
 
 use super::enclosure::{Enclosure, Insider, NotEntered};
 use super::enter::{Bounds, Program};
-use super::place::{TargetPlace, remove_file};
+use super::place::TargetPlace;
 use super::{Held, Image, Sandbox};
+use crate::document::remove_file;
 use crate::{GuestCommand, GuestGone, GuestUser, Layer, Network, Resources, Target};
 
 /// The uid and gid of the guest's ordinary user.
