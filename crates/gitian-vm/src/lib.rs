@@ -10,10 +10,12 @@ mod base_tree;
 mod cache;
 mod debian;
 mod debs;
+mod docker;
 mod document;
 #[cfg(feature = "testing")]
 pub mod fake;
 mod lock;
+mod login;
 mod merge;
 mod pack;
 mod sandbox;
