@@ -184,16 +184,16 @@ fn an_input_file_that_is_none_is_told_before_anything_starts() {
     let Some(work) = Workdir::with_bookworm() else { return };
     fs::create_dir_all(work.path().join("inputs/folder")).unwrap();
     symlink("nowhere", work.path().join("inputs/link")).unwrap();
-    symlink("/dev/null", work.path().join("inputs/null")).unwrap();
-    let descriptor = work.descriptor("files: [folder, link, null]\n", "true");
+    symlink("/dev/null", work.path().join("inputs/device")).unwrap();
+    let descriptor = work.descriptor("files: [folder, link, device]\n", "true");
     assert_eq!(
         refusal(&work, "gbuild", &[descriptor]),
         "gbuild: error: input file inputs/folder is a folder, not a regular file
 hint: mv inputs/folder inputs/folder.away && cp /path/to/folder inputs/
 gbuild: error: input file inputs/link does not exist
 hint: mkdir -p inputs && cp /path/to/link inputs/
-gbuild: error: input file inputs/null is a pipe or device, not a regular file
-hint: mv inputs/null inputs/null.away && cp /path/to/null inputs/
+gbuild: error: input file inputs/device is a pipe or device, not a regular file
+hint: mv inputs/device inputs/device.away && cp /path/to/device inputs/
 "
     );
 }

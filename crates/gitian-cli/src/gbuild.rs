@@ -6,12 +6,13 @@ use std::os::fd::AsFd;
 
 use anyhow::{Context, Result};
 use gitian_build::{BuildOptions, FetchOptions, Workdir};
-use gitian_descriptor::Loaded;
+use gitian_descriptor::{Descriptor, Loaded};
 use gitian_process::interrupt;
 use gitian_vm::{Backend, Debs, Resources};
 
 use crate::args::gbuild::Args;
 use crate::calls::Calls;
+use crate::cross_check::CrossCheck;
 use crate::failure::{one_line, tell};
 use crate::printable::printable;
 use crate::progress::Progress;
@@ -20,25 +21,47 @@ use crate::{descriptor_error, descriptor_file};
 
 /// Runs gbuild with the backend that options and environment choose. Returns the exit code.
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
-    let backend = gitian_vm::select(args.backend.as_deref(), &around.settings, &around.workdir)?;
-    run_with(args, around, &*backend, out)
+    let loaded = descriptor_file::load(&args.descriptor, &around.workdir, around.live)?;
+    if !args.cross_check.is_empty() {
+        return cross_check(args, &loaded, around, out);
+    }
+    let Descriptor { suites, architectures, .. } = &loaded.descriptor;
+    let wanted: Vec<_> =
+        suites.iter().flat_map(|suite| architectures.iter().map(move |architecture| (suite, *architecture))).collect();
+    let backend = gitian_vm::select(args.backend.as_deref(), &around.settings, &around.workdir, &wanted)?;
+    build(args, &loaded, around, &*backend, out)
 }
 
 /// Runs gbuild with this backend. Returns the exit code.
 pub fn run_with(args: Args, around: &Surroundings, backend: &dyn Backend, out: &mut dyn Write) -> Result<u8> {
     let loaded = descriptor_file::load(&args.descriptor, &around.workdir, around.live)?;
+    build(args, &loaded, around, backend, out)
+}
+
+fn build(args: Args, loaded: &Loaded, around: &Surroundings, backend: &dyn Backend, out: &mut dyn Write) -> Result<u8> {
     let workdir = Workdir::new(&around.workdir);
     let quiet = args.quiet;
-    warn(&args, &loaded, around.live);
+    warn(&args, loaded, around.live);
     let check = args.check;
     let options = options(args, around)?;
     if check {
-        return tell_problems(&loaded, &options, &workdir, backend, &around.calls, out);
+        return tell_problems(loaded, &options, &workdir, backend, &around.calls, out);
     }
     let debs = Debs::new(&around.settings.cache);
     let mut progress = Progress::new(out, quiet, around.live);
-    gitian_build::build(&loaded, &options, &workdir, backend, &debs, &mut |event| progress.show(&event))?;
+    gitian_build::build(loaded, &options, &workdir, backend, &debs, &mut |event| progress.show(&event))?;
     Ok(0)
+}
+
+/// `--cross-check`: the build in several kinds of guest.
+fn cross_check(mut args: Args, loaded: &Loaded, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
+    if !args.quiet {
+        warn(&args, loaded, around.live);
+    }
+    let (backends, quiet) = (std::mem::take(&mut args.cross_check), args.quiet);
+    // The scripts' logs would run together.
+    let options = BuildOptions { log_copy: None, ..options(args, around)? };
+    CrossCheck { backends: &backends, loaded, options: &options, quiet }.run(around, out)
 }
 
 /// `--check`: everything that would stop the build, with what mends it.

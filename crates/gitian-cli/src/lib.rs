@@ -8,6 +8,7 @@ pub mod args;
 pub mod calls;
 pub mod copy_from_target;
 pub mod copy_to_target;
+pub mod cross_check;
 pub mod descriptor_error;
 pub mod descriptor_file;
 pub mod failure;

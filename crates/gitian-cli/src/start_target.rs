@@ -31,7 +31,7 @@ pub fn run(args: Args, around: &Surroundings, _out: &mut dyn Write) -> Result<u8
         processors: number("NPROCS", around.settings.processors.as_deref(), 2)?,
         memory_mib: number("VMEM", around.settings.memory_mib.as_deref(), 2000)?,
     };
-    let backend = target::backend(around)?;
+    let backend = target::backend(around, &suite, architecture)?;
     let id = target::named(around, &*backend, suite, architecture)?;
     let _lock = Workdir::new(&around.workdir).lock()?;
     if backend.attach()?.is_some() {

@@ -24,9 +24,9 @@ pub struct NoSuchUser {
     pub builder: String,
 }
 
-/// Returns the backend that the environment chooses.
-pub fn backend(around: &Surroundings) -> Result<Box<dyn Backend>> {
-    Ok(gitian_vm::select(None, &around.settings, &around.workdir)?)
+/// Returns the backend that the environment chooses, or else the base images that are here.
+pub fn backend(around: &Surroundings, suite: &Suite, architecture: Architecture) -> Result<Box<dyn Backend>> {
+    Ok(gitian_vm::select(None, &around.settings, &around.workdir, &[(suite, architecture)])?)
 }
 
 /// Returns the target that runs in the working directory.
@@ -35,7 +35,7 @@ pub fn backend(around: &Surroundings) -> Result<Box<dyn Backend>> {
 /// [`NoTarget`] when there is none.
 pub fn running(around: &Surroundings) -> Result<Box<dyn Target>> {
     let folder = || around.workdir.display().to_string();
-    Ok(backend(around)?.attach()?.ok_or_else(|| NoTarget { folder: folder() })?)
+    Ok(gitian_vm::running(&around.settings, &around.workdir)?.ok_or_else(|| NoTarget { folder: folder() })?)
 }
 
 /// Returns which target a suite and architecture mean: of the distro that `DISTRO` says, else of the base image's, else

@@ -7,10 +7,16 @@ mod answer;
 mod apt_trouble;
 mod archive;
 mod backend;
+mod base_tree;
+mod cache;
 mod debian;
 mod debs;
+mod docker;
+mod document;
 #[cfg(feature = "testing")]
 pub mod fake;
+mod lock;
+mod login;
 mod merge;
 mod pack;
 mod sandbox;
@@ -29,7 +35,7 @@ pub use backend::{
 pub use debs::Debs;
 pub use merge::merge;
 pub use sandbox::Sandbox;
-pub use select::{UnknownBackend, names, select};
+pub use select::{UnknownBackend, names, running, select};
 pub use settings::Settings;
 pub use tar_stream::{NotPacked, copy_in, copy_out, copy_out_into};
 pub use unpack::{Limits, unpack};

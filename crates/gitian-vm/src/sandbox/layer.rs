@@ -13,12 +13,11 @@ use gitian_process::{Command, Streams};
 use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 
-use super::base_image::new_folder;
 use super::enclosure::Enclosure;
 use super::id_map::IdMap;
-use super::place::{
-    LockKind, entries, lock, make_fs, make_private, move_tree, read_document, remove, try_lock, write_document,
-};
+use super::place::{entries, make_fs, make_private, move_tree, new_folder, remove};
+use crate::document::{read_document, write_document};
+use crate::lock::{LockKind, lock, try_lock};
 
 /// How many layers are kept, the latest used.
 const KEPT: usize = 8;
