@@ -22,8 +22,13 @@ pub struct WrongUsage(pub String);
 
 /// Writes what went wrong and returns the exit code: 130 or 143 when we were asked to stop, 2 for wrong usage, else 1.
 ///
-/// Hints name our programs as the reader can call them; `debug` adds the chain of causes, one a line.
-pub fn report(program: &str, error: &Error, calls: &Calls, debug: bool, out: &mut dyn Write) -> u8 {
+/// `debug` adds the chain of causes, one a line. Hints name our programs as they lie in a checkout.
+pub fn report(program: &str, error: &Error, debug: bool, out: &mut dyn Write) -> u8 {
+    report_to(&Calls::default(), program, error, debug, out)
+}
+
+/// Like [`report`], with hints that name our programs as this reader can call them.
+pub fn report_to(calls: &Calls, program: &str, error: &Error, debug: bool, out: &mut dyn Write) -> u8 {
     // Standard error may be closed or broken: there is nobody left to tell.
     write_lines(program, error, calls, debug, out).ok();
     if is_interrupt(error) {

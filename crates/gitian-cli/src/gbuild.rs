@@ -55,9 +55,7 @@ fn build(args: Args, loaded: &Loaded, around: &Surroundings, backend: &dyn Backe
 
 /// `--cross-check`: the build in several kinds of guest.
 fn cross_check(mut args: Args, loaded: &Loaded, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
-    if !args.quiet {
-        warn(&args, loaded, around.live);
-    }
+    warn(&args, loaded, around.live);
     let (backends, quiet) = (std::mem::take(&mut args.cross_check), args.quiet);
     // The scripts' logs would run together.
     let options = BuildOptions { log_copy: None, ..options(args, around)? };
