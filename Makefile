@@ -74,8 +74,12 @@ audit:
 	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --all-features check bans licenses sources
 
+# Installs what is there: root, who installs, need not have Rust, and nothing is set up or built on the way.
 install: to = $(DESTDIR)$(PREFIX)
-install: build
+install:
+	@for p in $(PROGRAMS) $(LIBEXEC); do \
+	  [ -x target/release/$$p ] || { echo "install: target/release/$$p is not built; run: make build" >&2; exit 1; }; \
+	done
 	install -d "$(to)/lib/gitian" "$(to)/bin" "$(to)/libexec/gitian" "$(to)/share/doc/gitian"
 	for p in $(PROGRAMS) $(LIBEXEC); do install -m 755 target/release/$$p "$(to)/lib/gitian/" || exit 1; done
 	for p in $(PROGRAMS); do ln -sf ../lib/gitian/$$p "$(to)/bin/$$p" || exit 1; done

@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use support::programs::{Answer, Workdir};
+use support::programs::{Answer, Workdir, answer};
 use support::tree::listing;
 
 fn gbuild(work: &Workdir, args: &[&str]) -> Answer {
@@ -389,6 +389,73 @@ hint: git ls-remote WORK/upstream    shows what it has; then --commit hello=TAG\
         assert!(!work.path().join("inputs/hello").exists());
         assert!(work.path().join("build/out/kept").exists());
     }
+}
+
+#[test]
+fn a_remote_by_name_is_asked_for_where_it_is_fetched() {
+    let work = Workdir::new();
+    repository(&work);
+    // The repository around has a remote of that name too, without the commit.
+    git(work.path(), &["init", "-q"]);
+    git(work.path(), &["init", "-q", "empty"]);
+    git(work.path(), &["remote", "add", "origin", "empty"]);
+    let problems = |commit: &str| {
+        let answer = gbuild(&work, &["--check", "--url", "hello=origin", with_remote(&work, commit)]);
+        let of_remote = answer.stdout.lines().filter(|line| line.starts_with("problem: remote hello: "));
+        of_remote.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let without_clone = problems("v1");
+    assert!(without_clone[0].contains("origin gives no answer: "), "{without_clone:?}");
+    fs::create_dir(work.path().join("inputs")).unwrap();
+    git(work.path(), &["clone", "-q", "upstream", "inputs/hello"]);
+    assert_eq!(problems("v1"), Vec::<String>::new());
+    assert_eq!(problems("v3"), ["problem: remote hello: origin has no commit, tag or branch v3"]);
+}
+
+#[test]
+fn a_clone_that_a_killed_git_locked_is_told_how_to_free_it() {
+    let Some(work) = Workdir::with_bookworm() else { return };
+    repository(&work);
+    fs::create_dir(work.path().join("inputs")).unwrap();
+    git(work.path(), &["clone", "-q", "upstream", "inputs/hello"]);
+    fs::write(work.path().join("inputs/hello/.git/index.lock"), "").unwrap();
+    let told = failure(&work, &[with_remote(&work, "v1")]);
+    let hint = "\nhint: rm inputs/hello/.git/index.lock    if no other git works there: one that was killed left it\n";
+    assert!(told.contains("inputs/hello: commit v1 cannot be checked out\n") && told.ends_with(hint), "{told}");
+}
+
+#[test]
+fn debugging_tells_every_command_line_that_is_run() {
+    let work = Workdir::new();
+    let upstream = repository(&work);
+    let check = |value: &str| {
+        let mut program = work.program("gbuild");
+        answer(program.args(["--check", with_remote(&work, "v1")]).env("GITIAN_DEBUG", value)).stderr
+    };
+    let told = check("1");
+    let asked = format!("ls-remote -- {} v1 refs/tags/v1 refs/heads/v1", upstream.display());
+    let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("runs: ")).collect();
+    assert!(lines.contains(&"runs: git --version"), "{told}");
+    assert!(lines.iter().any(|line| line.contains(" git -c ") && line.ends_with(&asked)), "{told}");
+    assert_eq!(check("0"), "");
+}
+
+#[test]
+fn quiet_says_nothing_but_warnings_and_errors() {
+    let Some(work) = Workdir::with_bookworm() else { return };
+    repository(&work);
+    let text = remote_descriptor("v1", "cp hello/a.txt $OUTDIR/") + "scirpt: x\n";
+    fs::write(work.path().join("trial.yml"), text).unwrap();
+    for fetched in ["--fetch-tags", "--fetch-branches"] {
+        let answer = builds(&work, &["-q", fetched, "--commit", "hallo=v1", "trial.yml"]);
+        assert_eq!(answer.stdout, "");
+        let warning = "gbuild: warning: --commit hallo: the descriptor has no remote of that name\n";
+        assert!(answer.stderr.starts_with("warning: ") && answer.stderr.contains("scirpt"), "{}", answer.stderr);
+        assert!(answer.stderr.ends_with(warning), "{}", answer.stderr);
+    }
+    // What is not a warning is not there: the same without -q tells of the fetched tags.
+    fs::remove_dir_all(work.path().join("inputs")).unwrap();
+    assert!(builds(&work, &["--fetch-tags", "trial.yml"]).stderr.contains("-> v1"));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use clap::Parser;
 use gitian_cli::args::gbuild::Args;
+use gitian_cli::calls::Calls;
 use gitian_cli::surroundings::Surroundings;
 use gitian_cli::{failure, gbuild};
 use gitian_vm::Settings;
@@ -137,6 +138,7 @@ fn repeat(case: &Path) -> Result<(), String> {
         settings: Settings { ci: name.starts_with("ci"), cache: folder.path().join("cache"), ..Settings::default() },
         workdir: work.clone(),
         live: false,
+        calls: Calls::default(),
     };
 
     let mut out = Vec::new();
@@ -146,7 +148,7 @@ fn repeat(case: &Path) -> Result<(), String> {
             Ok(code) => (code, String::new()),
             Err(error) => {
                 let mut message = Vec::new();
-                let code = failure::report("gbuild", &error, false, &mut message);
+                let code = failure::report("gbuild", &error, &Calls::default(), false, &mut message);
                 (code, String::from_utf8(message).unwrap())
             }
         },

@@ -1,6 +1,6 @@
 //! The programs under test, run as a user would.
 
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
@@ -161,12 +161,21 @@ impl Workdir {
 
     /// Starts a program that a test looks at while it runs.
     pub fn start(&self, name: &str, args: &[&str]) -> Running {
+        Running::start(&mut self.startable(name, args))
+    }
+
+    /// Starts a program as a shell with a terminal does, in a process group of its own, with another PATH.
+    pub fn start_in_group(&self, name: &str, args: &[&str], path: &str) -> Running {
+        Running::start(self.startable(name, args).process_group(0).env("PATH", path))
+    }
+
+    fn startable(&self, name: &str, args: &[&str]) -> std::process::Command {
         let prepared = self.program(name);
         #[expect(clippy::disallowed_methods, reason = "the test framework's command cannot run in the background")]
         let mut command = std::process::Command::new(prepared.get_program());
         command.args(prepared.get_args()).args(args).env_clear().current_dir(self.path());
         command.envs(prepared.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        Running::start(&mut command)
+        command
     }
 
     /// Prepares a program, with a cleared environment.

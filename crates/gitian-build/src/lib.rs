@@ -180,19 +180,17 @@ fn fetch_remotes(
 fn build_configurations(run: &Run<'_>, report: &mut dyn FnMut(Event)) -> Result<Vec<(String, String)>> {
     let mut running = None;
     let built = build_each(run, &mut running, report);
-    if run.options.skip_cleanup {
-        if let Some(guest) = running {
-            guest.target.detach()?;
+    let left = if run.options.skip_cleanup {
+        running.map_or(Ok(()), |guest| guest.target.detach())
+    } else {
+        if built.is_ok() {
+            report(Event::Step(Step::CleanUp, None));
         }
-        return built;
-    }
-    if built.is_ok() {
-        report(Event::Step(Step::CleanUp, None));
-    }
-    let stopped = configuration::stop_running(run.backend, running);
+        configuration::stop_running(run.backend, running)
+    };
     // What went wrong first says more.
     let manifests = built?;
-    stopped?;
+    left?;
     Ok(manifests)
 }
 

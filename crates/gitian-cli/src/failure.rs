@@ -7,7 +7,9 @@ use std::io::Write;
 use anyhow::Error;
 use gitian_build::{BuildStopped, GitRefused, OutputsRefused, ScriptFailed};
 use gitian_process::{Failure, interrupt};
+use gitian_vm::NotPacked;
 
+use crate::calls::Calls;
 use crate::descriptor_error;
 use crate::descriptor_file::DescriptorRefused;
 use crate::hints;
@@ -20,10 +22,10 @@ pub struct WrongUsage(pub String);
 
 /// Writes what went wrong and returns the exit code: 130 or 143 when we were asked to stop, 2 for wrong usage, else 1.
 ///
-/// `debug` adds the chain of causes, one a line.
-pub fn report(program: &str, error: &Error, debug: bool, out: &mut dyn Write) -> u8 {
+/// Hints name our programs as the reader can call them; `debug` adds the chain of causes, one a line.
+pub fn report(program: &str, error: &Error, calls: &Calls, debug: bool, out: &mut dyn Write) -> u8 {
     // Standard error may be closed or broken: there is nobody left to tell.
-    write_lines(program, error, debug, out).ok();
+    write_lines(program, error, calls, debug, out).ok();
     if is_interrupt(error) {
         return 128_u8.saturating_add(interrupt::received().and_then(|signal| u8::try_from(signal).ok()).unwrap_or(2));
     }
@@ -40,14 +42,14 @@ pub fn is_interrupt(error: &Error) -> bool {
     error.chain().any(|cause| matches!(cause.downcast_ref::<Failure>(), Some(Failure::Interrupted)))
 }
 
-fn write_lines(program: &str, error: &Error, debug: bool, out: &mut dyn Write) -> std::io::Result<()> {
+fn write_lines(program: &str, error: &Error, calls: &Calls, debug: bool, out: &mut dyn Write) -> std::io::Result<()> {
     if is_interrupt(error) {
         return writeln!(out, "{program}: interrupted");
     }
     if let Some(stopped) = error.downcast_ref::<BuildStopped>() {
         for problem in &stopped.problems {
             writeln!(out, "{program}: error: {}", one_line(&problem.to_string()))?;
-            writeln!(out, "hint: {}", problem.mend)?;
+            writeln!(out, "hint: {}", calls.in_hint(&problem.mend))?;
         }
         return Ok(());
     }
@@ -59,7 +61,7 @@ fn write_lines(program: &str, error: &Error, debug: bool, out: &mut dyn Write) -
         writeln!(out, "  | {}", printable(line))?;
     }
     if let Some(hint) = hints::hint(error) {
-        writeln!(out, "hint: {hint}")?;
+        writeln!(out, "hint: {}", calls.in_hint(&hint))?;
     }
     if debug {
         for cause in error.chain() {
@@ -87,6 +89,9 @@ pub fn last_lines(error: &Error) -> &[String] {
 
 fn last_lines_of<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e [String]> {
     if let Some(Failure::ProgramFailed { last_lines, .. }) = cause.downcast_ref() {
+        return Some(last_lines);
+    }
+    if let Some(NotPacked(Failure::ProgramFailed { last_lines, .. })) = cause.downcast_ref() {
         return Some(last_lines);
     }
     if let Some(failed) = cause.downcast_ref::<ScriptFailed>() {

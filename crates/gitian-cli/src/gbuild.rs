@@ -11,6 +11,7 @@ use gitian_process::interrupt;
 use gitian_vm::{Backend, Debs, Resources};
 
 use crate::args::gbuild::Args;
+use crate::calls::Calls;
 use crate::cross_check::CrossCheck;
 use crate::failure::{one_line, tell};
 use crate::printable::printable;
@@ -40,13 +41,11 @@ pub fn run_with(args: Args, around: &Surroundings, backend: &dyn Backend, out: &
 fn build(args: Args, loaded: &Loaded, around: &Surroundings, backend: &dyn Backend, out: &mut dyn Write) -> Result<u8> {
     let workdir = Workdir::new(&around.workdir);
     let quiet = args.quiet;
-    if !quiet {
-        warn(&args, loaded, around.live);
-    }
+    warn(&args, loaded, around.live);
     let check = args.check;
     let options = options(args, around)?;
     if check {
-        return tell_problems(loaded, &options, &workdir, backend, out);
+        return tell_problems(loaded, &options, &workdir, backend, &around.calls, out);
     }
     let debs = Debs::new(&around.settings.cache);
     let mut progress = Progress::new(out, quiet, around.live);
@@ -71,13 +70,14 @@ fn tell_problems(
     options: &BuildOptions,
     workdir: &Workdir,
     backend: &dyn Backend,
+    calls: &Calls,
     out: &mut dyn Write,
 ) -> Result<u8> {
     let mut problems = gitian_build::check(loaded, options, workdir, backend);
     interrupt::check()?;
     problems.extend(workdir.taken()?);
     for problem in &problems {
-        writeln!(out, "problem: {}\nhint: {}", one_line(&problem.to_string()), problem.mend)?;
+        writeln!(out, "problem: {}\nhint: {}", one_line(&problem.to_string()), calls.in_hint(&problem.mend))?;
     }
     match problems.len() {
         0 => writeln!(out, "nothing would stop a build of {} ({})", loaded.descriptor.name, backend.name())?,
@@ -115,7 +115,12 @@ fn options(args: Args, around: &Surroundings) -> Result<BuildOptions> {
         commits: args.commit,
         urls: args.url,
         cache_read_only: args.cache_read_only,
-        fetch: FetchOptions { skip: args.skip_fetch, branches: args.fetch_branches, tags: args.fetch_tags },
+        fetch: FetchOptions {
+            skip: args.skip_fetch,
+            branches: args.fetch_branches,
+            tags: args.fetch_tags,
+            quiet: args.quiet,
+        },
         skip_cleanup: args.skip_cleanup,
         network: args.network,
         layer_cache: !args.no_layer_cache,

@@ -5,7 +5,7 @@ use gitian_build::{GitRefused, NoOutputs, OutputsRefused, ScriptFailed};
 use gitian_process::Failure;
 use gitian_sign::{NotSigned, ReportMissing};
 use gitian_verify::ReleaseMissing;
-use gitian_vm::{ArchiveRefused, GuestGone, Problem, UnknownBackend};
+use gitian_vm::{ArchiveRefused, GuestGone, NotPacked, Problem, UnknownBackend};
 
 use crate::apt_hints;
 use crate::copy_from_target::NoFolder;
@@ -66,7 +66,15 @@ pub fn hint(error: &Error) -> Option<String> {
             return Some("libexec/stop-target".to_owned());
         }
         if let Some(missing) = cause.downcast_ref::<NoFolder>() {
-            return Some(format!("mkdir -p {}", printable(&missing.path)));
+            return Some(match missing.is_file {
+                true => "name a folder; the copy gets there under its own name".to_owned(),
+                false => format!("mkdir -p {}", printable(&missing.path)),
+            });
+        }
+        if cause.is::<NotPacked>() {
+            let unreadable = last_lines(error).iter().any(|line| line.ends_with("Permission denied"));
+            return unreadable
+                .then(|| "let the script leave what its user can read: chmod -R u+rX $OUTDIR".to_owned());
         }
         if cause.is::<ReportMissing>() {
             return Some("gbuild writes it; run gsign in the folder where gbuild was run".to_owned());
@@ -85,12 +93,6 @@ pub fn hint(error: &Error) -> Option<String> {
                 Some(package) => format!("sudo apt-get install {package}"),
                 None => "is it spelt right, installed, and in PATH?".to_owned(),
             }),
-            Failure::ProgramFailed { command_line, last_lines, .. }
-                if command_line.starts_with("in the guest: tar -cf")
-                    && last_lines.iter().any(|line| line.ends_with("Permission denied")) =>
-            {
-                Some("let the script leave what its user can read: chmod -R u+rX $OUTDIR".to_owned())
-            }
             _ => None,
         }
     })

@@ -5,6 +5,7 @@
 
 mod apt_hints;
 pub mod args;
+pub mod calls;
 pub mod copy_from_target;
 pub mod copy_to_target;
 pub mod cross_check;

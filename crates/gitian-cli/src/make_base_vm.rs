@@ -40,11 +40,10 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         bar.enable_steady_tick(std::time::Duration::from_millis(250));
         bar
     });
-    let mut broken = Ok(());
-    let made = backend.make_base(&request, &mut |event| match (&bar, event) {
-        (Some(bar), Event::Step(step)) => bar.set_message(printable(&step)),
-        (None, Event::Step(step)) if broken.is_ok() => broken = writeln!(out, "{}", printable(&step)),
-        _ => (),
+    let made = backend.make_base(&request, &mut |Event::Step(step)| match &bar {
+        Some(bar) => bar.set_message(printable(&step)),
+        // A reader that has gone away must not end the work.
+        None => drop(writeln!(out, "{}", printable(&step))),
     });
     if let Some(bar) = bar {
         bar.finish_and_clear();

@@ -1,10 +1,7 @@
 //! The target of a working directory, as the programs of `libexec/` find it.
 
-use std::io::Read;
-
 use anyhow::{Context, Result};
 use gitian_descriptor::{Architecture, Distro, Suite};
-use gitian_process::{Output, Streams};
 use gitian_vm::{Backend, GuestCommand, GuestUser, Target, TargetId};
 
 use crate::surroundings::Surroundings;
@@ -70,10 +67,8 @@ pub fn user(target: &dyn Target, asked: Option<&str>) -> Result<GuestUser> {
     if asked == "root" {
         return Ok(GuestUser::Root);
     }
-    let mut builder = String::new();
-    let read = |pipe: &mut dyn Read| pipe.read_to_string(&mut builder).map(drop);
-    let streams = Streams { stdout: Output::Consume(Box::new(read)), ..Streams::default() };
-    target.run(&GuestCommand::new(GuestUser::Builder, ["id", "-un"]), streams)?;
+    // No name is longer than a line.
+    let (_status, builder) = gitian_vm::read(target, &GuestCommand::new(GuestUser::Builder, ["id", "-un"]), 4096)?;
     let builder = builder.trim_end();
     if asked == builder {
         return Ok(GuestUser::Builder);

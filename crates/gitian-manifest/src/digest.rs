@@ -51,11 +51,6 @@ impl Digest {
             }
         }
     }
-
-    /// Returns the 32 bytes.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
 }
 
 impl fmt::Display for Digest {

@@ -81,13 +81,6 @@ pub struct Problem {
 pub enum Event {
     /// A new step began: `installing essential packages`.
     Step(String),
-    /// How far the present step is.
-    Progress {
-        /// Done so far, in bytes or pieces.
-        done: u64,
-        /// Out of, when known.
-        total: Option<u64>,
-    },
 }
 
 /// A set of installed packages, kept so that the next build of the same descriptor starts with it.

@@ -3,6 +3,7 @@
 //! [`Backend`] is the host's side, [`Target`] a running guest. `settings` reads the environment, `select` turns it into
 //! one backend. Each backend is a folder of its own; nothing outside of it knows which one is at work.
 
+mod answer;
 mod apt_trouble;
 mod archive;
 mod backend;
@@ -24,6 +25,7 @@ mod settings;
 mod tar_stream;
 mod unpack;
 
+pub use answer::{AnswerTooLong, read};
 pub use apt_trouble::{AptTrouble, AptTroubleKind};
 pub use archive::{ArchiveRefused, UnpackError};
 pub use backend::{
@@ -35,5 +37,5 @@ pub use merge::merge;
 pub use sandbox::Sandbox;
 pub use select::{UnknownBackend, names, running, select};
 pub use settings::Settings;
-pub use tar_stream::{copy_in, copy_out, copy_out_into};
+pub use tar_stream::{NotPacked, copy_in, copy_out, copy_out_into};
 pub use unpack::{Limits, unpack};

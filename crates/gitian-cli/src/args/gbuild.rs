@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long)]
     pub upgrade: bool,
 
-    /// Print nothing but errors
+    /// Print nothing but warnings and errors
     #[arg(short, long)]
     pub quiet: bool,
 
