@@ -17,7 +17,7 @@ use crate::args::sigs_tree;
 use crate::failure::{is_interrupt, report, tell};
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
-use crate::{descriptor_file, utc};
+use crate::{descriptor_file, downloads, utc};
 
 /// How many missing keys a hint names.
 const KEYS_NAMED: usize = 20;
@@ -34,9 +34,14 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
 }
 
 fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
-    let package = descriptor_file::load(&args.descriptor, &around.workdir, around.live)?.descriptor.name;
+    if !args.files.is_empty() {
+        return downloads::run(args, around, out);
+    }
+    // Without files there is a descriptor: the command line insists on it.
+    let descriptor = args.descriptor.as_deref().unwrap_or(std::path::Path::new(""));
+    let package = descriptor_file::load(descriptor, &around.workdir, around.live)?.descriptor.name;
     let tree = sigs_tree(args.destination.as_deref(), &around.settings.installation, package.as_str());
-    let question = Question { tree, release: args.release.to_string(), package: package.to_string() };
+    let question = Question { tree, release: args.release.as_ref().map_or("current".into(), ToString::to_string), package: package.to_string() };
     let mut source = None;
     let facts = match &args.verify_program {
         Some(command) => gather(&question, &Checker::Program(&Program(command.clone())))?,
@@ -72,7 +77,7 @@ fn bold(args: &Args) -> bool {
 }
 
 /// Says which keys count, unless that goes without saying.
-fn tell_keys(source: &Source, keys: &Keyring, verbose: bool) {
+pub(crate) fn tell_keys(source: &Source, keys: &Keyring, verbose: bool) {
     let count = match keys.len() {
         1 => "1 key".to_owned(),
         count => format!("{count} keys"),
@@ -264,9 +269,9 @@ fn differences(mismatch: &Mismatch, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Returns how to get the keys that were missing.
-fn missing_keys(facts: &[Facts], source: &Source) -> Option<String> {
+pub(crate) fn missing_keys<'f>(facts: impl IntoIterator<Item = &'f Facts>, source: &Source) -> Option<String> {
     let mut missing: Vec<&str> = facts
-        .iter()
+        .into_iter()
         .filter_map(|facts| match &facts.signature {
             Signature::NoKey(Unknown { key, .. }) => key.as_deref(),
             _ => None,

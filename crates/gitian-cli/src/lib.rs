@@ -9,6 +9,7 @@ pub mod copy_from_target;
 pub mod copy_to_target;
 pub mod descriptor_error;
 pub mod descriptor_file;
+mod downloads;
 pub mod failure;
 pub mod gbuild;
 pub mod gsign;

@@ -18,10 +18,14 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+mod agreement;
+mod clear_signed;
 mod facts;
 mod keyring;
 mod openpgp;
 mod program;
+mod statement;
+mod sums;
 mod tree_file;
 mod verdict;
 
@@ -35,10 +39,14 @@ use rayon::prelude::*;
 
 use tree_file::Content;
 
+pub use agreement::{Agreement, Asked, Builder, Opinion, agreements, base_name};
+pub use clear_signed::ClearSigned;
 pub use facts::{Document, Facts, Good, Revocation, Signature, Standing, Unknown, Weakness};
 pub use keyring::{Keyring, Source};
-pub use openpgp::check;
+pub use openpgp::{check, check_each};
 pub use program::{Answer, Program};
+pub use statement::{Statement, releases, statements};
+pub use sums::Sums;
 pub use verdict::{Decision, Line, Mismatch, Outcome, Reference, Stated, Verdict, decide};
 
 /// The largest assertion that is read, in bytes; real ones have up to 200 KB.

@@ -24,13 +24,18 @@ const SIGNATURE_LIMIT: usize = 64;
 /// Checks a file of detached signatures, binary or armored. If it holds several, the best one counts: a bad one never
 /// hides a good one.
 pub fn check(signature: &[u8], document: &[u8], keys: &Keyring, now: SystemTime) -> Signature {
-    let packets = match signatures(signature) {
-        Ok(packets) => packets,
-        Err(found) => return Signature::NotDetached(found),
-    };
-    let checked = packets.iter().map(|packet| check_one(packet, document, keys, now));
+    let checked = check_each(signature, document, keys, now).into_iter();
     let best = checked.reduce(|best, next| if rank(&next) > rank(&best) { next } else { best });
     best.unwrap_or_else(|| Signature::NotDetached("is empty".into()))
+}
+
+/// Checks a file of detached signatures, each by itself, in the order of the file; never returns nothing.
+pub fn check_each(signature: &[u8], document: &[u8], keys: &Keyring, now: SystemTime) -> Vec<Signature> {
+    match signatures(signature) {
+        Ok(packets) if packets.is_empty() => vec![Signature::NotDetached("is empty".into())],
+        Ok(packets) => packets.iter().map(|packet| check_one(packet, document, keys, now)).collect(),
+        Err(found) => vec![Signature::NotDetached(found)],
+    }
 }
 
 fn rank(state: &Signature) -> u8 {

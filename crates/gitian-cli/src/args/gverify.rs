@@ -19,8 +19,8 @@ use super::program;
 #[command(name = "gverify", version, max_term_width = 100, args_override_self = true, infer_long_args = true)]
 pub struct Args {
     /// The descriptor that was built; only its name matters
-    #[arg(value_name = "DESCRIPTOR.yml")]
-    pub descriptor: PathBuf,
+    #[arg(value_name = "DESCRIPTOR.yml", required_unless_present = "files")]
+    pub descriptor: Option<PathBuf>,
 
     /// Tell more about each signature, and the lines that differ: `- ` of the reference, `+ ` of the signer
     #[arg(short, long)]
@@ -34,9 +34,9 @@ pub struct Args {
     #[arg(long, overrides_with = "markup")]
     pub no_markup: bool,
 
-    /// Name of the release, a folder in the tree
-    #[arg(short, long, value_name = "REL", default_value = "current")]
-    pub release: ReleaseName,
+    /// Name of the release, a folder in the tree (default: current; with --files: all of them)
+    #[arg(short, long, value_name = "REL")]
+    pub release: Option<ReleaseName>,
 
     /// The sigs tree (default: sigs/<name> of the installation)
     #[arg(short, long, value_name = "DEST")]
@@ -53,4 +53,12 @@ pub struct Args {
     /// Check signatures against the keys of this file or folder; may be given several times
     #[arg(long, value_name = "FILE|DIR")]
     pub keys: Vec<PathBuf>,
+
+    /// Tell instead whether these files are what independent people built; a SHA256SUMS stands for all that it lists
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "descriptor")]
+    pub files: Vec<PathBuf>,
+
+    /// How many independent people must have built each file (default: 2 with --files)
+    #[arg(long, value_name = "N")]
+    pub min_good: Option<usize>,
 }
