@@ -17,7 +17,7 @@ use crate::args::sigs_tree;
 use crate::failure::{is_interrupt, report, tell};
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
-use crate::{descriptor_file, downloads, utc};
+use crate::{descriptor_file, downloads, pull_request, utc};
 
 /// How many missing keys a hint names.
 const KEYS_NAMED: usize = 20;
@@ -36,6 +36,9 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
 fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
     if !args.files.is_empty() {
         return downloads::run(args, around, out);
+    }
+    if !args.lint.is_empty() {
+        return pull_request::run(args, around, out);
     }
     // Without files there is a descriptor: the command line insists on it.
     let descriptor = args.descriptor.as_deref().unwrap_or(std::path::Path::new(""));

@@ -20,6 +20,7 @@ pub mod make_clean_vm;
 pub mod on_target;
 mod printable;
 mod progress;
+mod pull_request;
 pub mod start_target;
 pub mod stop_target;
 pub mod surroundings;

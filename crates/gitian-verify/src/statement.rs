@@ -18,7 +18,7 @@ use crate::tree_file::{self, Content};
 use crate::{ASSERT_LIMIT, Checker, Question, signer_facts};
 
 const ASSERT_END: &str = "-build.assert";
-const SUMS_END: &str = ".SHA256SUMS";
+pub(crate) const SUMS_END: &str = ".SHA256SUMS";
 
 /// Something that a signer vouches for.
 #[derive(Clone, Debug)]
@@ -54,44 +54,46 @@ pub fn statements(
     let mut places = Vec::new();
     for release in releases {
         let signers = tree.signers(release).with_context(|| tree.release_folder(release).display().to_string())?;
-        for signer in signers.names {
-            places.extend(documents(&tree.signer_folder(release, &signer)).into_iter().map(|(kind, package)| Place {
-                release: release.clone(),
-                signer: signer.clone(),
-                package,
-                kind,
-            }));
-        }
+        places.extend(signers.names.iter().flat_map(|signer| signer_documents(&tree, release, signer)));
     }
     let found = places.into_par_iter().map(|place| place.statement(&tree, &top, checker, relevant));
     found.filter_map(Result::transpose).collect()
 }
 
+/// The two kinds of documents that people sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+pub(crate) enum Kind {
     Assert,
     Sums,
 }
 
+/// Returns what a file is by its name, and the package that it is about.
+pub(crate) fn kind_of(name: &str) -> Option<(Kind, &str)> {
+    let kinds = [(Kind::Assert, ASSERT_END), (Kind::Sums, SUMS_END)];
+    kinds.into_iter().find_map(|(kind, end)| Some((kind, name.strip_suffix(end)?)))
+}
+
 /// Returns the documents in a signer's folder, sorted; a folder that cannot be read holds none.
-fn documents(folder: &Path) -> Vec<(Kind, String)> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut found: Vec<(Kind, String)> = entries
+pub(crate) fn signer_documents(tree: &SigsTree, release: &str, signer: &str) -> Vec<Place> {
+    let entries = fs::read_dir(tree.signer_folder(release, signer)).into_iter().flatten().flatten();
+    let mut found: Vec<Place> = entries
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
-            let kinds = [(Kind::Assert, ASSERT_END), (Kind::Sums, SUMS_END)];
-            kinds.into_iter().find_map(|(kind, end)| Some((kind, name.strip_suffix(end)?.to_owned())))
+            let (kind, package) = kind_of(&name)?;
+            Some(Place { release: release.to_owned(), signer: signer.to_owned(), package: package.to_owned(), kind })
         })
         .collect();
     found.sort_unstable();
     found
 }
 
-struct Place {
-    release: String,
-    signer: String,
-    package: String,
-    kind: Kind,
+/// Where a document is in a tree.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub release: String,
+    pub signer: String,
+    pub package: String,
+    pub kind: Kind,
 }
 
 impl Place {
@@ -102,28 +104,34 @@ impl Place {
         checker: &Checker<'_>,
         relevant: &(dyn Fn(&[u8]) -> bool + Sync),
     ) -> Result<Option<Statement>> {
-        let path = match self.kind {
-            Kind::Assert => tree.assert_path(&self.release, &self.signer, &self.package),
-            Kind::Sums => tree.signer_folder(&self.release, &self.signer).join(format!("{}{SUMS_END}", self.package)),
-        };
+        let path = self.path(tree);
         // What cannot be read is reported, whatever it may say.
         if let Content::Bytes(bytes) = tree_file::read(top, &path, ASSERT_LIMIT)
             && !relevant(&bytes)
         {
             return Ok(None);
         }
-        let facts = match self.kind {
-            Kind::Assert => {
-                let question = Question {
-                    tree: tree.clone(),
-                    release: self.release.clone(),
-                    package: self.package.clone(),
-                };
-                signer_facts(&question, checker, top, &self.signer)?
-            }
-            Kind::Sums => self.sums(top, path, checker)?,
-        };
+        let facts = self.facts(tree, top, checker)?;
         Ok(Some(Statement { release: self.release, package: self.package, facts }))
+    }
+
+    /// Returns where the document is.
+    pub(crate) fn path(&self, tree: &SigsTree) -> PathBuf {
+        match self.kind {
+            Kind::Assert => tree.assert_path(&self.release, &self.signer, &self.package),
+            Kind::Sums => tree.signer_folder(&self.release, &self.signer).join(format!("{}{SUMS_END}", self.package)),
+        }
+    }
+
+    /// Finds out about the document and its signature. `top` is the tree's canonical path.
+    pub(crate) fn facts(&self, tree: &SigsTree, top: &Path, checker: &Checker<'_>) -> Result<Facts> {
+        match self.kind {
+            Kind::Assert => {
+                let (release, package) = (self.release.clone(), self.package.clone());
+                signer_facts(&Question { tree: tree.clone(), release, package }, checker, top, &self.signer)
+            }
+            Kind::Sums => self.sums(top, self.path(tree), checker),
+        }
     }
 
     fn sums(&self, top: &Path, assert_path: PathBuf, checker: &Checker<'_>) -> Result<Facts> {

@@ -1,5 +1,6 @@
 //! `gverify [options] <descriptor>.yml`. Source: gitian-builder 11f91fb, bin/gverify.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -19,7 +20,7 @@ use super::program;
 #[command(name = "gverify", version, max_term_width = 100, args_override_self = true, infer_long_args = true)]
 pub struct Args {
     /// The descriptor that was built; only its name matters
-    #[arg(value_name = "DESCRIPTOR.yml", required_unless_present = "files")]
+    #[arg(value_name = "DESCRIPTOR.yml", required_unless_present_any = ["files", "lint"])]
     pub descriptor: Option<PathBuf>,
 
     /// Tell more about each signature, and the lines that differ: `- ` of the reference, `+ ` of the signer
@@ -61,4 +62,12 @@ pub struct Args {
     /// How many independent people must have built each file (default: 2 with --files)
     #[arg(long, value_name = "N")]
     pub min_good: Option<usize>,
+
+    /// Check instead a change to the tree before it is merged: BASE..HEAD of its git repository, or the changed paths
+    #[arg(long, value_name = "RANGE|PATH", num_args = 1.., conflicts_with_all = ["descriptor", "files"])]
+    pub lint: Vec<OsString>,
+
+    /// Who proposes the change (default: whose folder most of the changed files are in)
+    #[arg(long, value_name = "SIGNER", requires = "lint")]
+    pub signer: Option<String>,
 }
