@@ -20,7 +20,7 @@ struct Fixture {
 impl Fixture {
     fn new() -> Option<Self> {
         let fixture = Self { home: Home::new()?, work: Workdir::new() };
-        fs::create_dir(fixture.path("builder-keys")).unwrap();
+        fs::create_dir_all(fixture.path("builder-keys")).unwrap();
         for name in ["alice", "bob"] {
             fixture.home.make_key(name, "ed25519");
             let key = fixture.home.export(name, fixture.work.path());
