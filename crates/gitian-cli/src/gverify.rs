@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use anyhow::{Result, anyhow};
 use gitian_verify::{
-    Checker, Decision, Document, Facts, Good, Keyring, Line, Mismatch, Outcome, Program, Question, Reference,
-    Signature, Source, Standing, Unknown, Verdict, decide, gather,
+    Checker, Criteria, Decision, Document, Facts, Good, Keyring, Line, Mismatch, Outcome, Policy, Program, Question,
+    Reference, Signature, Source, Standing, Unknown, Verdict, decide, gather,
 };
 
 use crate::args::gverify::Args;
@@ -46,6 +46,7 @@ fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     let tree = sigs_tree(args.destination.as_deref(), &around.settings.installation, package.as_str());
     let question = Question { tree, release: args.release.as_ref().map_or("current".into(), ToString::to_string), package: package.to_string() };
     let mut source = None;
+    let (at, policy) = (SystemTime::now(), Policy::default());
     let facts = match &args.verify_program {
         Some(command) => gather(&question, &Checker::Program(&Program(command.clone())))?,
         None => {
@@ -53,10 +54,11 @@ fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
             let chosen = source.insert(Source::choose(&args.keys, &question.tree.root));
             let keys = chosen.load()?;
             tell_keys(chosen, &keys, args.verbose);
-            gather(&question, &Checker::Keys { keys: &keys, now: SystemTime::now() })?
+            gather(&question, &Checker::Keys { keys: &keys, now: at })?
         }
     };
-    let decision = decide(&facts, &question.release, &question.package, args.compare_to.as_deref());
+    let decision =
+        decide(&facts, &Criteria { compare_to: args.compare_to.as_deref(), ..question.criteria(&policy, at) });
     let print = Print { facts: &facts, decision: &decision, verbose: args.verbose, bold: bold(args) };
     for index in 0..facts.len() {
         print.signer(index, out)?;
@@ -130,6 +132,8 @@ impl Print<'_> {
             Verdict::Ok => "OK",
             Verdict::Mismatch(_) => "MISMATCH",
             Verdict::NotCompared => "NOT COMPARED",
+            Verdict::WrongKey(_) => "WRONG KEY",
+            Verdict::Refused(_) => "REFUSED",
             Verdict::BadSignature => "BAD SIGNATURE",
             Verdict::NoKey => "NO KEY",
             Verdict::Unreadable(_) => "UNREADABLE",
@@ -299,6 +303,15 @@ pub(crate) fn missing_keys<'f>(facts: impl IntoIterator<Item = &'f Facts>, sourc
 fn no_reference(facts: &[Facts], decision: &Decision, question: &Question) -> Option<anyhow::Error> {
     match &decision.reference {
         Reference::Signer(_) => None,
+        Reference::Tied(count) => {
+            let first: Vec<&str> =
+                decision.camps[..*count].iter().map(|camp| &*facts[camp.signers[0]].signer).collect();
+            Some(anyhow!(
+                "{} signers built each of {count} different things ({}): nobody has the majority",
+                decision.camps[0].signers.len(),
+                first.join(", ")
+            ))
+        }
         Reference::Unknown(signer) => {
             let signers: Vec<&str> = facts.iter().map(|facts| &*facts.signer).collect();
             let folder = question.tree.release_folder(&question.release);

@@ -16,6 +16,30 @@ const OPTIONALS: &str = "optionals";
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assertion {
     document: OMap,
+    dialect: Dialect,
+}
+
+/// How a document says that it is an ordered map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// `--- !!omap`, as is written today.
+    OrderedMap,
+    /// `--- !omap`, as older programs wrote.
+    OldOrderedMap,
+    /// Not at all: a plain map.
+    PlainMap,
+}
+
+impl Dialect {
+    fn of(bytes: &[u8]) -> Self {
+        let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+        let tag = text.strip_prefix(b"---").unwrap_or(text).trim_ascii_start();
+        match tag {
+            _ if tag.starts_with(b"!!omap") => Self::OrderedMap,
+            _ if tag.starts_with(b"!omap") => Self::OldOrderedMap,
+            _ => Self::PlainMap,
+        }
+    }
 }
 
 impl Assertion {
@@ -29,7 +53,7 @@ impl Assertion {
         document.set(TYPE, "build");
         let list = |texts: Vec<String>| Value::List(texts.into_iter().map(Value::Text).collect());
         document.set(OPTIONALS, optionals.map_or(Value::Null, list));
-        Self { document }
+        Self { document, dialect: Dialect::OrderedMap }
     }
 
     /// Reads an assertion, or a report that was signed as it is.
@@ -40,12 +64,17 @@ impl Assertion {
                 bail!("{key} is not text");
             }
         }
-        Ok(Self { document })
+        Ok(Self { document, dialect: Dialect::of(bytes) })
     }
 
     /// Writes the assertion.
     pub fn render(&self) -> Vec<u8> {
         self.document.render()
+    }
+
+    /// Returns how the document that was read says that it is an ordered map.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Returns what was built.
@@ -92,5 +121,23 @@ impl Assertion {
 
     fn text(&self, key: &str) -> Option<&str> {
         self.document.get(key)?.as_written()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dialect_is_what_the_first_line_says() {
+        for (text, dialect) in [
+            ("--- !!omap\n- out_manifest: ''\n", Dialect::OrderedMap),
+            ("--- !omap \n- out_manifest: ''\n", Dialect::OldOrderedMap),
+            ("\u{feff}--- !omap\n- out_manifest: ''\n", Dialect::OldOrderedMap),
+            ("---\nout_manifest: ''\n", Dialect::PlainMap),
+            ("out_manifest: '!!omap'\n", Dialect::PlainMap),
+        ] {
+            assert_eq!(Assertion::read(text.as_bytes()).unwrap().dialect(), dialect, "{text}");
+        }
     }
 }

@@ -24,7 +24,7 @@ mod scan;
 mod sigs_tree;
 mod whole_file;
 
-pub use assertion::Assertion;
+pub use assertion::{Assertion, Dialect};
 pub use digest::{Digest, NotADigest};
 pub use manifest::{Changed, Difference, Entry, Manifest, Parsed};
 pub use omap::{OMap, Value};

@@ -10,7 +10,7 @@ use anyhow::Result;
 use crate::{Digest, Scan};
 
 /// One line of a manifest.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Entry {
     /// The SHA-256 of the file.
     pub digest: Digest,

@@ -1,5 +1,5 @@
 //! What is known about one signer: the document, and what its signature is worth. Facts only: whether they are good
-//! enough is decided in `verdict`.
+//! enough is decided in `decide`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -22,6 +22,9 @@ pub struct Facts {
     pub document: Document,
     /// Its signature.
     pub signature: Signature,
+    /// Names of the folder's assertions without a signature and signatures without an assertion, sorted. Where one of
+    /// the two above is absent, the other may be here under a wrong name.
+    pub unpaired: Vec<String>,
 }
 
 /// The state of an assertion.

@@ -1,35 +1,44 @@
 //! Sigs tree to one verdict per signer.
 //!
 //! [`gather`] reads what each signer of a release left and checks the signature: [`Facts`]. [`decide`] chooses the
-//! reference manifest and compares: a [`Decision`]. Nothing here prints.
+//! reference manifest, compares, and applies the [`Policy`]: a [`Decision`]. [`explain`] says why a signer built something
+//! else. Nothing here prints.
 //!
 //! A signer's files are hostile. Whatever is wrong with them is a fact about that signer, never the end of the run.
 //!
 //! ```no_run
 //! use std::time::SystemTime;
 //! use gitian_manifest::SigsTree;
-//! use gitian_verify::{Checker, Question, Source, decide, gather};
+//! use gitian_verify::{Checker, Policy, Question, Source, decide, gather};
 //!
 //! let question = Question { tree: SigsTree::new("gitian.sigs"), release: "22.0".into(), package: "bitcoin-linux".into() };
 //! let keys = Source::choose(&[], &question.tree.root).load()?;
-//! let facts = gather(&question, &Checker::Keys { keys: &keys, now: SystemTime::now() })?;
-//! let decision = decide(&facts, &question.release, &question.package, None);
+//! let at = SystemTime::now();
+//! let facts = gather(&question, &Checker::Keys { keys: &keys, now: at })?;
+//! let decision = decide(&facts, &question.criteria(&Policy::default(), at));
 //! println!("{:?}", decision.outcome());
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
 mod agreement;
 mod clear_signed;
+mod decide;
+mod differences;
+mod explain;
 mod facts;
+mod history;
 mod keyring;
 mod lint;
 mod openpgp;
+mod packages;
+mod policy;
 mod program;
 mod statement;
 mod sums;
 mod tree_file;
 mod verdict;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -42,14 +51,20 @@ use tree_file::Content;
 
 pub use agreement::{Agreement, Asked, Builder, Opinion, agreements, base_name};
 pub use clear_signed::ClearSigned;
+pub use decide::{Criteria, decide};
+pub use differences::{Difference, differences};
+pub use explain::{Cache, Cause, CommitChange, Explanation, InputChange, InputKind, explain, explain_verdict};
 pub use facts::{Document, Facts, Good, Revocation, Signature, Standing, Unknown, Weakness};
+pub use history::{History, Stray, fits, in_order};
 pub use keyring::{Keyring, Source};
 pub use lint::{Change, Fault, Finding, lint};
 pub use openpgp::{check, check_each};
-pub use program::{Answer, Program};
 pub use statement::{Statement, releases, statements};
 pub use sums::Sums;
-pub use verdict::{Decision, Line, Mismatch, Outcome, Reference, Stated, Verdict, decide};
+pub use packages::PackageChange;
+pub use policy::{Group, Policy, PolicyRefused, Signer};
+pub use program::{Answer, Program};
+pub use verdict::{Camp, Decision, Line, Mismatch, Outcome, Reference, Refusal, Stated, Unmet, Verdict, WrongKey};
 
 /// The largest assertion that is read, in bytes; real ones have up to 200 KB.
 const ASSERT_LIMIT: u64 = 64 << 20;
@@ -61,7 +76,7 @@ const SIGNATURE_LIMIT: u64 = 1 << 20;
 pub struct Question {
     /// The tree of assertions.
     pub tree: SigsTree,
-    /// The release, a folder of the tree.
+    /// The release: a folder of the tree, perhaps below others (`archive/0.10.0`).
     pub release: String,
     /// The package, as the descriptor names it.
     pub package: String,
@@ -75,6 +90,16 @@ impl Question {
     /// [`ReleaseMissing`].
     pub fn check(&self) -> Result<()> {
         self.signers().map(|_| ())
+    }
+
+    /// Returns what an assertion has to say about its release: the last part of the folder.
+    pub fn release_name(&self) -> &str {
+        self.release.rsplit('/').next().unwrap_or(&self.release)
+    }
+
+    /// Returns what the facts are decided by, without a signer to compare with.
+    pub fn criteria<'a>(&'a self, policy: &'a Policy, at: SystemTime) -> Criteria<'a> {
+        Criteria { release: self.release_name(), package: &self.package, compare_to: None, policy, at }
     }
 
     fn signers(&self) -> Result<Signers> {
@@ -155,7 +180,19 @@ fn signer_facts(question: &Question, checker: &Checker<'_>, root: &Path, signer:
         Content::Refused(reason) => Document::OutOfReach(reason),
         Content::Bytes(bytes) => document(&bytes),
     };
-    Ok(Facts { signer: signer.to_owned(), assert_path, signature_path, document, signature })
+    let unpaired = unpaired(&tree.signer_folder(release, signer));
+    Ok(Facts { signer: signer.to_owned(), assert_path, signature_path, document, signature, unpaired })
+}
+
+/// Returns the assertions without a signature and the signatures without an assertion in a signer's folder, by name.
+fn unpaired(folder: &Path) -> Vec<String> {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    let names: BTreeSet<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let alone = |name: &&String| match name.strip_suffix(".sig") {
+        Some(assert) => !names.contains(assert),
+        None => name.ends_with(".assert") && !names.contains(&format!("{name}.sig")),
+    };
+    names.iter().filter(alone).cloned().collect()
 }
 
 fn document(bytes: &[u8]) -> Document {
@@ -182,5 +219,6 @@ fn stray_facts(question: &Question, path: &Path) -> Option<Facts> {
         signature_path: path.join(file + ".sig"),
         document: Document::OutOfReach(reason.into()),
         signature: Signature::NotChecked,
+        unpaired: Vec::new(),
     })
 }

@@ -12,6 +12,7 @@ use gitian_manifest::{Assertion, Manifest, SigsTree};
 use crate::facts::{Document, Facts, Good, Signature, Standing};
 use crate::keyring::{KEY_FOLDERS, Keyring};
 use crate::openpgp::check;
+use crate::policy::Policy;
 use crate::statement::{Place, SUMS_END, signer_documents};
 use crate::tree_file::{self, Content};
 use crate::{ASSERT_LIMIT, Checker, SIGNATURE_LIMIT};
@@ -131,6 +132,7 @@ pub fn lint(
         tree: SigsTree::new(root),
         top: root.canonicalize().with_context(|| root.display().to_string())?,
         keys,
+        policy: Policy::of_tree(root)?.unwrap_or_default(),
         now,
     };
     let roles: Vec<(&Change, Role)> = changes.iter().map(|change| (change, role(&change.path))).collect();
@@ -201,6 +203,7 @@ struct Lint<'a> {
     tree: SigsTree,
     top: PathBuf,
     keys: &'a Keyring,
+    policy: Policy,
     now: SystemTime,
 }
 
@@ -231,10 +234,14 @@ impl Lint<'_> {
         Ok(faults.into_iter().map(|fault| Finding { path: path.to_owned(), fault }).collect())
     }
 
-    /// Returns a fault if a signature is by another key than the signer's: the one in the file of his name, else the one
-    /// that he signed with before.
+    /// Returns a fault if a signature is by another key than the signer's: those that the policy names, else the one in
+    /// the file of his name, else the one that he signed with before.
     fn own_key(&self, place: &Place, good: &Good) -> Option<Fault> {
         let other = |known_by: String| Some(Fault::OtherKey { used: good.primary_key.clone(), known_by });
+        if self.policy.signers.get(&place.signer).is_some_and(|known| !known.keys.is_empty()) {
+            let own = self.policy.owner_of(good).is_some_and(|owner| owner == place.signer);
+            return if own { None } else { other(Policy::FILE.into()) };
+        }
         let folders = [self.top.clone(), self.top.join("..")];
         for folder in folders.iter().flat_map(|top| KEY_FOLDERS.map(|name| top.join(name))) {
             for end in ["gpg", "asc", "pgp", "key"] {

@@ -142,6 +142,7 @@ impl Place {
         };
         let mut name = assert_path.clone().into_os_string();
         name.push(".asc");
-        Ok(Facts { signer: self.signer.clone(), assert_path, signature_path: name.into(), document, signature })
+        let (signer, signature_path) = (self.signer.clone(), name.into());
+        Ok(Facts { signer, assert_path, signature_path, document, signature, unpaired: Vec::new() })
     }
 }

@@ -113,6 +113,7 @@ impl Sums {
             signature_path: signature_path.clone(),
             document: self.document("", ""),
             signature,
+            unpaired: Vec::new(),
         };
         Ok(states.into_iter().map(facts).collect())
     }

@@ -1,10 +1,10 @@
-//! From facts to verdicts: whose manifest is the reference, who agrees with it, and what the whole amounts to.
+//! What is decided about a release: the verdict about each signer, whose manifest was the reference, and whether the
+//! policy's demands are met. How it is decided is known to `decide`.
 
-use std::collections::HashMap;
+use std::fmt;
+use std::time::{Duration, SystemTime};
 
-use gitian_manifest::{Assertion, Manifest};
-
-use crate::facts::{Document, Facts, Signature};
+use crate::facts::Weakness;
 
 /// What is decided about a release, one verdict for each of the facts, in the same order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,20 +13,40 @@ pub struct Decision {
     pub reference: Reference,
     /// The verdicts.
     pub verdicts: Vec<Verdict>,
-    /// For each signer with the verdict `Ok`, an earlier one whose key it is: one key counts once.
+    /// For each signer with the verdict `Ok`, an earlier one whose word it is (the same key, or another key of the same
+    /// signer): a key counts once.
     pub same_key_as: Vec<Option<usize>>,
+    /// Who built the same, of those with an acceptable signature for this release and package. Who has more weight comes
+    /// first, then who has the first signer.
+    pub camps: Vec<Camp>,
+    /// How much weight the signers with the verdict `Ok` have together; 1 each unless the policy says otherwise.
+    pub weight: u64,
+    /// The demands of the policy that are not met.
+    pub unmet: Vec<Unmet>,
+}
+
+/// Signers who vouch for the same out manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Camp {
+    /// Who, as indices into the facts, in their order.
+    pub signers: Vec<usize>,
+    /// Their weight together; a key counts once.
+    pub weight: u64,
 }
 
 /// Whose manifest the others are compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reference {
-    /// This signer's, an index into the facts.
+    /// This signer's, an index into the facts: the one that was asked for, or the first of those who built what the most
+    /// built.
     Signer(usize),
-    /// Nobody's: no signer has a good signature on an assertion about this release and package.
+    /// Nobody's: no signer whose word has weight has a good signature on an assertion about this release and package.
     Nobody,
+    /// Nobody's: several camps have the same weight. How many of the first camps these are.
+    Tied(usize),
     /// The wanted signer has no folder.
     Unknown(String),
-    /// The wanted signer, an index into the facts, has no good signature on an assertion.
+    /// The wanted signer, an index into the facts, has no acceptable signature on an assertion.
     Unusable(usize),
 }
 
@@ -39,6 +59,10 @@ pub enum Verdict {
     Mismatch(Box<Mismatch>),
     /// A good signature, and no manifest to compare with.
     NotCompared,
+    /// A good signature by a key that is not this signer's.
+    WrongKey(WrongKey),
+    /// A good signature that the policy does not accept, for each of these reasons.
+    Refused(Vec<Refusal>),
     /// The signature is wrong, or the owner of its key no longer stands for it.
     BadSignature,
     /// The signature was made by a key that we do not have.
@@ -49,6 +73,76 @@ pub enum Verdict {
     MissingResult,
     /// There is no signature.
     MissingSignature,
+}
+
+/// A key that is not the signer's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrongKey {
+    /// The primary key that signed, as 40 hexadecimal digits; nothing where another program checked and tells no key.
+    pub key: Option<String>,
+    /// Whose key it is by the policy's word.
+    pub owner: Option<String>,
+}
+
+/// Why a policy does not accept a good signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It relies on something weak.
+    Weak(Weakness),
+    /// The key has expired.
+    KeyExpired {
+        /// When.
+        at: Option<SystemTime>,
+    },
+    /// It is older than the policy wants.
+    TooOld {
+        /// When it was made.
+        made: SystemTime,
+        /// The age that is allowed.
+        limit: Duration,
+    },
+    /// It was made after the time for which we decide.
+    FromTheFuture {
+        /// When it was made.
+        made: SystemTime,
+    },
+    /// Another program checked it and does not tell what the policy asks for.
+    NotTold,
+}
+
+/// A demand of the policy that is not met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmet {
+    /// Too few agree.
+    TooFew {
+        /// The weight that is demanded.
+        wanted: u64,
+        /// The weight of those who agree.
+        found: u64,
+    },
+    /// Too few members of a group agree.
+    TooFewOf {
+        /// The group.
+        group: String,
+        /// The weight that is demanded.
+        wanted: u64,
+        /// The weight of its members who agree.
+        found: u64,
+    },
+    /// This signer must agree, and does not.
+    Required(String),
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooFew { wanted, found } => write!(f, "{found} of the {wanted} that must agree do"),
+            Self::TooFewOf { group, wanted, found } => {
+                write!(f, "{found} of the {wanted} of {group} that must agree do")
+            }
+            Self::Required(signer) => write!(f, "{signer} must agree and does not"),
+        }
+    }
 }
 
 /// How an assertion differs from what it should say.
@@ -85,138 +179,39 @@ pub enum Line {
 /// What all verdicts together amount to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Somebody was verified, and nothing is wrong.
+    /// Somebody was verified, nothing is wrong, and the policy's demands are met.
     Verified,
-    /// Something is wrong.
+    /// Something is wrong, or a demand is not met.
     Failed,
     /// Nobody was verified, and nothing is wrong either.
     Nothing,
 }
 
+impl Verdict {
+    /// Returns whether something is wrong with this signer's word.
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Self::Mismatch(_)
+            | Self::WrongKey(_)
+            | Self::Refused(_)
+            | Self::BadSignature
+            | Self::NoKey
+            | Self::Unreadable(_) => true,
+            Self::Ok | Self::NotCompared | Self::MissingResult | Self::MissingSignature => false,
+        }
+    }
+}
+
 impl Decision {
     /// Returns what all verdicts together amount to.
     pub fn outcome(&self) -> Outcome {
-        let failed = |verdict: &Verdict| match verdict {
-            Verdict::Mismatch(_) | Verdict::BadSignature | Verdict::NoKey | Verdict::Unreadable(_) => true,
-            Verdict::Ok | Verdict::NotCompared | Verdict::MissingResult | Verdict::MissingSignature => false,
-        };
-        if self.verdicts.iter().any(failed) {
+        let verified = self.verdicts.contains(&Verdict::Ok);
+        if self.verdicts.iter().any(Verdict::is_failure) || verified && !self.unmet.is_empty() {
             Outcome::Failed
-        } else if self.verdicts.contains(&Verdict::Ok) {
+        } else if verified {
             Outcome::Verified
         } else {
             Outcome::Nothing
         }
     }
-}
-
-/// Decides about the signers of a release. `compare_to` names the signer whose manifest is the reference; without it,
-/// that is the first in the order of the facts with a good signature on an assertion about this release and package.
-pub fn decide(facts: &[Facts], release: &str, package: &str, compare_to: Option<&str>) -> Decision {
-    let fits = |facts: &Facts| {
-        signed(facts).is_ok_and(|assertion| assertion.release() == Some(release) && assertion.name() == Some(package))
-    };
-    let reference = match compare_to {
-        None => facts.iter().position(fits).map_or(Reference::Nobody, Reference::Signer),
-        Some(wanted) => match facts.iter().position(|facts| facts.signer == wanted) {
-            Some(index) if signed(&facts[index]).is_ok() => Reference::Signer(index),
-            Some(index) => Reference::Unusable(index),
-            None => Reference::Unknown(wanted.to_owned()),
-        },
-    };
-    let golden = match reference {
-        Reference::Signer(index) => signed(&facts[index]).ok().and_then(Assertion::out_manifest),
-        _ => None,
-    };
-    let judge = |facts: &Facts| match signed(facts) {
-        Err(verdict) => verdict,
-        Ok(assertion) => compare(assertion, release, package, golden),
-    };
-    let verdicts: Vec<Verdict> = facts.iter().map(judge).collect();
-    let mut seen = HashMap::new();
-    let same_key_as = facts.iter().zip(&verdicts).enumerate().map(|(index, (facts, verdict))| match &facts.signature {
-        Signature::Good(good) if *verdict == Verdict::Ok => {
-            let first = *seen.entry(&good.primary_key).or_insert(index);
-            (first != index).then_some(first)
-        }
-        _ => None,
-    });
-    let same_key_as = same_key_as.collect();
-    Decision { reference, verdicts, same_key_as }
-}
-
-/// Returns the assertion that a signer vouches for with a signature that counts, or why there is none.
-fn signed(facts: &Facts) -> Result<&Assertion, Verdict> {
-    match &facts.document {
-        Document::Absent => return Err(Verdict::MissingResult),
-        Document::OutOfReach(reason) => return Err(Verdict::Unreadable(reason.clone())),
-        Document::Malformed(_) | Document::Read(_) => {}
-    }
-    match &facts.signature {
-        Signature::Absent => return Err(Verdict::MissingSignature),
-        Signature::OutOfReach(reason) => return Err(Verdict::Unreadable(format!("signature {reason}"))),
-        Signature::NoKey(_) => return Err(Verdict::NoKey),
-        Signature::Good(good) if good.standing.counts() => {}
-        Signature::Program(answer) if answer.status.success() => {}
-        Signature::Good(_)
-        | Signature::Program(_)
-        | Signature::Bad { .. }
-        | Signature::BrokenHash { .. }
-        | Signature::NotDetached(_)
-        | Signature::NotChecked => return Err(Verdict::BadSignature),
-    }
-    match &facts.document {
-        Document::Read(assertion) => Ok(assertion),
-        Document::Malformed(reason) => Err(Verdict::Unreadable(reason.clone())),
-        Document::Absent | Document::OutOfReach(_) => Err(Verdict::MissingResult),
-    }
-}
-
-fn compare(assertion: &Assertion, release: &str, package: &str, golden: Option<&str>) -> Verdict {
-    let stated = |found: Option<&str>, wanted: &str| {
-        (found != Some(wanted)).then(|| Stated { wanted: wanted.to_owned(), found: found.map(str::to_owned) })
-    };
-    let mut mismatch = Mismatch {
-        release: stated(assertion.release(), release),
-        name: stated(assertion.name(), package),
-        ..Mismatch::default()
-    };
-    let own = assertion.out_manifest().unwrap_or_default();
-    if let Some(golden) = golden.filter(|golden| *golden != own) {
-        mismatch.manifest = true;
-        mismatch.lines = differing_lines(golden, own);
-    }
-    match golden {
-        _ if mismatch != Mismatch::default() => Verdict::Mismatch(Box::new(mismatch)),
-        Some(_) => Verdict::Ok,
-        None => Verdict::NotCompared,
-    }
-}
-
-/// Returns the lines that one manifest holds and the other does not, sorted by path, the reference's first.
-///
-/// The original pairs lines by their number, and ends with an error when the other manifest is shorter.
-fn differing_lines(reference: &str, signer: &str) -> Vec<Line> {
-    let (reference, signer) = (Manifest::parse(reference), Manifest::parse(signer));
-    let difference = reference.manifest.difference(&signer.manifest);
-    let mut lines = Vec::new();
-    for entry in difference.only_here {
-        lines.push((entry.path.clone(), 0, format!("{}  {}", entry.digest, entry.path)));
-    }
-    for entry in difference.only_there {
-        lines.push((entry.path.clone(), 1, format!("{}  {}", entry.digest, entry.path)));
-    }
-    for changed in difference.changed {
-        lines.push((changed.path.clone(), 0, format!("{}  {}", changed.here, changed.path)));
-        lines.push((changed.path.clone(), 1, format!("{}  {}", changed.there, changed.path)));
-    }
-    lines.sort();
-    let mut lines: Vec<Line> =
-        lines.into_iter().map(|(_, side, line)| [Line::Reference, Line::Signer][side](line)).collect();
-    let strange = |own: &[String], other: &[String], make: fn(String) -> Line| -> Vec<Line> {
-        own.iter().filter(|line| !other.contains(line)).cloned().map(make).collect()
-    };
-    lines.extend(strange(&reference.unreadable, &signer.unreadable, Line::Reference));
-    lines.extend(strange(&signer.unreadable, &reference.unreadable, Line::Signer));
-    lines
 }

@@ -1,0 +1,255 @@
+//! From facts to a decision: who is heard, whose manifest is the reference, who agrees with it, and whether that meets
+//! the policy. What a policy says is known to `policy`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, SystemTime};
+
+use gitian_manifest::Assertion;
+
+use crate::differences::differing_lines;
+use crate::facts::{Document, Facts, Good, Signature, Standing};
+use crate::policy::Policy;
+use crate::verdict::{Camp, Decision, Mismatch, Reference, Refusal, Stated, Unmet, Verdict, WrongKey};
+
+/// How far clocks may differ before a signature is from the future.
+const CLOCKS: Duration = Duration::from_secs(24 * 3600);
+
+/// What facts are decided by.
+#[derive(Clone, Copy, Debug)]
+pub struct Criteria<'a> {
+    /// The release that assertions must be about.
+    pub release: &'a str,
+    /// The package that assertions must be about.
+    pub package: &'a str,
+    /// The signer whose manifest is the reference; without one it is what the most built.
+    pub compare_to: Option<&'a str>,
+    /// Who is heard, and what is demanded.
+    pub policy: &'a Policy,
+    /// The time for which to decide: the same that signatures were checked for.
+    pub at: SystemTime,
+}
+
+/// Decides about the signers of a release.
+///
+/// Without a signer to compare with, the reference is the manifest with the most weight behind it among acceptable
+/// signatures on assertions about this release and package. Two manifests of equal weight are a tie: then nobody is
+/// compared.
+pub fn decide(facts: &[Facts], criteria: &Criteria<'_>) -> Decision {
+    let heard: Vec<Result<&Assertion, Verdict>> = facts.iter().map(|facts| hear(facts, criteria)).collect();
+    let persons = Persons { facts, policy: criteria.policy };
+    let camps = camps(&heard, &persons, criteria);
+    let reference = reference(facts, &heard, &camps, criteria.compare_to);
+    let golden = match reference {
+        Reference::Signer(index) => heard[index].as_ref().ok().and_then(|assertion| assertion.out_manifest()),
+        _ => None,
+    };
+    let judge = |heard: Result<&Assertion, Verdict>| match heard {
+        Err(verdict) => verdict,
+        Ok(assertion) => compare(assertion, criteria, golden),
+    };
+    let verdicts: Vec<Verdict> = heard.into_iter().map(judge).collect();
+    let agreeing = || (0..facts.len()).filter(|&index| verdicts[index] == Verdict::Ok);
+    let mut first = HashMap::new();
+    let mut same_key_as = vec![None; facts.len()];
+    for index in agreeing() {
+        let earlier = *first.entry(persons.of(index)).or_insert(index);
+        same_key_as[index] = (earlier != index).then_some(earlier);
+    }
+    let weight = persons.weight(agreeing());
+    let unmet = unmet(&persons, weight, agreeing().collect());
+    Decision { reference, verdicts, same_key_as, camps, weight, unmet }
+}
+
+/// Returns the assertion that a signer vouches for with a signature that counts, or why there is none.
+fn hear<'f>(facts: &'f Facts, criteria: &Criteria<'_>) -> Result<&'f Assertion, Verdict> {
+    match &facts.document {
+        Document::Absent => return Err(Verdict::MissingResult),
+        Document::OutOfReach(reason) => return Err(Verdict::Unreadable(reason.clone())),
+        Document::Malformed(_) | Document::Read(_) => {}
+    }
+    let good = match &facts.signature {
+        Signature::Absent => return Err(Verdict::MissingSignature),
+        Signature::OutOfReach(reason) => return Err(Verdict::Unreadable(format!("signature {reason}"))),
+        Signature::NoKey(_) => return Err(Verdict::NoKey),
+        Signature::Good(good) if good.standing.counts() => Some(&**good),
+        Signature::Program(answer) if answer.status.success() => None,
+        Signature::Good(_)
+        | Signature::Program(_)
+        | Signature::Bad { .. }
+        | Signature::BrokenHash { .. }
+        | Signature::NotDetached(_)
+        | Signature::NotChecked => return Err(Verdict::BadSignature),
+    };
+    if let Some(wrong) = wrong_key(&facts.signer, good, criteria.policy) {
+        return Err(Verdict::WrongKey(wrong));
+    }
+    let refusals = refusals(good, criteria);
+    if !refusals.is_empty() {
+        return Err(Verdict::Refused(refusals));
+    }
+    match &facts.document {
+        Document::Read(assertion) => Ok(assertion),
+        Document::Malformed(reason) => Err(Verdict::Unreadable(reason.clone())),
+        Document::Absent | Document::OutOfReach(_) => Err(Verdict::MissingResult),
+    }
+}
+
+/// Returns the key of a good signature if it is not one of the signer's, by the policy's word.
+fn wrong_key(signer: &str, good: Option<&Good>, policy: &Policy) -> Option<WrongKey> {
+    let own_keys_known = policy.signers.get(signer).is_some_and(|known| !known.keys.is_empty());
+    let Some(good) = good else {
+        return own_keys_known.then_some(WrongKey { key: None, owner: None });
+    };
+    let owner = policy.owner_of(good);
+    let wrong = match owner {
+        Some(owner) => owner != signer,
+        None => own_keys_known,
+    };
+    wrong.then(|| WrongKey { key: Some(good.primary_key.clone()), owner: owner.map(str::to_owned) })
+}
+
+/// Returns why a policy does not accept a good signature. Without `good`, another program found it good.
+fn refusals(good: Option<&Good>, criteria: &Criteria<'_>) -> Vec<Refusal> {
+    let policy = criteria.policy;
+    let Some(good) = good else {
+        let asks = policy.strict || policy.max_age.is_some();
+        return if asks { vec![Refusal::NotTold] } else { Vec::new() };
+    };
+    let mut refusals = Vec::new();
+    if policy.strict {
+        refusals.extend(good.weak.iter().cloned().map(Refusal::Weak));
+        if matches!(good.standing, Standing::KeyExpiredSince | Standing::MadeAfterExpiry) {
+            refusals.push(Refusal::KeyExpired { at: good.key_expires });
+        }
+    }
+    match criteria.at.duration_since(good.made) {
+        Ok(age) => {
+            let limit = policy.max_age.filter(|limit| age > *limit);
+            refusals.extend(limit.map(|limit| Refusal::TooOld { made: good.made, limit }));
+        }
+        Err(ahead) if ahead.duration() > CLOCKS => refusals.push(Refusal::FromTheFuture { made: good.made }),
+        Err(_) => {}
+    }
+    refusals
+}
+
+/// Who a signature speaks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Person<'a> {
+    /// A signer whose keys the policy knows.
+    Known(&'a str),
+    /// The owner of a key.
+    Key(&'a str),
+    /// Another program checked: all that is known is the folder.
+    Folder(&'a str),
+}
+
+struct Persons<'a> {
+    facts: &'a [Facts],
+    policy: &'a Policy,
+}
+
+impl<'a> Persons<'a> {
+    fn of(&self, index: usize) -> Person<'a> {
+        let facts = &self.facts[index];
+        match &facts.signature {
+            Signature::Good(good) => match self.policy.owner_of(good) {
+                Some(owner) => Person::Known(owner),
+                None => Person::Key(&good.primary_key),
+            },
+            _ => Person::Folder(&facts.signer),
+        }
+    }
+
+    /// Returns the weight of signers, each person counted once. A person with several folders has the heaviest one's.
+    fn weight(&self, signers: impl Iterator<Item = usize>) -> u64 {
+        let mut weights = BTreeMap::new();
+        for index in signers {
+            let weight = u64::from(self.policy.weight_of(&self.facts[index].signer));
+            let known = weights.entry(self.of(index)).or_insert(weight);
+            *known = weight.max(*known);
+        }
+        weights.values().sum()
+    }
+}
+
+fn camps(heard: &[Result<&Assertion, Verdict>], persons: &Persons<'_>, criteria: &Criteria<'_>) -> Vec<Camp> {
+    let mut by_manifest: HashMap<&str, usize> = HashMap::new();
+    let mut camps: Vec<Camp> = Vec::new();
+    for (index, heard) in heard.iter().enumerate() {
+        let Ok(assertion) = heard else { continue };
+        let fits = assertion.release() == Some(criteria.release) && assertion.name() == Some(criteria.package);
+        let Some(manifest) = assertion.out_manifest().filter(|_| fits) else { continue };
+        let camp = *by_manifest.entry(manifest).or_insert(camps.len());
+        match camps.get_mut(camp) {
+            Some(camp) => camp.signers.push(index),
+            None => camps.push(Camp { signers: vec![index], weight: 0 }),
+        }
+    }
+    for camp in &mut camps {
+        camp.weight = persons.weight(camp.signers.iter().copied());
+    }
+    // Stable: among equals the camp of the first signer stays first.
+    camps.sort_by_key(|camp| std::cmp::Reverse(camp.weight));
+    camps
+}
+
+fn reference(
+    facts: &[Facts],
+    heard: &[Result<&Assertion, Verdict>],
+    camps: &[Camp],
+    compare_to: Option<&str>,
+) -> Reference {
+    if let Some(wanted) = compare_to {
+        return match facts.iter().position(|facts| facts.signer == wanted) {
+            Some(index) if heard[index].is_ok() => Reference::Signer(index),
+            Some(index) => Reference::Unusable(index),
+            None => Reference::Unknown(wanted.to_owned()),
+        };
+    }
+    let Some(most) = camps.first().filter(|camp| camp.weight > 0) else { return Reference::Nobody };
+    match camps.iter().filter(|camp| camp.weight == most.weight).count() {
+        1 => Reference::Signer(most.signers[0]),
+        tied => Reference::Tied(tied),
+    }
+}
+
+fn unmet(persons: &Persons<'_>, weight: u64, agreeing: Vec<usize>) -> Vec<Unmet> {
+    let policy = persons.policy;
+    let name = |index: usize| &*persons.facts[index].signer;
+    let names: BTreeSet<&str> = agreeing.iter().map(|&index| name(index)).collect();
+    let mut unmet = Vec::new();
+    if let Some(wanted) = policy.min_good.filter(|wanted| weight < *wanted) {
+        unmet.push(Unmet::TooFew { wanted, found: weight });
+    }
+    for (group, rule) in &policy.groups {
+        let found = persons.weight(agreeing.iter().copied().filter(|&index| rule.members.contains(name(index))));
+        if found < rule.min_good {
+            unmet.push(Unmet::TooFewOf { group: group.clone(), wanted: rule.min_good, found });
+        }
+    }
+    let absent = policy.require.iter().filter(|signer| !names.contains(&***signer));
+    unmet.extend(absent.map(|signer| Unmet::Required(signer.clone())));
+    unmet
+}
+
+fn compare(assertion: &Assertion, criteria: &Criteria<'_>, golden: Option<&str>) -> Verdict {
+    let stated = |found: Option<&str>, wanted: &str| {
+        (found != Some(wanted)).then(|| Stated { wanted: wanted.to_owned(), found: found.map(str::to_owned) })
+    };
+    let mut mismatch = Mismatch {
+        release: stated(assertion.release(), criteria.release),
+        name: stated(assertion.name(), criteria.package),
+        ..Mismatch::default()
+    };
+    let own = assertion.out_manifest().unwrap_or_default();
+    if let Some(golden) = golden.filter(|golden| *golden != own) {
+        mismatch.manifest = true;
+        mismatch.lines = differing_lines(golden, own);
+    }
+    match golden {
+        _ if mismatch != Mismatch::default() => Verdict::Mismatch(Box::new(mismatch)),
+        Some(_) => Verdict::Ok,
+        None => Verdict::NotCompared,
+    }
+}

@@ -1,0 +1,184 @@
+//! Whose manifest is the reference, and what policies demand.
+
+mod made;
+
+use std::time::SystemTime;
+
+use gitian_verify::{
+    Camp, Criteria, Decision, Facts, Outcome, Policy, Reference, Refusal, Signature, Standing, Unmet, Verdict,
+    Weakness, WrongKey, decide,
+};
+use made::{about, built, day, facts, fingerprint, good, signer};
+
+fn judge_at(facts: &[Facts], policy: &str, at: SystemTime) -> Decision {
+    let policy = Policy::parse(policy).unwrap();
+    decide(facts, &Criteria { release: "1.0", package: "hello", compare_to: None, policy: &policy, at })
+}
+
+fn judge(facts: &[Facts], policy: &str) -> Decision {
+    judge_at(facts, policy, day(101))
+}
+
+fn bad(name: &str, out: &str) -> Facts {
+    facts(name, built(out), Signature::Bad { key: fingerprint(name), reason: "it does not belong".into() })
+}
+
+fn with_key(name: &str, key: &str, out: &str) -> Facts {
+    facts(name, built(out), Signature::Good(Box::new(good(key, day(100)))))
+}
+
+#[test]
+fn the_reference_is_what_the_most_built_whoever_comes_first() {
+    for (story, facts, reference, camps) in [
+        ("nobody", vec![], Reference::Nobody, &[][..]),
+        ("one", vec![signer("a", built("x"))], Reference::Signer(0), &[1]),
+        (
+            "two against one",
+            vec![signer("a", built("y")), signer("b", built("x")), signer("c", built("x"))],
+            Reference::Signer(1),
+            &[2, 1],
+        ),
+        ("one against one", vec![signer("a", built("y")), signer("b", built("x"))], Reference::Tied(2), &[1, 1]),
+        (
+            "three for three things",
+            vec![signer("a", built("x")), signer("b", built("y")), signer("c", built("z"))],
+            Reference::Tied(3),
+            &[1, 1, 1],
+        ),
+        (
+            "bad signatures do not vote",
+            vec![bad("a", "y"), bad("b", "y"), signer("c", built("x"))],
+            Reference::Signer(2),
+            &[1],
+        ),
+        (
+            "a key counts once",
+            vec![with_key("a", "k", "y"), with_key("b", "k", "y"), with_key("c", "k", "y"), signer("d", built("x"))],
+            Reference::Tied(2),
+            &[1, 1],
+        ),
+        (
+            "who is about something else does not vote",
+            vec![
+                signer("a", about("y", "0.9", "hello")),
+                signer("b", about("y", "1.0", "bye")),
+                signer("c", built("x")),
+            ],
+            Reference::Signer(2),
+            &[1],
+        ),
+    ] {
+        let decision = judge(&facts, "");
+        assert_eq!(decision.reference, reference, "{story}");
+        let weights: Vec<u64> = decision.camps.iter().map(|camp| camp.weight).collect();
+        assert_eq!(weights, camps, "{story}");
+        if let Reference::Tied(_) | Reference::Nobody = reference {
+            assert_eq!(decision.outcome(), Outcome::Nothing, "{story}");
+            assert!(!decision.verdicts.contains(&Verdict::Ok), "{story}");
+        }
+    }
+}
+
+#[test]
+fn a_demanded_number_is_of_people_not_of_folders() {
+    let facts = [
+        with_key("alice", "a", "x"),
+        with_key("alice2", "a", "x"),
+        with_key("bob", "b", "x"),
+        with_key("carol", "c", "y"),
+    ];
+    let decision = judge(&facts, "min-good = 2\n");
+    assert_eq!((decision.weight, decision.unmet.as_slice()), (2, &[][..]));
+    assert_eq!(decision.same_key_as, [None, Some(0), None, None]);
+    assert_eq!(decision.camps[0], Camp { signers: vec![0, 1, 2], weight: 2 });
+    let decision = judge(&facts[..3], "min-good = 3\n");
+    assert_eq!(decision.unmet, [Unmet::TooFew { wanted: 3, found: 2 }]);
+    assert_eq!(decision.outcome(), Outcome::Failed);
+    assert_eq!(judge(&facts[..3], "").outcome(), Outcome::Verified);
+}
+
+#[test]
+fn several_keys_of_one_signer_are_one_person() {
+    let policy =
+        format!("min-good = 2\n[signers.alice]\nkeys = ['{}', '{}']\n", fingerprint("old"), fingerprint("new"));
+    let facts = [with_key("alice", "old", "x"), with_key("alice-laptop", "new", "x")];
+    let decision = judge(&facts, &policy);
+    let wrong = WrongKey { key: Some(fingerprint("new")), owner: Some("alice".into()) };
+    assert_eq!(decision.verdicts, [Verdict::Ok, Verdict::WrongKey(wrong)]);
+    assert_eq!((decision.weight, decision.outcome()), (1, Outcome::Failed));
+}
+
+#[test]
+fn a_folder_signed_with_somebody_elses_key_has_its_own_verdict() {
+    let policy = format!("[signers.alice]\nkeys = ['{}']\n[signers.bob]\n", fingerprint("alice"));
+    for (name, key, expected) in [
+        ("alice", "alice", None),
+        ("alice", "mallory", Some(WrongKey { key: Some(fingerprint("mallory")), owner: None })),
+        ("bob", "alice", Some(WrongKey { key: Some(fingerprint("alice")), owner: Some("alice".into()) })),
+        ("bob", "mallory", None),
+        ("stranger", "stranger", None),
+    ] {
+        let expected = expected.map_or(Verdict::Ok, Verdict::WrongKey);
+        assert_eq!(judge(&[with_key(name, key, "x")], &policy).verdicts, [expected], "{name} {key}");
+    }
+}
+
+#[test]
+fn weights_groups_and_names_are_demanded_together() {
+    let policy = "min-good = 3\nrequire = ['dave']\nunlisted-weight = 0\n[signers.alice]\nweight = 2\n[signers.bob]\n\
+                  [groups.maintainers]\nmembers = ['alice', 'dave']\nmin-good = 2\n";
+    let everybody: Vec<Facts> = ["alice", "bob", "dave"].map(|name| signer(name, built("x"))).into();
+    let decision = judge(&everybody, policy);
+    assert_eq!((decision.weight, decision.unmet.as_slice()), (3, &[][..]));
+    let decision = judge(&everybody[1..], policy);
+    let few = Unmet::TooFew { wanted: 3, found: 1 };
+    let few_of = Unmet::TooFewOf { group: "maintainers".into(), wanted: 2, found: 0 };
+    assert_eq!(decision.unmet, [few, few_of]);
+    assert_eq!(judge(&everybody[..2], policy).unmet, [Unmet::Required("dave".into())]);
+    // Strangers without weight make no reference, however many they are.
+    let facts = [signer("x", built("evil")), signer("y", built("evil")), signer("bob", built("x"))];
+    let decision = judge(&facts, policy);
+    assert_eq!(decision.reference, Reference::Signer(2));
+    assert_eq!(judge(&facts[..2], policy).reference, Reference::Nobody);
+}
+
+/// ```text
+/// signature made      day 100 ──┬──────────┬──────────────┬───────▶
+/// decided for                  100        130            131
+/// max-age-days = 30             │ accepted │   too old    │
+/// ```
+#[test]
+fn a_signature_is_as_old_as_the_time_that_is_asked_about_says() {
+    let facts = [signer("alice", built("x"))];
+    for (at, expected) in [
+        (day(98), Verdict::Refused(vec![Refusal::FromTheFuture { made: day(100) }])),
+        (day(99), Verdict::Ok),
+        (day(100), Verdict::Ok),
+        (day(130), Verdict::Ok),
+        (
+            day(131),
+            Verdict::Refused(vec![Refusal::TooOld { made: day(100), limit: day(30).duration_since(day(0)).unwrap() }]),
+        ),
+    ] {
+        assert_eq!(judge_at(&facts, "max-age-days = 30\n", at).verdicts, [expected]);
+    }
+}
+
+#[test]
+fn strict_refuses_what_is_weak_or_expired_and_nothing_else() {
+    let weak = [Weakness::Hash("SHA1".into()), Weakness::ShortKey("DSA 1024".into())];
+    for (weak, standing, expected) in [
+        (&[][..], Standing::Sound, None),
+        (&weak[..1], Standing::Sound, Some(vec![Refusal::Weak(weak[0].clone())])),
+        (&weak, Standing::Sound, Some(weak.iter().cloned().map(Refusal::Weak).collect())),
+        (&[], Standing::KeyExpiredSince, Some(vec![Refusal::KeyExpired { at: None }])),
+        (&[], Standing::MadeAfterExpiry, Some(vec![Refusal::KeyExpired { at: None }])),
+        (&[], Standing::KeyRevokedLater, None),
+    ] {
+        let signature = gitian_verify::Good { weak: weak.to_vec(), standing, ..good("alice", day(100)) };
+        let facts = [facts("alice", built("x"), Signature::Good(Box::new(signature)))];
+        let expected = expected.map_or(Verdict::Ok, Verdict::Refused);
+        assert_eq!(judge(&facts, "strict = true\n").verdicts, [expected]);
+        assert_eq!(judge(&facts, "").verdicts, [Verdict::Ok]);
+    }
+}
