@@ -96,7 +96,11 @@ fn a_file_is_ok_when_two_people_with_good_signatures_built_it() {
     // Under another name it is the same file.
     fs::rename(fixture.path("app-1.0.zip"), fixture.path("renamed")).unwrap();
     let answer = fixture.ask(&["-v", "-d", "sigs", "--files", "renamed"]);
-    assert!(answer.stdout.starts_with("renamed: OK, ") && answer.stdout.contains("  = bob of 1.0-linux: app-1.0.zip\n"), "{}", answer.stdout);
+    assert!(
+        answer.stdout.starts_with("renamed: OK, ") && answer.stdout.contains("  = bob of 1.0-linux: app-1.0.zip\n"),
+        "{}",
+        answer.stdout
+    );
 }
 
 #[test]
@@ -225,12 +229,8 @@ fn names_in_a_list_lead_nowhere() {
     let secret = fixture.path("secret");
     fs::write(&secret, GOOD).unwrap();
     nix::unistd::mkfifo(&fixture.path("downloads.fifo"), nix::sys::stat::Mode::S_IRUSR).unwrap();
-    let listed = [
-        ("../secret", EVIL),
-        (secret.to_str().unwrap(), EVIL),
-        ("downloads.fifo", EVIL),
-        ("\u{1b}[2Kx: OK", EVIL),
-    ];
+    let listed =
+        [("../secret", EVIL), (secret.to_str().unwrap(), EVIL), ("downloads.fifo", EVIL), ("\u{1b}[2Kx: OK", EVIL)];
     fs::create_dir(fixture.path("downloads")).unwrap();
     fixture.guix("1.0", "alice", "alice", &listed);
     fixture.guix("1.0", "bob", "bob", &listed);
@@ -240,5 +240,8 @@ fn names_in_a_list_lead_nowhere() {
     assert!(answer.stderr.contains("gverify: 4 listed files are not here"), "{}", answer.stderr);
     assert!(answer.stdout.contains(r"\u{1b}[2Kx: OK: OK, built by 2") && !answer.stdout.contains('\u{1b}'));
     let answer = fixture.ask(&["-d", "sigs", "--files", "downloads.fifo"]);
-    assert_eq!((answer.stderr.lines().last(), answer.code), (Some("gverify: error: downloads.fifo: is not a regular file"), 2));
+    assert_eq!(
+        (answer.stderr.lines().last(), answer.code),
+        (Some("gverify: error: downloads.fifo: is not a regular file"), 2)
+    );
 }

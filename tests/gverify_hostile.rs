@@ -98,7 +98,11 @@ fn huge_documents_cost_bounded_time_and_memory() {
     }
     fs::File::create(fixture.assert_path("bob")).unwrap().set_len(2 << 30).unwrap();
     let answer = fixture.verify(&[]);
-    assert!(answer.stdout.contains("is larger than") && answer.stdout.contains("bob: UNREADABLE\n"), "{}", answer.stdout);
+    assert!(
+        answer.stdout.contains("is larger than") && answer.stdout.contains("bob: UNREADABLE\n"),
+        "{}",
+        answer.stdout
+    );
     assert!(peak_mib() < 1024, "{} MiB", peak_mib());
 }
 
@@ -149,11 +153,21 @@ fn files_of_others_that_may_not_be_read_are_a_verdict_for_an_ordinary_user_too()
     let set = |path: PathBuf, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     set(fixture.assert_path("bob"), 0o000);
     let answer = fixture.verify(&[]);
-    assert!(answer.stdout.ends_with("gverify: may not be read\nbob: UNREADABLE\n\n"), "{}{}", answer.stdout, answer.stderr);
+    assert!(
+        answer.stdout.ends_with("gverify: may not be read\nbob: UNREADABLE\n\n"),
+        "{}{}",
+        answer.stdout,
+        answer.stderr
+    );
     set(fixture.assert_path("bob"), 0o644);
     set(fixture.path("sigs/1.0/bob"), 0o000);
     let answer = fixture.verify(&[]);
-    assert!(answer.stdout.ends_with("gverify: may not be read\nbob: UNREADABLE\n\n"), "{}{}", answer.stdout, answer.stderr);
+    assert!(
+        answer.stdout.ends_with("gverify: may not be read\nbob: UNREADABLE\n\n"),
+        "{}{}",
+        answer.stdout,
+        answer.stderr
+    );
     set(fixture.path("sigs/1.0/bob"), 0o755);
 }
 

@@ -84,7 +84,11 @@ fn a_signers_own_release_with_a_good_signature_is_ok() {
     assert_eq!(fixture.lint(&["--lint", paths[0], paths[1]]).stdout, answer.stdout);
     assert_eq!(fixture.lint(&["--lint", "HEAD..HEAD"]).code, 2);
     let answer = fixture.lint(&["--lint", "no-such-branch..HEAD"]);
-    assert!(answer.stderr.starts_with("gverify: error: git repository sigs: ") && answer.code == 2, "{}", answer.stderr);
+    assert!(
+        answer.stderr.starts_with("gverify: error: git repository sigs: ") && answer.code == 2,
+        "{}",
+        answer.stderr
+    );
 }
 
 #[test]
@@ -111,7 +115,7 @@ fn every_kind_of_fault_is_named() {
     type Change<'a> = &'a dyn Fn(&Fixture);
     let outside = tempfile::TempDir::new().unwrap();
     fs::write(outside.path().join("secret"), "SECRET").unwrap();
-    let cases: [(Change<'_>, &[&str], &[&str]); 15] = [
+    let cases: [(Change<'_>, &[&str], &[&str]); 16] = [
         (
             &|f| f.add("2.0", "alice", "mallory"),
             &[],
@@ -133,12 +137,24 @@ fn every_kind_of_fault_is_named() {
         ),
         (
             &|f| {
+                fs::copy(f.path("builder-keys/bob.gpg"), f.path("builder-keys/alice.gpg")).unwrap();
+                f.home.export("alice", f.work.path());
+                f.add("2.0", "alice", "bob");
+            },
+            &["--keys", "sigs/builder-keys", "--keys", "alice.pgp"],
+            &["builder-keys/alice.gpg: holds none of the keys that alice signed with before\n"],
+        ),
+        (
+            &|f| {
                 f.add("2.0", "alice", "alice");
                 f.add("2.0", "bob", "bob");
                 fs::remove_file(f.path("2.0/bob/app-build.assert.sig")).unwrap();
             },
             &[],
-            &["2.0/bob/app-build.assert: belongs to bob, but the change is by alice\n", "app-build.assert: has no signature"],
+            &[
+                "2.0/bob/app-build.assert: belongs to bob, but the change is by alice\n",
+                "app-build.assert: has no signature",
+            ],
         ),
         (&|f| f.add("2.0", "bob", "bob"), &["--signer", "alice"], &["belongs to bob, but the change is by alice\n"]),
         (
@@ -176,7 +192,11 @@ fn every_kind_of_fault_is_named() {
             &[],
             &["2.0/alice/app-build.assert: has a signature, but is not there\n"],
         ),
-        (&|f| fs::remove_file(f.path("1.0/bob/app-build.assert.sig")).unwrap(), &[], &["assert.sig: is removed, though"]),
+        (
+            &|f| fs::remove_file(f.path("1.0/bob/app-build.assert.sig")).unwrap(),
+            &[],
+            &["assert.sig: is removed, though"],
+        ),
         (
             &|f| {
                 f.add("2.0", "alice", "alice");
@@ -187,7 +207,11 @@ fn every_kind_of_fault_is_named() {
             &[],
             &["README.md: is neither", "2.0/alice/notes.txt: is neither", ".github/workflows/x.yml: is neither"],
         ),
-        (&|f| f.write("builder-keys/carol.gpg", "no key\n"), &[], &["builder-keys/carol.gpg: holds no OpenPGP certificate\n"]),
+        (
+            &|f| f.write("builder-keys/carol.gpg", "no key\n"),
+            &[],
+            &["builder-keys/carol.gpg: holds no OpenPGP certificate\n"],
+        ),
         (
             &|f| {
                 f.add("2.0", "alice", "alice");
@@ -208,7 +232,10 @@ fn every_kind_of_fault_is_named() {
         ),
         (
             &|f| {
-                f.write("2.0/alice/app-build.assert", "--- !!omap\n- out_manifest: |\n    \\x1b[2J\n- release: '2.0'\n- name: app\n");
+                f.write(
+                    "2.0/alice/app-build.assert",
+                    "--- !!omap\n- out_manifest: |\n    \\x1b[2J\n- release: '2.0'\n- name: app\n",
+                );
                 f.sign("2.0/alice/app-build.assert", "alice", &[]);
             },
             &[],

@@ -101,7 +101,9 @@ fn exit_code(opinions: &[Agreement], wanted: usize, damaged: bool, args: &Args) 
     } else if opinions.iter().all(|opinion| *opinion == Opinion::Agreed) {
         0
     } else if opinions.iter().all(|opinion| *opinion == Opinion::NotListed) {
-        tell("hint: is the release in the tree? `git pull` there gets the newest; file names and bytes both are looked for");
+        tell(
+            "hint: is the release in the tree? `git pull` there gets the newest; file names and bytes both are looked for",
+        );
         2
     } else {
         1
@@ -186,13 +188,15 @@ impl Downloads {
     fn tell(&self, heard: &[Statement]) {
         let (names, are) = if self.absent == 1 { ("file", "is") } else { ("files", "are") };
         if self.absent > 0 {
-            tell(&format!("gverify: {} listed {names} {are} not here; only the listed digest was looked up", self.absent));
+            tell(&format!(
+                "gverify: {} listed {names} {are} not here; only the listed digest was looked up",
+                self.absent
+            ));
         }
         let unreadable = |facts: &Facts| match &facts.document {
-            Document::OutOfReach(reason) | Document::Malformed(reason) => Some(format!(
-                "gverify: warning: {}: {reason}",
-                facts.assert_path.display()
-            )),
+            Document::OutOfReach(reason) | Document::Malformed(reason) => {
+                Some(format!("gverify: warning: {}: {reason}", facts.assert_path.display()))
+            }
             Document::Absent | Document::Read(_) => None,
         };
         for line in heard.iter().filter_map(|statement| unreadable(&statement.facts)) {

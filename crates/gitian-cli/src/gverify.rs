@@ -15,6 +15,7 @@ use gitian_verify::{
 use crate::args::gverify::Args;
 use crate::args::sigs_tree;
 use crate::failure::{is_interrupt, report, tell};
+use crate::page::{Page, Row};
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
 use crate::{descriptor_file, downloads, pull_request, utc};
@@ -44,7 +45,11 @@ fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     let descriptor = args.descriptor.as_deref().unwrap_or(std::path::Path::new(""));
     let package = descriptor_file::load(descriptor, &around.workdir, around.live)?.descriptor.name;
     let tree = sigs_tree(args.destination.as_deref(), &around.settings.installation, package.as_str());
-    let question = Question { tree, release: args.release.as_ref().map_or("current".into(), ToString::to_string), package: package.to_string() };
+    let question = Question {
+        tree,
+        release: args.release.as_ref().map_or("current".into(), ToString::to_string),
+        package: package.to_string(),
+    };
     let mut source = None;
     let (at, policy) = (SystemTime::now(), Policy::default());
     let facts = match &args.verify_program {
@@ -64,6 +69,11 @@ fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         print.signer(index, out)?;
     }
     out.flush()?;
+    let print = Print { verbose: true, bold: false, ..print };
+    let row = Row::of(&question, &facts, &decision, &|index| print.reasons(index));
+    let title = format!("Who built {} {}", question.package, question.release);
+    let page = Page { title, notes: vec![format!("Checked on {}.", utc::day(at))], rows: vec![row] };
+    page.write(args.html.as_deref(), args.markdown.as_deref())?;
     if let Some(hint) = source.as_ref().and_then(|source| missing_keys(&facts, source)) {
         tell(&format!("hint: {hint}"));
     }

@@ -18,6 +18,7 @@ pub mod hints;
 pub mod make_base_vm;
 pub mod make_clean_vm;
 pub mod on_target;
+mod page;
 mod printable;
 mod progress;
 mod pull_request;

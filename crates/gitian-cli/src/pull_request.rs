@@ -41,7 +41,8 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
         writeln!(out, "{}", printable(&format!("{}: {fault}", path.display())))?;
     }
     if findings.is_empty() {
-        let files = if changes.len() == 1 { "1 changed file".into() } else { format!("{} changed files", changes.len()) };
+        let files =
+            if changes.len() == 1 { "1 changed file".into() } else { format!("{} changed files", changes.len()) };
         writeln!(out, "{files}: OK")?;
     }
     out.flush()?;
@@ -64,7 +65,7 @@ fn hints(findings: &[Finding]) -> Vec<String> {
                 add("sign it again: gpg --digest-algo SHA512 --detach-sign FILE, or gsign".into());
             }
             Fault::NoKey(_) => add("add the public key to the key folder: gpg --armor --export KEY".into()),
-            Fault::OtherKey { .. } => {
+            Fault::OtherKey { .. } | Fault::KeyExchanged { .. } => {
                 add("sign with the usual key, or have the new one added to the key folder by itself first".into());
             }
             Fault::Foreign { .. } => add("one change, one signer: propose each signer's files by themselves".into()),
@@ -84,7 +85,8 @@ fn range<'a>(args: &'a [OsString], root: &Path) -> Option<(&'a OsStr, &'a OsStr)
     let [one] = args else { return None };
     let bytes = one.as_bytes();
     let at = bytes.windows(2).position(|pair| pair == b"..")?;
-    if root.join(one).symlink_metadata().is_ok() || bytes.contains(&b'/') && bytes.windows(3).any(|part| part == b"../") {
+    if root.join(one).symlink_metadata().is_ok() || bytes.contains(&b'/') && bytes.windows(3).any(|part| part == b"../")
+    {
         return None;
     }
     let (base, head) = (&bytes[..at], &bytes[at..]);
@@ -110,7 +112,8 @@ fn of_paths(root: &Path, args: &[OsString]) -> Vec<Change> {
 fn of_range(root: &Path, base: &OsStr, head: &OsStr) -> Result<Vec<Change>> {
     let base = commit(root, base)?;
     let head = commit(root, head)?;
-    let listed = git(root, &["diff", "--relative", "--no-renames", "--name-status", "-z", &format!("{base}...{head}")])?;
+    let listed =
+        git(root, &["diff", "--relative", "--no-renames", "--name-status", "-z", &format!("{base}...{head}")])?;
     let mut fields = listed.split(|byte| *byte == 0).filter(|field| !field.is_empty());
     let mut changes = Vec::new();
     while let (Some(status), Some(path)) = (fields.next(), fields.next()) {

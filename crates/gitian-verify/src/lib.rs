@@ -59,11 +59,11 @@ pub use history::{History, Stray, fits, in_order};
 pub use keyring::{Keyring, Source};
 pub use lint::{Change, Fault, Finding, lint};
 pub use openpgp::{check, check_each};
-pub use statement::{Statement, releases, statements};
-pub use sums::Sums;
 pub use packages::PackageChange;
 pub use policy::{Group, Policy, PolicyRefused, Signer};
 pub use program::{Answer, Program};
+pub use statement::{Statement, releases, statements};
+pub use sums::Sums;
 pub use verdict::{Camp, Decision, Line, Mismatch, Outcome, Reference, Refusal, Stated, Unmet, Verdict, WrongKey};
 
 /// The largest assertion that is read, in bytes; real ones have up to 200 KB.

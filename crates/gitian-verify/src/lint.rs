@@ -77,6 +77,11 @@ pub enum Fault {
     Manifest(String),
     /// A key file holds no key.
     NotAKey,
+    /// A key file holds none of the keys that its owner signed with.
+    KeyExchanged {
+        /// Whose keys they should be.
+        owner: String,
+    },
     /// It belongs to another signer than the rest.
     Foreign {
         /// Whose folder it is.
@@ -103,6 +108,7 @@ impl fmt::Display for Fault {
             Self::Says { what, found: None, wanted } => write!(f, "{what} is not stated, should be {wanted}"),
             Self::Manifest(fault) => f.write_str(fault),
             Self::NotAKey => f.write_str("holds no OpenPGP certificate"),
+            Self::KeyExchanged { owner } => write!(f, "holds none of the keys that {owner} signed with before"),
             Self::Foreign { owner, by } => write!(f, "belongs to {owner}, but the change is by {by}"),
         }
     }
@@ -128,17 +134,19 @@ pub fn lint(
     keys: &Keyring,
     now: SystemTime,
 ) -> Result<Vec<Finding>> {
-    let lint = Lint {
+    let mut lint = Lint {
         tree: SigsTree::new(root),
         top: root.canonicalize().with_context(|| root.display().to_string())?,
         keys,
         policy: Policy::of_tree(root)?.unwrap_or_default(),
         now,
+        changed: BTreeSet::new(),
     };
     let roles: Vec<(&Change, Role)> = changes.iter().map(|change| (change, role(&change.path))).collect();
+    lint.changed =
+        roles.iter().filter_map(|(change, role)| role.place().filter(|_| !change.removed).cloned()).collect();
     let mut findings = BTreeSet::new();
     let by = signer.map(str::to_owned).or_else(|| author(&roles));
-    let mut places = Vec::new();
     for (change, role) in &roles {
         let mut find = |fault| findings.insert(Finding { path: change.path.clone(), fault });
         let owner = match role {
@@ -154,12 +162,12 @@ pub fn lint(
         }
         match role {
             _ if change.removed => drop(find(Fault::Removed)),
-            Role::Key { .. } => findings.extend(lint.key(&change.path)),
-            Role::Attestation(place) if !places.contains(place) => places.push(place.clone()),
-            _ => {}
+            Role::Key { owner } => findings.extend(lint.key(&change.path, owner)),
+            // Together with the rest of it, below.
+            Role::Attestation(_) | Role::Other => {}
         }
     }
-    for place in &places {
+    for place in &lint.changed {
         findings.extend(lint.attestation(place)?);
     }
     Ok(findings.into_iter().collect())
@@ -199,23 +207,41 @@ fn role(path: &Path) -> Role {
     }
 }
 
+impl Role {
+    fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Attestation(place) => Some(place),
+            Self::Key { .. } | Self::Other => None,
+        }
+    }
+}
+
 struct Lint<'a> {
     tree: SigsTree,
     top: PathBuf,
     keys: &'a Keyring,
     policy: Policy,
     now: SystemTime,
+    /// What is part of the change, and proves nothing about it.
+    changed: BTreeSet<Place>,
 }
 
 impl Lint<'_> {
-    fn key(&self, path: &Path) -> Option<Finding> {
+    /// Returns a fault of a key file. A new key for somebody who signed before has to come with the old one: else anyone
+    /// could take over his name.
+    fn key(&self, path: &Path, owner: &str) -> Option<Finding> {
+        let mut own = Keyring::default();
         let fault = match tree_file::read(&self.top, &self.top.join(path), ASSERT_LIMIT) {
-            Content::Bytes(bytes) if Keyring::default().add(&bytes, "") > 0 => return None,
-            Content::Bytes(_) => Fault::NotAKey,
-            Content::Absent => Fault::Unreadable("is not there".into()),
-            Content::Refused(reason) => Fault::Unreadable(reason),
+            Content::Bytes(bytes) if own.add(&bytes, "") > 0 => {
+                let older = self.older_keys(owner);
+                let known = older.is_empty() || older.iter().any(|key| own.holds(key));
+                if known { None } else { Some(Fault::KeyExchanged { owner: owner.to_owned() }) }
+            }
+            Content::Bytes(_) => Some(Fault::NotAKey),
+            Content::Absent => Some(Fault::Unreadable("is not there".into())),
+            Content::Refused(reason) => Some(Fault::Unreadable(reason)),
         };
-        Some(Finding { path: path.to_owned(), fault })
+        fault.map(|fault| Finding { path: path.to_owned(), fault })
     }
 
     fn attestation(&self, place: &Place) -> Result<Vec<Finding>> {
@@ -224,7 +250,9 @@ impl Lint<'_> {
         let mut faults = about_signature(&facts);
         match &facts.document {
             Document::Absent => faults.push(Fault::NoDocument),
-            Document::OutOfReach(reason) | Document::Malformed(reason) => faults.push(Fault::Unreadable(reason.clone())),
+            Document::OutOfReach(reason) | Document::Malformed(reason) => {
+                faults.push(Fault::Unreadable(reason.clone()))
+            }
             Document::Read(assertion) => faults.extend(about_document(assertion, place)),
         }
         if let Signature::Good(good) = &facts.signature {
@@ -256,18 +284,17 @@ impl Lint<'_> {
                 }
             }
         }
-        let older = self.older_keys(place);
+        let older = self.older_keys(&place.signer);
         let known_by = || format!("{}'s older signatures", place.signer);
         if older.is_empty() || older.contains(&good.primary_key) { None } else { other(known_by()) }
     }
 
-    /// Returns the keys of a signer's good signatures in other releases.
-    fn older_keys(&self, place: &Place) -> BTreeSet<String> {
+    /// Returns the keys of a signer's good signatures that are not part of the change.
+    fn older_keys(&self, signer: &str) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         let releases = crate::statement::releases(&self.tree.root).unwrap_or_default();
-        let others = releases.iter().rev().filter(|release| **release != place.release);
-        let documents = others.flat_map(|release| signer_documents(&self.tree, release, &place.signer));
-        for older in documents.take(OLDER) {
+        let documents = releases.iter().rev().flat_map(|release| signer_documents(&self.tree, release, signer));
+        for older in documents.filter(|place| !self.changed.contains(place)).take(OLDER) {
             let [document, signature] = older.paths(&self.tree);
             if let (Content::Bytes(document), Content::Bytes(signature)) = (
                 tree_file::read(&self.top, &document, ASSERT_LIMIT),

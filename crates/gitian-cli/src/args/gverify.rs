@@ -70,4 +70,12 @@ pub struct Args {
     /// Who proposes the change (default: whose folder most of the changed files are in)
     #[arg(long, value_name = "SIGNER", requires = "lint")]
     pub signer: Option<String>,
+
+    /// Write the verdicts with their reasons as a page for a browser as well
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "lint"])]
+    pub html: Option<PathBuf>,
+
+    /// Write the verdicts with their reasons as Markdown, for a comment on a pull request, as well
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "lint"])]
+    pub markdown: Option<PathBuf>,
 }

@@ -29,14 +29,17 @@ fn write(page: &Page, out: &mut String) -> std::fmt::Result {
     }
     writeln!(out, "<ul class=\"totals\" aria-label=\"How often each verdict occurs\">")?;
     for (mark, word, count) in page.totals() {
-        writeln!(out, "<li class=\"{}\"><b>{}</b> {word}: {count}</li>", class(mark), short(word))?;
+        let letters = Some(short(word)).filter(|short| *short != word);
+        let letters = letters.map(|short| format!("<b>{short}</b> ")).unwrap_or_default();
+        writeln!(out, "<li class=\"{}\">{letters}{word}: {count}</li>", class(mark))?;
     }
     writeln!(out, "</ul>")?;
     let signers = page.signers();
     writeln!(
         out,
         "<div class=\"matrix\" tabindex=\"0\" role=\"region\" aria-label=\"Releases and signers\">\n<table>\n\
-         <caption>Who built each release. Open a cell for the reasons, open it again to close them.</caption>\n\
+         <caption>Who built each release, the newest first. Open a cell for the reasons, open it again to close \
+         them.</caption>\n\
          <thead><tr><th scope=\"col\">Release</th>"
     )?;
     for signer in &signers {
@@ -44,7 +47,7 @@ fn write(page: &Page, out: &mut String) -> std::fmt::Result {
         writeln!(out, "<th scope=\"col\" class=\"signer\" title=\"{signer}\"><span>{signer}</span></th>")?;
     }
     writeln!(out, "</tr></thead>\n<tbody>")?;
-    for row in &page.rows {
+    for row in page.rows.iter().rev() {
         write_row(row, &signers, out)?;
     }
     writeln!(out, "</tbody>\n</table>\n</div>\n</main>\n</body>\n</html>")
@@ -53,7 +56,7 @@ fn write(page: &Page, out: &mut String) -> std::fmt::Result {
 fn write_row(row: &Row, signers: &[&str], out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
-        "<tr><th scope=\"row\">{}<span>{}</span><span class=\"outcome {}\">{}</span></th>",
+        "<tr><th scope=\"row\">{} <span>{}</span><br><span class=\"outcome {}\">{}</span></th>",
         escaped(&row.release),
         escaped(&row.package),
         class(row.mark),
@@ -116,8 +119,8 @@ fn short(word: &'static str) -> &'static str {
         "NOT COMPARED" => "?",
         "UNREADABLE" => "ERR",
         "REFUSED" => "NO",
-        "MISSING RESULT" => "—",
-        "MISSING SIGNATURE" => "UNSIGNED",
+        "MISSING RESULT" => "–",
+        "MISSING SIGNATURE" => "SIG?",
         word => word,
     }
 }

@@ -37,7 +37,11 @@ fn write_head(page: &Page, out: &mut String) -> std::fmt::Result {
         writeln!(out, "{}  ", escaped(note))?;
     }
     let totals: Vec<String> = page.totals().iter().map(|(_, word, count)| format!("{word}: {count}")).collect();
-    writeln!(out, "**{}**\n\n| release | package | outcome | OK | otherwise |\n| --- | --- | --- | --- | --- |", totals.join(", "))
+    writeln!(
+        out,
+        "**{}**\n\n| release | package | outcome | OK | otherwise |\n| --- | --- | --- | --- | --- |",
+        totals.join(", ")
+    )
 }
 
 fn write_row(row: &Row, out: &mut String) -> std::fmt::Result {
@@ -98,7 +102,7 @@ mod tests {
         assert!(!text.contains("<script") && !text.contains("<img") && !text.contains("alice@"), "{text}");
         // The table has as many columns as it should, whatever names hold.
         let table = text.lines().filter(|line| line.starts_with('|'));
-        assert!(table.clone().count() == 3 && table.clone().all(|line| line.matches('|').count() == 6), "{text}");
+        assert!(table.clone().count() == 4 && table.clone().all(|line| line.matches('|').count() == 6), "{text}");
     }
 
     #[test]
