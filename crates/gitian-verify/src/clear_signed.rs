@@ -3,6 +3,7 @@
 
 const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
 const SIGNATURE: &str = "-----BEGIN PGP SIGNATURE-----";
+const END: &str = "-----END PGP SIGNATURE-----";
 
 /// A clear-signed message, cut into its two parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,9 +44,15 @@ impl ClearSigned {
             }
         }
         let mut signatures = format!("{SIGNATURE}\n");
-        for line in lines {
+        for line in lines.by_ref() {
             signatures.push_str(line);
             signatures.push('\n');
+            if line.trim_end() == END {
+                break;
+            }
+        }
+        if !lines.all(is_blank) {
+            return None;
         }
         Some(Self { text: signed.join("\n"), signatures })
     }
@@ -61,10 +68,10 @@ mod tests {
 
     #[test]
     fn a_message_is_cut_and_its_text_is_as_it_was_signed() {
-        let message = format!("{BEGIN}\r\nHash: SHA512\r\n\r\none \t\r\n- -two\n\nthree\n{SIGNATURE}\n\nabc\n");
+        let message = format!("{BEGIN}\r\nHash: SHA512\r\n\r\none \t\r\n- -two\n\nthree\n{SIGNATURE}\n\nabc\n{END}\n\n");
         let parsed = ClearSigned::parse(&message).unwrap();
         assert_eq!(parsed.text, "one\n-two\n\nthree");
-        assert_eq!(parsed.signatures, format!("{SIGNATURE}\n\nabc\n"));
+        assert_eq!(parsed.signatures, format!("{SIGNATURE}\n\nabc\n{END}\n"));
     }
 
     #[test]
@@ -75,6 +82,7 @@ mod tests {
             format!("read me first\n{BEGIN}\n\ntext\n{SIGNATURE}\n"),
             format!("{BEGIN}\nread me first\n\ntext\n{SIGNATURE}\n"),
             format!("{BEGIN}\n\ntext\n{BEGIN}\n\nmore\n{SIGNATURE}\n"),
+            format!("{BEGIN}\n\ntext\n{SIGNATURE}\n\nabc\n{END}\nread me last\n"),
             format!("{BEGIN}\n\ntext without signature\n"),
             format!("{BEGIN}\nHash: SHA256\n"),
         ] {
