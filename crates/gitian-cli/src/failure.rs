@@ -7,6 +7,7 @@ use std::io::Write;
 use anyhow::Error;
 use gitian_build::{BuildStopped, GitRefused, ScriptFailed};
 use gitian_process::{Failure, interrupt};
+use gitian_vm::GuestNotUp;
 
 use crate::descriptor_error;
 use crate::descriptor_file::DescriptorRefused;
@@ -80,6 +81,9 @@ fn last_lines_of<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e
     }
     if let Some(failed) = cause.downcast_ref::<ScriptFailed>() {
         return Some(&failed.last_lines);
+    }
+    if let Some(not_up) = cause.downcast_ref::<GuestNotUp>() {
+        return Some(&not_up.last_lines);
     }
     cause.downcast_ref::<GitRefused>().map(|refused| refused.last_lines.as_slice())
 }

@@ -12,6 +12,7 @@ use super::enter::{Bounds, Program};
 use super::place::TargetPlace;
 use super::{Held, Image, Sandbox};
 use crate::document::remove_file;
+use crate::login::Login;
 use crate::{GuestCommand, GuestGone, GuestUser, Layer, Network, Resources, Target};
 
 /// The uid and gid of the guest's ordinary user.
@@ -58,26 +59,10 @@ fn tasks(resources: Resources) -> u64 {
     2048 + 256 * u64::from(resources.processors)
 }
 
-/// Returns what a guest's program is started with: name, home, and an environment of exactly what the command says.
-/// Source: the original's LXC guest, as observed (login defaults of Debian).
+/// Returns what a guest's program is started with.
 fn insider(command: &GuestCommand, builder: &str, resources: Resources) -> Result<Insider> {
-    let (id, name, home, path) = match command.user {
-        GuestUser::Root => {
-            (0, "root", "/root".to_owned(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        }
-        GuestUser::Builder => {
-            (BUILDER, builder, format!("/home/{builder}"), "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games")
-        }
-    };
-    let mut env: Vec<(OsString, OsString)> =
-        [("HOME", home.as_str()), ("LOGNAME", name), ("PATH", path), ("SHELL", "/bin/bash"), ("USER", name)]
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect();
-    for (name, value) in &command.env {
-        env.retain(|(known, _)| known != name);
-        env.push((name.clone(), value.clone()));
-    }
+    let Login { home, env, .. } = Login::of(command, builder);
+    let id = if command.user == GuestUser::Root { 0 } else { BUILDER };
     let path = env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
     let Some(program) = command.argv.first() else { bail!("a guest command without a program") };
     let program = Program {

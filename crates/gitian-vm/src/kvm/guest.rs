@@ -1,0 +1,137 @@
+//! A running machine: the backend's [`Target`].
+
+use anyhow::{Context, Result};
+use gitian_descriptor::{Architecture, Distro};
+use gitian_process::{Status, Streams};
+use serde::{Deserialize, Serialize};
+
+use super::machine::{self, MachinePlace};
+use super::qmp::Qmp;
+use crate::ssh::{Ssh, Unreached};
+use crate::{GuestCommand, GuestGone, Layer, Problem, Target, TargetId};
+
+/// A machine that runs: `var/kvm/machine.yml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Running {
+    pub(super) target: Which,
+    /// The port of the host that leads to its sshd.
+    pub(super) port: u16,
+}
+
+/// A [`TargetId`] as it is written down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    pub(super) distro: String,
+    suite: String,
+    architecture: String,
+}
+
+impl Which {
+    pub(super) fn of(target: &TargetId) -> Self {
+        Self {
+            distro: target.distro.to_string(),
+            suite: target.suite.to_string(),
+            architecture: target.architecture.name().to_owned(),
+        }
+    }
+
+    pub(super) fn id(&self) -> Result<TargetId> {
+        let architecture = Architecture::from_name(&self.architecture);
+        Ok(TargetId {
+            distro: self.distro.parse::<Distro>()?,
+            suite: self.suite.parse()?,
+            architecture: architecture.with_context(|| format!("architecture '{}'", self.architecture))?,
+        })
+    }
+}
+
+/// A running machine.
+pub(super) struct Guest {
+    pub(super) place: MachinePlace,
+    pub(super) target: TargetId,
+    pub(super) ssh: Ssh,
+    pub(super) notice: Option<String>,
+}
+
+impl Guest {
+    /// Returns why the guest is not reached: it is gone, it stands still, or else what ssh said.
+    fn explained(&self, unreached: anyhow::Error) -> anyhow::Error {
+        let gone = || anyhow::Error::from(GuestGone { target: self.target.to_string() });
+        match self.place.process() {
+            Ok(Some(_)) => {}
+            Ok(None) => return gone(),
+            Err(error) => return error,
+        }
+        // A machine that does not even answer here is told by what ssh said.
+        match Qmp::connect(&self.place.folder()).and_then(|mut qmp| qmp.state()) {
+            Ok(state) if state != "running" => stands_still(&self.target, &state).into(),
+            _ => unreached,
+        }
+    }
+}
+
+/// Returns the problem of a machine whose processors do not run.
+fn stands_still(target: &TargetId, state: &str) -> Problem {
+    match state {
+        "io-error" => Problem {
+            what: format!("the guest {target} stands still: its disk could not be written on the host"),
+            mend: "make room on the disk (`df -h .`), then build again".into(),
+        },
+        _ => Problem {
+            what: format!("the guest {target} stands still: its machine is in the state '{state}'"),
+            mend: "libexec/stop-target, then build again".into(),
+        },
+    }
+}
+
+impl Target for Guest {
+    fn run(&self, command: &GuestCommand, streams: Streams<'_>) -> Result<Status> {
+        match self.ssh.run(command, &self.target.distro, streams) {
+            Err(error) if error.is::<Unreached>() => Err(self.explained(error)),
+            other => other,
+        }
+    }
+
+    fn keep_layer(&mut self, _layer: &Layer) -> Result<()> {
+        Ok(())
+    }
+
+    fn stop(self: Box<Self>) -> Result<()> {
+        machine::stop(&self.place, Some(&self.ssh))
+    }
+
+    fn detach(self: Box<Self>) -> Result<()> {
+        // It belongs to nobody anyway.
+        Ok(())
+    }
+
+    fn notice(&self) -> Option<String> {
+        self.notice.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_read_back_as_it_was_written_down() {
+        let target = TargetId {
+            distro: "debian".parse().unwrap(),
+            suite: "bookworm".parse().unwrap(),
+            architecture: Architecture::Linux64,
+        };
+        assert_eq!(Which::of(&target).id().unwrap(), target);
+        assert!(Which { architecture: "vax".into(), ..Which::of(&target) }.id().is_err());
+    }
+
+    #[test]
+    fn a_machine_that_stands_still_is_told_with_its_reason() {
+        let target = Which { distro: "debian".into(), suite: "sid".into(), architecture: "i386".into() }.id().unwrap();
+        for (state, what) in [("io-error", "its disk could not be written"), ("paused", "in the state 'paused'")] {
+            assert!(stands_still(&target, state).what.contains(what), "{state}");
+        }
+    }
+}
