@@ -7,7 +7,7 @@ CARGO ?= cargo
 
 # What a fresh Debian machine with Rust lacks: to compile (OpenPGP by way of OpenSSL), to make guests, to sign, to test.
 PACKAGES := git gnupg libclang-dev libssl-dev mmdebstrap pkg-config uidmap
-PACKAGES_FOR_TESTS := apt-utils dpkg-dev
+PACKAGES_FOR_TESTS := apt-utils dpkg-dev e2fsprogs openssh-client qemu-system-x86 qemu-utils
 PACKAGES_FOR_BENCH := time
 
 comma := ,

@@ -4,8 +4,8 @@
 //! nothing of ssh's own syntax can be in a name. The user's configuration, agent and known hosts are not looked at: a
 //! guest is reached on the loopback, and has another key each time.
 //!
-//! The guest's end is a line for the shell of its root, which starts the command as the right user with exactly its
-//! arguments and environment.
+//! The guest's end is a line for the user's shell, which starts the command with exactly its arguments and environment.
+//! Each of the two users has a connection of his own: under emulation, becoming another user costs more than all the rest.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
@@ -25,8 +25,10 @@ use crate::{GuestCommand, GuestUser, Network, Problem};
 
 /// What ssh itself complains about goes here, so that a guest command's standard error is its own.
 const LOG: &str = "ssh.log";
-/// The kept connection's socket.
-const SOCKET: &str = "ssh";
+/// The kept connections' sockets, root's and the builder's.
+const SOCKETS: [&str; 2] = ["ssh-root", "ssh-user"];
+/// Where both users may leave a file in a guest.
+const SHELF: &str = "/dev/shm";
 /// The exit status with which ssh says that it failed. A guest command may end so as well. Source: ssh(1).
 const LOST: i32 = 255;
 /// How long a line for the guest's shell may be, in bytes: Linux takes 128 KiB as one argument.
@@ -34,13 +36,15 @@ const LINE: usize = 100 * 1024;
 /// How long a small question to a guest that answers may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A guest's root, reached on a port of the loopback.
+/// A guest's users, reached on a port of the loopback.
 #[derive(Clone, Debug)]
 pub(crate) struct Ssh {
-    /// Where the socket lies; the key is `../id_rsa`.
+    /// Where the sockets lie; the key is `../id_rsa`.
     pub(crate) folder: PathBuf,
     /// The port of 127.0.0.1 that leads to the guest's sshd.
     pub(crate) port: u16,
+    /// The guest's ordinary user is called after it.
+    pub(crate) distro: Distro,
 }
 
 /// ssh could not bring a command to the guest, or lost it there.
@@ -57,21 +61,22 @@ impl Ssh {
     ///
     /// # Errors
     /// [`Unreached`] when there is no way to the guest, or none any more.
-    pub(crate) fn run(&self, command: &GuestCommand, distro: &Distro, streams: Streams<'_>) -> Result<Status> {
+    pub(crate) fn run(&self, command: &GuestCommand, streams: Streams<'_>) -> Result<Status> {
         let mark = mark();
-        let mut line = line(command, distro, streams.merged, &mark)?;
+        let who = entering(command);
+        let mut line = line(command, &self.distro, streams.merged, &mark)?;
         if line.len() > LINE {
-            line = self.leave(line, &mark)?;
+            line = self.leave(who, line, &mark)?;
         }
         let terminal = matches!((&streams.stdin, &streams.stdout), (Input::Inherit, Output::Inherit))
             && std::io::stdin().is_terminal();
-        let mut ssh = self.command().arg(if terminal { "-tt" } else { "-T" }).arg("root@127.0.0.1").arg(&line);
+        let mut ssh = self.command(who).arg(if terminal { "-tt" } else { "-T" }).arg(self.address(who)).arg(&line);
         if command.uninterruptible {
             ssh = ssh.uninterruptible();
         }
         let before = self.log_length();
         match ssh.run(streams) {
-            Ok(outcome) if outcome.status == Status::Exited(LOST) && !self.is_marked(&mark) => {
+            Ok(outcome) if outcome.status == Status::Exited(LOST) && !self.is_marked(who, &mark) => {
                 Err(self.unreached(before).into())
             }
             Ok(outcome) => Ok(of_shell(outcome.status)),
@@ -88,8 +93,7 @@ impl Ssh {
     /// Asks whether the guest answers; from then on the connection is kept.
     pub(crate) fn connect(&self) -> Result<(), Unreached> {
         let before = self.log_length();
-        // A wait for a banner that never comes, through a port that QEMU has open, must not be a long one.
-        let ask = self.command().args(["-T", "-o", "ConnectTimeout=4", "root@127.0.0.1", "true"]).timeout(PATIENCE);
+        let ask = self.question(GuestUser::Builder, "true").timeout(PATIENCE);
         match ask.run(Streams::default()) {
             Ok(outcome) if outcome.status.success() => Ok(()),
             Ok(_) => Err(self.unreached(before)),
@@ -97,25 +101,38 @@ impl Ssh {
         }
     }
 
-    /// Runs a line of shell as the guest's root for ourselves, also when we were asked to stop; `None` if it did not
-    /// succeed in time.
-    pub(crate) fn ask(&self, line: &str, input: Input<'_>, patience: Duration) -> Option<()> {
-        let ask = self.command().args(["-T", "-o", "ConnectTimeout=4", "root@127.0.0.1", line]);
-        let asked = ask.timeout(patience).uninterruptible().run_ok(Streams::default().with_input(input));
+    /// Runs a line of shell for ourselves, also when we were asked to stop; `None` if it did not succeed in time.
+    pub(crate) fn ask(&self, who: GuestUser, line: &str, input: Input<'_>, patience: Duration) -> Option<()> {
+        let asked =
+            self.question(who, line).timeout(patience).uninterruptible().run_ok(Streams::default().with_input(input));
         asked.ok().map(drop)
     }
 
-    /// Gives the kept connection up.
+    /// Gives the kept connections up.
     pub(crate) fn disconnect(&self) {
-        let exit = self.command().args(["-O", "exit", "root@127.0.0.1"]).timeout(Duration::from_secs(5));
-        // There may be none.
-        exit.uninterruptible().run(Streams::default()).ok();
-        for name in [SOCKET, LOG] {
-            fs::remove_file(self.folder.join(name)).ok();
+        for who in [GuestUser::Root, GuestUser::Builder] {
+            let socket = self.folder.join(socket(who));
+            if socket.exists() {
+                let exit = self.command(who).args(["-O", "exit"]).arg(self.address(who));
+                // It may have ended with the guest.
+                exit.timeout(Duration::from_secs(5)).uninterruptible().run(Streams::default()).ok();
+                fs::remove_file(socket).ok();
+            }
         }
+        fs::remove_file(self.folder.join(LOG)).ok();
     }
 
-    fn command(&self) -> Command {
+    fn address(&self, who: GuestUser) -> String {
+        let user = if who == GuestUser::Root { "root" } else { self.distro.as_str() };
+        format!("{user}@127.0.0.1")
+    }
+
+    /// A wait for a banner that never comes, through a port that QEMU has open, must not be a long one.
+    fn question(&self, who: GuestUser, line: &str) -> Command {
+        self.command(who).args(["-T", "-o", "ConnectTimeout=4", &self.address(who), line])
+    }
+
+    fn command(&self, who: GuestUser) -> Command {
         let mut command = Command::new("ssh").args(["-F", "/dev/null", "-E", LOG, "-i", "../id_rsa"]);
         for option in [
             "BatchMode=yes",
@@ -138,7 +155,7 @@ impl Ssh {
         ] {
             command = command.args(["-o", option]);
         }
-        command.args(["-o", &format!("ControlPath={SOCKET}"), "-p", &self.port.to_string()]).folder(&self.folder)
+        command.args(["-o", &format!("ControlPath={}", socket(who)), "-p", &self.port.to_string()]).folder(&self.folder)
     }
 
     fn log_length(&self) -> u64 {
@@ -161,16 +178,16 @@ impl Ssh {
     }
 
     /// Puts a line that is too long for an argument into a file of the guest, and returns one that runs it.
-    fn leave(&self, line: OsString, mark: &str) -> Result<OsString> {
-        let path = format!("/run/{mark}.line");
-        self.ask(&format!("umask 077; cat > {path}"), Input::Bytes(line.as_bytes()), PATIENCE)
+    fn leave(&self, who: GuestUser, line: OsString, mark: &str) -> Result<OsString> {
+        let path = format!("{SHELF}/{mark}.line");
+        self.ask(who, &format!("umask 077; cat > {path}"), Input::Bytes(line.as_bytes()), PATIENCE)
             .with_context(|| format!("a command of {} bytes could not be brought to the guest", line.len()))?;
         Ok(format!(": {mark}; bash {path}; s=$?; rm -f {path}; exit $s").into())
     }
 
     /// Whether the guest itself says that a command ended with ssh's own exit status.
-    fn is_marked(&self, mark: &str) -> bool {
-        self.ask(&format!("rm /run/{mark}"), Input::Empty, PATIENCE).is_some()
+    fn is_marked(&self, who: GuestUser, mark: &str) -> bool {
+        self.ask(who, &format!("rm {SHELF}/{mark}"), Input::Empty, PATIENCE).is_some()
     }
 
     /// Ends what a command has left running in the guest: all of its session.
@@ -182,7 +199,7 @@ impl Ssh {
              kill -TERM -- -${{p%/cmdline}}; done"
         );
         // The guest may be what was lost.
-        self.ask(&line, Input::Empty, Duration::from_secs(10));
+        self.ask(GuestUser::Root, &line, Input::Empty, Duration::from_secs(10));
     }
 }
 
@@ -201,46 +218,45 @@ fn of_shell(status: Status) -> Status {
     }
 }
 
-/// Returns the line for the shell of the guest's root that runs a command.
+fn socket(who: GuestUser) -> &'static str {
+    SOCKETS[usize::from(who == GuestUser::Builder)]
+}
+
+/// Returns as whom a command enters the guest: only root can take the network away.
+fn entering(command: &GuestCommand) -> GuestUser {
+    if command.network == Network::Off { GuestUser::Root } else { command.user }
+}
+
+/// Returns the line for the shell of the one who enters that runs a command.
 ///
 /// The shell stays, so that its exit status is never a signal, which ssh would tell as 255; a command's own 255 leaves
-/// the mark as a file. Pipes are opened to everybody: they belong to root, and a script may say `/dev/stderr`.
+/// the mark as a file. What the shell itself has to say about a signal is not the command's. Where the pipes are root's
+/// but the command is not, they are opened to everybody: a script may say `/dev/stderr`.
 fn line(command: &GuestCommand, distro: &Distro, merged: bool, mark: &str) -> Result<OsString> {
     let login = Login::of(command, distro.as_str());
     let mut line = format!(": {mark}; cd {} && ", quoted_text(&login.home)).into_bytes();
-    line.extend(b"{ chmod 666 /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 2>/dev/null; ");
+    line.extend(b"{ ");
+    let becomes_another = command.user != entering(command);
+    if becomes_another {
+        line.extend(b"chmod -f 666 /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2; ");
+    }
+    line.extend(b"exec 3>&2 2>/dev/null; ");
     if command.network == Network::Off {
         line.extend(b"unshare -n sh -c 'ip link set lo up; exec \"$@\"' sh ");
     }
-    if command.user == GuestUser::Builder {
-        let user = quoted_text(&login.user);
+    if becomes_another {
+        let user = quoted_text(&login.name);
         line.extend(format!("chroot --skip-chdir --userspec={user}:{user} --groups={user} / ").into_bytes());
     }
-    line.extend(b"env -i");
-    let mut word = |bytes: &[u8]| -> Result<()> {
-        anyhow::ensure!(!bytes.contains(&0), "'{}' holds a zero byte", String::from_utf8_lossy(bytes));
-        line.push(b' ');
-        line.extend(quoted(bytes));
-        Ok(())
-    };
-    word(b"--")?;
-    for (name, value) in &login.env {
-        word(&[name.as_bytes(), b"=", value.as_bytes()].concat())?;
-    }
     anyhow::ensure!(!command.argv.is_empty(), "a guest command without a program");
-    if command.argv[0].as_bytes().contains(&b'=') {
-        // `env` would take it for a variable.
-        for part in ["sh", "-c", "exec \"$@\"", "sh"] {
-            word(part.as_bytes())?;
-        }
+    for word in login.argv(command) {
+        let bytes = word.as_bytes();
+        anyhow::ensure!(!bytes.contains(&0), "'{}' holds a zero byte", word.to_string_lossy());
+        line.extend(quoted(bytes));
+        line.push(b' ');
     }
-    for part in &command.argv {
-        word(part.as_bytes())?;
-    }
-    if merged {
-        line.extend(b" 2>&1");
-    }
-    line.extend(format!("; s=$?; [ $s != {LOST} ] || : > /run/{mark}; exit $s; }}").into_bytes());
+    line.extend(if merged { b"2>&1 3>&-" } else { b"2>&3 3>&-" });
+    line.extend(format!("; s=$?; [ $s != {LOST} ] || : > {SHELF}/{mark}; exit $s; }}").into_bytes());
     Ok(OsString::from_vec(line))
 }
 
@@ -312,21 +328,29 @@ mod tests {
     #[test]
     fn a_line_names_user_environment_and_arguments_and_nothing_in_them_means_anything() {
         let command = GuestCommand::new(GuestUser::Builder, ["printf", "a  b", "it's", "$(id)\n*"]).env("A", "b c");
-        let line = line(&command, &debian(), false, "mark").unwrap();
+        let start = "'/usr/bin/env' '-i' 'HOME=/home/debian' 'LOGNAME=debian' \
+             'PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games' 'SHELL=/bin/bash' 'USER=debian' 'A=b c' \
+             'printf' 'a  b' 'it'\\''s' '$(id)\n*'";
+        let end = "3>&-; s=$?; [ $s != 255 ] || : > /dev/shm/mark; exit $s; }";
         assert_eq!(
-            line.to_str().unwrap(),
-            ": mark; cd '/home/debian' && { chmod 666 /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 2>/dev/null; \
-             chroot --skip-chdir --userspec='debian':'debian' --groups='debian' / env -i '--' 'HOME=/home/debian' \
-             'LOGNAME=debian' 'PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games' 'SHELL=/bin/bash' \
-             'USER=debian' 'A=b c' 'printf' 'a  b' 'it'\\''s' '$(id)\n*'; \
-             s=$?; [ $s != 255 ] || : > /run/mark; exit $s; }"
+            line(&command, &debian(), false, "mark").unwrap().to_str().unwrap(),
+            format!(": mark; cd '/home/debian' && {{ exec 3>&2 2>/dev/null; {start} 2>&3 {end}")
+        );
+        let command = command.network(Network::Off);
+        assert_eq!(
+            line(&command, &debian(), true, "mark").unwrap().to_str().unwrap(),
+            format!(
+                ": mark; cd '/home/debian' && {{ chmod -f 666 /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2; \
+                 exec 3>&2 2>/dev/null; unshare -n sh -c 'ip link set lo up; exec \"$@\"' sh chroot --skip-chdir \
+                 --userspec='debian':'debian' --groups='debian' / {start} 2>&1 {end}"
+            )
         );
     }
 
     /// Runs a line in the host's own shell, in a place where it may.
     fn run_here(line: &OsStr) -> std::process::Output {
-        // The home is not this host's, and the mark goes elsewhere.
-        let text = line.to_str().unwrap().replace("/root", "/tmp").replace("/run/", "/tmp/");
+        // Root's home may be closed to the one who tests.
+        let text = line.to_str().unwrap().replace("/root", "/tmp");
         let mut bash = assert_command("bash");
         bash.arg("-c").arg(text).output().unwrap()
     }
@@ -367,7 +391,8 @@ mod tests {
             let output = run_here(&line(&command, &debian(), false, &mark).unwrap());
             assert_eq!(output.status.code(), Some(code), "{script}");
             assert_eq!(of_shell(Status::Exited(code)), told, "{script}");
-            assert_eq!(fs::remove_file(format!("/tmp/{mark}")).is_ok(), marked, "{script}");
+            assert_eq!(fs::remove_file(format!("{SHELF}/{mark}")).is_ok(), marked, "{script}");
+            assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{script}");
         }
     }
 
@@ -413,10 +438,10 @@ mod tests {
         fs::create_dir(&own).unwrap();
         // Taken and closed again: nobody listens there for a while.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let ssh = Ssh { folder: own, port };
+        let ssh = Ssh { folder: own, port, distro: debian() };
         let error = ssh.connect().unwrap_err();
         assert!(error.to_string().contains("Connection refused"), "{error}");
-        let error = ssh.run(&GuestCommand::new(GuestUser::Root, ["true"]), &debian(), Streams::default()).unwrap_err();
+        let error = ssh.run(&GuestCommand::new(GuestUser::Root, ["true"]), Streams::default()).unwrap_err();
         assert!(error.is::<Unreached>(), "{error:#}");
     }
 }

@@ -1,6 +1,6 @@
 //! Base images: a disk with the base tree and what a guest boots with, made without root and without loop devices.
 //!
-//! A disk is made once and kept in the cache, at `kvm/<base tree>-<MB>-<format>/`. A working directory has links to it:
+//! A disk is made once and kept in the cache, at `kvm/<base tree>-<MB>-<digest of gitian-init>/`. A working directory has links to it:
 //! `base-<suite>-<arch>.qcow2`, the kernel beside it (`.vmlinuz`, where needed `.initrd`), and `.kvm`, which says what they
 //! are. A disk without that was made by somebody else, and boots by its own loader.
 
@@ -48,6 +48,8 @@ struct Record {
     /// SHA-256 of the base tree's tar.
     base: String,
     disk_mb: u32,
+    /// The folder of the cache that the disk was linked from.
+    cached: String,
     /// Whether the kernel needs the file beside it to find its disk.
     initrd: bool,
 }
@@ -67,6 +69,8 @@ pub(super) struct BaseImage {
     pub(super) kernel: Option<Kernel>,
     /// Identifies its content.
     pub(super) id: String,
+    /// Whether the disk lies in the cache.
+    pub(super) cached: bool,
 }
 
 /// A kernel beside a disk.
@@ -121,7 +125,12 @@ impl BaseImages<'_> {
         let path = self.of(target, ".kvm");
         let Some(Format { format }) = read_document(&path)? else {
             let id = format!("{} {} {}.{}", disk.display(), found.len(), found.mtime(), found.mtime_nsec());
-            return Ok(BaseImage { disk, kernel: None, id: Digest::of_bytes(id.as_bytes()).to_string() });
+            return Ok(BaseImage {
+                disk,
+                kernel: None,
+                id: Digest::of_bytes(id.as_bytes()).to_string(),
+                cached: false,
+            });
         };
         if format != FORMAT {
             let what = format!("base image {shown} is of format {format}, made by another version of this program");
@@ -145,8 +154,11 @@ impl BaseImages<'_> {
                 return problem(format!("{} is missing beside {shown}", file.display()), &again);
             }
         }
-        let id = format!("kvm {FORMAT} {} {}", record.base, record.disk_mb);
-        Ok(BaseImage { disk, kernel: Some(kernel), id: Digest::of_bytes(id.as_bytes()).to_string() })
+        let id = Digest::of_bytes(format!("kvm {}", record.cached).as_bytes()).to_string();
+        // The same file, at a place that does not go with the working directory.
+        let kept = self.cache.root().join("kvm").join(&record.cached).join("disk.qcow2");
+        let cached = !record.cached.contains('/') && is_same(&kept, &found);
+        Ok(BaseImage { disk: if cached { kept } else { disk }, kernel: Some(kernel), id, cached })
     }
 
     /// Returns the distro of a base image, if there is one and it is one of ours.
@@ -183,6 +195,7 @@ impl BaseImages<'_> {
             architecture: target.architecture.debian().to_owned(),
             base: tree.digest().to_owned(),
             disk_mb: request.disk_mb,
+            cached: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             initrd,
         };
         // The disk comes last: without it there is no base image.
@@ -201,7 +214,8 @@ impl BaseImages<'_> {
     fn cached(&self, tree: &BaseTree, disk_mb: u32, report: &mut dyn FnMut(Event)) -> Result<PathBuf> {
         let all = self.cache.root().join("kvm");
         make_private(&all)?;
-        let folder = all.join(format!("{}-{disk_mb}-{FORMAT}", tree.digest()));
+        let recipe = Digest::of_bytes(INIT.as_bytes()).to_string();
+        let folder = all.join(format!("{}-{disk_mb}-{}", tree.digest(), &recipe[..16]));
         let _lock = lock(&all.join("lock"))?;
         if folder.is_dir() {
             return Ok(folder);
@@ -220,6 +234,11 @@ impl BaseImages<'_> {
         let _moved = staging.keep();
         Ok(folder)
     }
+}
+
+/// Whether a path leads to a file that was found elsewhere.
+fn is_same(path: &Path, found: &fs::Metadata) -> bool {
+    fs::metadata(path).is_ok_and(|other| (other.dev(), other.ino()) == (found.dev(), found.ino()))
 }
 
 /// Gives a file of the cache a place in a working directory: by a link, or where there can be none by a copy.
@@ -249,7 +268,9 @@ fn make_disk(tree: &BaseTree, disk_mb: u32, folder: &Path) -> Result<()> {
     drop(file);
 
     fs::write(folder.join("init"), INIT).context("init")?;
-    let words = format!("write init {INIT_PLACE}\nset_inode_field {INIT_PLACE} mode 0100755\n");
+    // What no other kind of guest has at its top.
+    let gone = ["initrd.img", "initrd.img.old", "vmlinuz", "vmlinuz.old"].map(|name| format!("rm {name}\n")).concat();
+    let words = format!("write init {INIT_PLACE}\nset_inode_field {INIT_PLACE} mode 0100755\nrmdir lost+found\n{gone}");
     fs::write(folder.join("words"), words).context("words")?;
     Command::new(DEBUGFS).args(["-w", "-f", "words", "disk.raw"]).folder(folder).run_ok(Streams::default())?;
     // debugfs tells of what it could not do, but not by its exit status.
@@ -323,6 +344,7 @@ mod tests {
             architecture: "amd64".into(),
             base: "0".repeat(64),
             disk_mb: 1,
+            cached: "x".into(),
             initrd: false,
         }
     }
@@ -336,7 +358,7 @@ mod tests {
     fn each_thing_that_is_wrong_with_a_base_image_is_told_with_what_mends_it() {
         let good = workdir(&record());
         let found = find(good.path(), &target("bookworm")).unwrap();
-        assert_eq!(found.kernel.unwrap().initrd, None);
+        assert_eq!((found.kernel.unwrap().initrd, found.cached), (None, false));
         let again = "rm base-bookworm-amd64.* && \
                      bin/make-base-vm --backend kvm --distro debian --suite bookworm --arch amd64";
         let missing = find(good.path(), &target("bullseye")).unwrap_err();

@@ -1,14 +1,19 @@
 //! A running machine: the backend's [`Target`].
 
+use std::fs;
+
 use anyhow::{Context, Result};
 use gitian_descriptor::{Architecture, Distro};
-use gitian_process::{Status, Streams};
+use gitian_process::{Input, Status, Streams};
 use serde::{Deserialize, Serialize};
 
+use super::layer::Layers;
 use super::machine::{self, MachinePlace};
 use super::qmp::Qmp;
+use super::{Image, overlay};
+use crate::document::{read_document, write_document};
 use crate::ssh::{Ssh, Unreached};
-use crate::{GuestCommand, GuestGone, Layer, Problem, Target, TargetId};
+use crate::{GuestCommand, GuestGone, GuestUser, Layer, Problem, Target, TargetId};
 
 /// A machine that runs: `var/kvm/machine.yml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +57,7 @@ pub(super) struct Guest {
     pub(super) place: MachinePlace,
     pub(super) target: TargetId,
     pub(super) ssh: Ssh,
+    pub(super) layers: Layers,
     pub(super) notice: Option<String>,
 }
 
@@ -88,14 +94,35 @@ fn stands_still(target: &TargetId, state: &str) -> Problem {
 
 impl Target for Guest {
     fn run(&self, command: &GuestCommand, streams: Streams<'_>) -> Result<Status> {
-        match self.ssh.run(command, &self.target.distro, streams) {
+        match self.ssh.run(command, streams) {
             Err(error) if error.is::<Unreached>() => Err(self.explained(error)),
             other => other,
         }
     }
 
-    fn keep_layer(&mut self, _layer: &Layer) -> Result<()> {
-        Ok(())
+    fn keep_layer(&mut self, layer: &Layer) -> Result<()> {
+        let image = read_document::<Image>(&self.place.image())?.context("the target's image.yml is missing")?;
+        // Where the base image is not in the cache, nothing else can be.
+        let (true, Some(kept)) = (image.cached && image.layer.is_none(), self.layers.place(&layer.key)?) else {
+            return Ok(());
+        };
+        let synced = self.ssh.ask(GuestUser::Builder, "sync", Input::Empty, machine::SYNC);
+        synced.context("the guest does not write what it has in memory to its disk")?;
+        let mut qmp = Qmp::connect(&self.place.folder())?;
+        let size = qmp.disk_size()?;
+        let disk = self.place.disk();
+        if fs::rename(&disk, &kept).is_err() {
+            // The cache is on another file system.
+            return Ok(());
+        }
+        let changed = overlay(&kept, &disk, Some(size)).and_then(|()| qmp.change_disk(&disk));
+        if let Err(error) = changed {
+            fs::rename(&kept, &disk).with_context(|| disk.display().to_string())?;
+            return Err(error);
+        }
+        let image = Image { layer: Some(kept.clone()), ..image };
+        write_document(&self.place.image(), &image)?;
+        self.layers.keep(&layer.key, &kept, &image.base)
     }
 
     fn stop(self: Box<Self>) -> Result<()> {

@@ -17,16 +17,16 @@ use nix::unistd::Pid;
 
 use super::args::{self, Machine, PROGRAM};
 use super::qmp::Qmp;
-use crate::Problem;
 use crate::document::remove_file;
 use crate::ssh::Ssh;
+use crate::{GuestUser, Problem};
 
 /// The port of the host that leads to the guest, where it is free. Source: gitian-builder 11f91fb, libexec/gconfig.
 const USUAL_PORT: u16 = 2223;
 /// How long each step of ending a machine may take.
 const STEP: Duration = Duration::from_secs(10);
 /// How long the guest may take to write what it has in memory: an emulated one writes some MB a second.
-const SYNC: Duration = Duration::from_secs(120);
+pub(super) const SYNC: Duration = Duration::from_secs(120);
 /// How many lines of the console are shown.
 const LINES: usize = 10;
 
@@ -146,7 +146,7 @@ fn explained(failure: Failure) -> anyhow::Error {
 pub(super) fn stop(place: &MachinePlace, ssh: Option<&Ssh>) -> Result<()> {
     if let Some(ssh) = ssh {
         if place.process()?.is_some() && stands(place) {
-            ssh.ask("sync", gitian_process::Input::Empty, SYNC);
+            ssh.ask(GuestUser::Builder, "sync", gitian_process::Input::Empty, SYNC);
         }
         ssh.disconnect();
     }

@@ -7,6 +7,7 @@
 mod args;
 mod base_image;
 mod guest;
+mod layer;
 mod machine;
 mod probe;
 mod qmp;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use self::args::{Boot, Machine, PROGRAM};
 use self::base_image::{BaseImages, DEBUGFS, MKE2FS};
 use self::guest::{Guest, Running, Which};
+use self::layer::Layers;
 use self::machine::MachinePlace;
 use self::probe::Accelerator;
 use crate::cache::CachePlace;
@@ -48,8 +50,12 @@ pub(crate) struct Kvm {
 #[serde(deny_unknown_fields)]
 struct Image {
     target: Which,
-    /// Identifies the content of the base image, on which the target's disk stands.
+    /// Identifies the content of the base image.
     base: String,
+    /// Whether that lies in the cache.
+    cached: bool,
+    /// The layer between the base image and the target's disk.
+    layer: Option<PathBuf>,
 }
 
 impl Kvm {
@@ -74,6 +80,10 @@ impl Kvm {
         work(&BaseImages { workdir: &self.workdir, cache: &CachePlace::new(&self.cache) })
     }
 
+    fn layers(&self) -> Layers {
+        Layers::new(&self.cache)
+    }
+
     /// Returns the port that is asked for.
     fn asked_port(&self) -> Result<Option<u16>, Problem> {
         match self.port.as_deref().map(str::parse) {
@@ -96,9 +106,9 @@ impl Kvm {
             machine::stop(&place, None)?;
             return Ok(None);
         };
-        let ssh = Ssh { folder: place.folder(), port: running.port };
         let target = running.target.id().with_context(|| place.running().display().to_string())?;
-        Ok(Some(Guest { place, target, ssh, notice: None }))
+        let ssh = Ssh { folder: place.folder(), port: running.port, distro: target.distro.clone() };
+        Ok(Some(Guest { place, target, ssh, layers: self.layers(), notice: None }))
     }
 
     fn stop_running(&self) -> Result<()> {
@@ -107,6 +117,20 @@ impl Kvm {
             None => Ok(()),
         }
     }
+}
+
+/// Makes an empty disk on top of another; the size is taken from that unless it is given, because the other is in use.
+fn overlay(below: &Path, disk: &Path, size: Option<u64>) -> Result<()> {
+    let mut create = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"]).arg(below);
+    if size.is_some() {
+        create = create.arg("-u");
+    }
+    create = create.arg(disk);
+    if let Some(size) = size {
+        create = create.arg(size.to_string());
+    }
+    create.run_ok(Streams::default())?;
+    Ok(())
 }
 
 /// The problem of a target that cannot be started, whatever is tried.
@@ -185,17 +209,22 @@ impl Backend for Kvm {
         Ok(self.with_bases(|bases| bases.find(target))?.id)
     }
 
-    fn make_clean(&self, target: &TargetId, _layer: Option<&Layer>) -> Result<bool> {
+    fn make_clean(&self, target: &TargetId, layer: Option<&Layer>) -> Result<bool> {
         let base = self.with_bases(|bases| bases.find(target))?;
         self.stop_running()?;
         let place = self.place();
         make_private(&place.folder())?;
         remove_file(&place.image())?;
         remove_file(&place.disk())?;
-        let create = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"]);
-        create.arg(&base.disk).arg(args::DISK).folder(place.folder()).run_ok(Streams::default())?;
-        write_document(&place.image(), &Image { target: Which::of(target), base: base.id })?;
-        Ok(false)
+        let kept = match layer {
+            Some(layer) if base.cached => self.layers().find(&layer.key, &base.id)?,
+            _ => None,
+        };
+        overlay(kept.as_ref().unwrap_or(&base.disk), &place.disk(), None)?;
+        let from_layer = kept.is_some();
+        let image = Image { target: Which::of(target), base: base.id, cached: base.cached, layer: kept };
+        write_document(&place.image(), &image)?;
+        Ok(from_layer)
     }
 
     fn start(&self, target: &TargetId, resources: Resources) -> Result<Box<dyn Target>> {
@@ -214,6 +243,9 @@ impl Backend for Kvm {
         if base.id != image.base {
             return Err(unusable(format!("the base image below the target {target} is another by now"), target).into());
         }
+        if image.layer.is_some_and(|layer| !layer.is_file()) {
+            return Err(unusable(format!("the layer below the target {target} is no longer kept"), target).into());
+        }
         let accelerator = probe::this_host().accelerator(&self.cache)?;
         let key = ssh::public_key(place.var())?;
         let boot = match &base.kernel {
@@ -223,7 +255,7 @@ impl Backend for Kvm {
         let name = format!("gitian-{target}");
         let machine = Machine { name: &name, boot, accelerator: &accelerator, resources, port: 0 };
         let port = machine::start(&place, &machine, asked_port)?;
-        let ssh = Ssh { folder: place.folder(), port };
+        let ssh = Ssh { folder: place.folder(), port, distro: target.distro.clone() };
         let patience = self.patience.unwrap_or(patience(&accelerator));
         let up = write_document(&place.running(), &Running { target: Which::of(target), port })
             .and_then(|()| machine::await_answer(&place, &ssh, patience));
@@ -234,7 +266,9 @@ impl Backend for Kvm {
             }
         };
         let unreached = match up {
-            Ok((true, _)) => return Ok(Box::new(Guest { place, target: target.clone(), ssh, notice })),
+            Ok((true, _)) => {
+                return Ok(Box::new(Guest { place, target: target.clone(), ssh, layers: self.layers(), notice }));
+            }
             Ok((false, last)) => last,
             Err(error) => {
                 machine::stop(&place, Some(&ssh))?;

@@ -72,6 +72,21 @@ impl Qmp {
         forwarded_port(answer.as_str().unwrap_or_default()).context("QMP info usernet: no forwarded port")
     }
 
+    /// Has the machine write to another disk from now on, a file that is there and stands on the present one; returns once
+    /// the present one does not change any more.
+    pub(super) fn change_disk(&mut self, disk: &Path) -> Result<()> {
+        let disk = disk.to_str().context("the working directory's name is not UTF-8")?;
+        let arguments = json!({ "device": "disk", "snapshot-file": disk, "format": "qcow2", "mode": "existing" });
+        self.ask("blockdev-snapshot-sync", arguments).map(drop)
+    }
+
+    /// Returns the size of the disk as the guest sees it, in bytes.
+    pub(super) fn disk_size(&mut self) -> Result<u64> {
+        let answer = self.ask("query-block", json!({}))?;
+        let disk = answer.as_array().and_then(|all| all.iter().find(|one| one["device"] == "disk"));
+        disk.and_then(|disk| disk["inserted"]["image"]["virtual-size"].as_u64()).context("QMP query-block: no disk")
+    }
+
     /// Has the machine end at once.
     pub(super) fn quit(&mut self) -> Result<()> {
         self.ask("quit", json!({})).map(drop)

@@ -13,10 +13,7 @@ use super::place::TargetPlace;
 use super::{Held, Image, Sandbox};
 use crate::document::remove_file;
 use crate::login::Login;
-use crate::{GuestCommand, GuestGone, GuestUser, Layer, Network, Resources, Target};
-
-/// The uid and gid of the guest's ordinary user.
-pub(super) const BUILDER: u32 = 1000;
+use crate::{GuestCommand, GuestGone, Layer, Network, Resources, Target};
 
 /// A running guest.
 pub(super) struct Guest {
@@ -61,8 +58,7 @@ fn tasks(resources: Resources) -> u64 {
 
 /// Returns what a guest's program is started with.
 fn insider(command: &GuestCommand, builder: &str, resources: Resources) -> Result<Insider> {
-    let Login { home, env, .. } = Login::of(command, builder);
-    let id = if command.user == GuestUser::Root { 0 } else { BUILDER };
+    let Login { id, home, env, .. } = Login::of(command, builder);
     let path = env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
     let Some(program) = command.argv.first() else { bail!("a guest command without a program") };
     let program = Program {
@@ -165,6 +161,7 @@ impl Target for Guest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::GuestUser;
 
     fn texts(strings: &[CString]) -> Vec<&str> {
         strings.iter().map(|string| string.to_str().unwrap()).collect()
