@@ -59,7 +59,7 @@ build: setup
 demo: build
 	share/examples/demo target/demo
 
-REQUIRED := sandbox,gpg$(if $(filter 0,$(shell id -u)),$(comma)user)
+REQUIRED := sandbox,kvm,gpg$(if $(filter 0,$(shell id -u)),$(comma)user)
 
 # A test that cannot run here says so; with GITIAN_TEST_REQUIRE it fails instead.
 test: setup-test build

@@ -42,6 +42,8 @@ pub struct Workdir {
     user: Option<&'static str>,
     /// Another cache than the tests' own.
     cache: Option<PathBuf>,
+    /// More variables for programs.
+    env: Vec<(String, String)>,
 }
 
 impl Drop for Workdir {
@@ -62,13 +64,28 @@ impl Drop for Workdir {
 impl Workdir {
     /// An empty working directory.
     pub fn new() -> Self {
-        Self { folder: tempfile::Builder::new().prefix("gitian-").tempdir().unwrap(), user: None, cache: None }
+        Self {
+            folder: tempfile::Builder::new().prefix("gitian-").tempdir().unwrap(),
+            user: None,
+            cache: None,
+            env: Vec::new(),
+        }
     }
 
     /// Uses another cache from now on, and `tmp/` for temporary files.
     pub fn use_cache(&mut self, cache: PathBuf) {
         std::fs::create_dir_all(self.path().join("tmp")).unwrap();
         self.cache = Some(cache);
+    }
+
+    /// Sets a variable for programs from now on.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The value of a variable that was set.
+    pub fn env(&self, name: &str) -> String {
+        self.env.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default()
     }
 
     /// One with the bookworm base image; made from the cache when it was made before.
@@ -156,6 +173,7 @@ impl Workdir {
     pub fn program(&self, name: &str) -> Command {
         let Some(user) = self.user else {
             let mut command = program(name, self.path());
+            command.envs(self.env.iter().map(|(name, value)| (name, value)));
             if let Some(cache) = &self.cache {
                 command.env("XDG_CACHE_HOME", cache).env("TMPDIR", self.path().join("tmp"));
             }
@@ -164,6 +182,7 @@ impl Workdir {
         let mut command = surrounded(Command::new("runuser"), self.path());
         command.args(["-u", user, "--"]).arg(path_of(name));
         command.env("XDG_CACHE_HOME", Path::new("/home").join(user).join(".cache"));
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
 

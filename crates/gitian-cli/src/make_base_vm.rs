@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use gitian_build::BuildStopped;
 use gitian_vm::{BaseRequest, Event, TargetId};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,9 +20,19 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     if !problems.is_empty() {
         return Err(BuildStopped { problems }.into());
     }
-    let target = TargetId { distro: args.distro, suite: args.suite, architecture: args.arch };
+    let suite = match &args.docker_image_digest {
+        Some(digest) => digest.as_str().parse().context("--docker-image-digest")?,
+        None => args.suite,
+    };
+    let target = TargetId { distro: args.distro, suite, architecture: args.arch };
     let keyring = args.keyring.map(|path| around.workdir.join(path));
-    let request = BaseRequest { target, mirror: args.mirror, keyring, disk_mb: args.disksize };
+    let request = BaseRequest {
+        target,
+        mirror: args.mirror,
+        keyring,
+        disk_mb: args.disksize,
+        image_digest: args.docker_image_digest,
+    };
     let bar = around.live.then(|| {
         let style =
             ProgressStyle::with_template("  {elapsed} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());

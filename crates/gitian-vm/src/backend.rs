@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use gitian_descriptor::{Architecture, Descriptor, Distro, Suite};
+use gitian_descriptor::{Architecture, Descriptor, Distro, ImageDigest, Suite};
 use gitian_process::{Status, Streams};
 
 /// Which guest: one configuration of a build.
@@ -35,6 +35,14 @@ pub struct Resources {
     pub memory_mib: u32,
 }
 
+impl Resources {
+    /// Returns how many processes and threads one guest user may have: enough for any build on so many processors, too few
+    /// for a fork bomb to take the host down.
+    pub(crate) fn tasks(self) -> u64 {
+        2048 + 256 * u64::from(self.processors)
+    }
+}
+
 /// What `make-base-vm` was asked for.
 #[derive(Clone, Debug)]
 pub struct BaseRequest {
@@ -46,6 +54,8 @@ pub struct BaseRequest {
     pub keyring: Option<PathBuf>,
     /// Size of a disk image in MB, for backends that have one.
     pub disk_mb: u32,
+    /// A registry's image to begin with instead of packages, for docker; the target's suite is then this digest.
+    pub image_digest: Option<ImageDigest>,
 }
 
 /// A guest has ended although nobody told it to.

@@ -10,6 +10,7 @@ mod base_tree;
 mod cache;
 mod debian;
 mod debs;
+mod docker;
 mod document;
 #[cfg(feature = "testing")]
 pub mod fake;

@@ -14,6 +14,14 @@ pub struct Settings {
     pub use_docker: bool,
     /// `USE_VBOX=1`.
     pub use_vbox: bool,
+    /// `GITIAN_DOCKER`: the program that stands for docker, such as `podman`.
+    pub docker: Option<String>,
+    /// `GITIAN_DOCKER_NETWORK`: the network that docker's guests are in, instead of the engine's default.
+    pub docker_network: Option<String>,
+    /// `GITIAN_ALLOW_PRIVILEGED=1`: docker's guests may do what the host's root may.
+    pub allow_privileged: bool,
+    /// `GITIAN_HOST_IP`: how guests with a network of their own reach this host.
+    pub host_ip: Option<String>,
     /// `MIRROR_HOST`: an apt-cacher-ng on port 3142.
     pub mirror_host: Option<String>,
     /// `DISTRO`, for programs that have no option for it.
@@ -45,6 +53,10 @@ impl Settings {
             use_lxc: one("USE_LXC"),
             use_docker: one("USE_DOCKER"),
             use_vbox: one("USE_VBOX"),
+            docker: get("GITIAN_DOCKER"),
+            docker_network: get("GITIAN_DOCKER_NETWORK"),
+            allow_privileged: one("GITIAN_ALLOW_PRIVILEGED"),
+            host_ip: get("GITIAN_HOST_IP"),
             mirror_host: get("MIRROR_HOST"),
             distro: get("DISTRO"),
             processors: get("NPROCS"),

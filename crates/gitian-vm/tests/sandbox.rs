@@ -52,7 +52,7 @@ fn base() -> Result<&'static str, &'static str> {
         if let Some(problem) = sandbox.check(&[]).first() {
             return Err(format!("{problem} ({})", problem.mend));
         }
-        let request = BaseRequest { target: target(), mirror: None, keyring: None, disk_mb: 0 };
+        let request = BaseRequest { target: target(), mirror: None, keyring: None, disk_mb: 0, image_digest: None };
         sandbox.make_base(&request, &mut |_| ()).map_err(|error| format!("{error:#}"))?;
         fs::read_to_string(folder.path().join("base-bookworm-amd64.sandbox")).map_err(|error| error.to_string())
     });
@@ -656,7 +656,7 @@ fn a_base_image_that_is_missing_or_of_another_kind_is_named_with_what_makes_it()
     assert!(write("debian", "bookworm", &digest).contains("not in this user's cache"));
     let told = sandbox.check(&[target()]);
     assert!(told.iter().any(|problem| problem.what.contains("not in this user's cache")), "{told:?}");
-    let request = BaseRequest { target: target(), mirror: None, keyring: None, disk_mb: 0 };
+    let request = BaseRequest { target: target(), mirror: None, keyring: None, disk_mb: 0, image_digest: None };
     let found = problem(sandbox.make_base(&request, &mut |_| ()).unwrap_err());
     assert_eq!(found.what, "base-bookworm-amd64.sandbox already exists, please remove it first");
     assert!(!folder.path().join("var").exists(), "nothing was touched");
@@ -674,6 +674,7 @@ fn an_unknown_suite_or_distro_is_told_before_much_is_done() {
         mirror: None,
         keyring: None,
         disk_mb: 0,
+        image_digest: None,
     };
     let found = problem(sandbox.make_base(&request("debian", "no-such-suite"), &mut |_| ()).unwrap_err());
     assert!(found.what.starts_with("debian no-such-suite is not on the mirror"), "{}", found.what);

@@ -20,7 +20,7 @@ use crate::sandbox::enclosure::Enclosure;
 use crate::sandbox::id_map::IdMap;
 use crate::sandbox::place::{entries, make_fs, make_private, new_folder, remove};
 use crate::sandbox::rootfs::{HOST_NAME, WORKSHOP, workshop_steps};
-use crate::{AptTroubleKind, BaseRequest, Event};
+use crate::{AptTroubleKind, BaseRequest, Event, Problem};
 
 /// The one who makes base trees.
 pub(crate) struct Maker<'a> {
@@ -38,6 +38,10 @@ impl Maker<'_> {
     /// Makes the tree of a request, with more packages than every guest has, or finds one in the cache that the archives
     /// still agree with.
     pub(crate) fn make(&mut self, request: &BaseRequest, more_packages: &[&str]) -> Result<BaseTree> {
+        if request.image_digest.is_some() {
+            let what = "only docker's guests can begin with an image by its digest".to_owned();
+            return Err(Problem { what, mend: "add --docker, or leave the digest away".into() }.into());
+        }
         let distribution = Distribution::from_distro(&request.target.distro)?;
         let map = IdMap::of_caller().map_err(|none| none.problem())?;
         let keys = request.keyring.as_deref().map(read_keys).transpose()?;

@@ -7,6 +7,7 @@
 //! `bases/<digest of the tar>/` in the cache holds `rootfs.tar.zst`, `record.yml` and, below `fs`, trees unpacked for the
 //! ids of callers. What lies there never changes.
 
+mod devices;
 mod keyring;
 mod maker;
 mod mirror;
@@ -16,12 +17,13 @@ mod record;
 mod trouble;
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use gitian_process::{Command, Input, Streams};
 
+use self::devices::WithoutDevices;
 pub(crate) use self::maker::Maker;
 pub(crate) use self::pointer::Pointers;
 use crate::TargetId;
@@ -67,6 +69,12 @@ impl BaseTree {
         let object = || format!("read {}", self.archive().display());
         let file = File::open(self.archive()).with_context(object)?;
         zstd::Decoder::new(file).with_context(object)
+    }
+
+    /// Reads the tree as a tar that holds nothing in `./dev/`; one that ends early is an error.
+    pub(crate) fn tar_without_devices(&self) -> Result<impl Read + Send + use<>> {
+        // What asks for little at a time is given a buffer.
+        Ok(BufReader::with_capacity(1 << 16, WithoutDevices::new(self.tar()?)))
     }
 
     /// Returns the tree unpacked below one folder for these ids, unpacking it if they have none yet.

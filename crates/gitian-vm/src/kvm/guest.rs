@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use gitian_descriptor::{Architecture, Distro};
+use gitian_descriptor::Architecture;
 use gitian_process::{Input, Status, Streams};
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use super::layer::Layers;
 use super::machine::{self, MachinePlace};
 use super::qmp::Qmp;
 use super::{Image, overlay};
-use crate::document::{read_document, write_document};
+use crate::document::{Which, read_document, write_document};
 use crate::ssh::{Ssh, Unreached};
 use crate::{GuestCommand, GuestGone, GuestUser, Layer, Problem, Target, TargetId};
 
@@ -24,31 +24,11 @@ pub(super) struct Running {
     pub(super) port: u16,
 }
 
-/// A [`TargetId`] as it is written down.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Which {
-    pub(super) distro: String,
-    suite: String,
-    architecture: String,
-}
-
-impl Which {
-    pub(super) fn of(target: &TargetId) -> Self {
-        Self {
-            distro: target.distro.to_string(),
-            suite: target.suite.to_string(),
-            architecture: target.architecture.name().to_owned(),
-        }
-    }
-
-    pub(super) fn id(&self) -> Result<TargetId> {
-        let architecture = Architecture::from_name(&self.architecture);
-        Ok(TargetId {
-            distro: self.distro.parse::<Distro>()?,
-            suite: self.suite.parse()?,
-            architecture: architecture.with_context(|| format!("architecture '{}'", self.architecture))?,
-        })
+impl Running {
+    pub(super) fn target(&self) -> Result<TargetId> {
+        let Which { distro, suite, architecture } = &self.target;
+        let known = Architecture::from_name(architecture).with_context(|| format!("architecture '{architecture}'"))?;
+        Ok(TargetId { distro: distro.parse()?, suite: suite.parse()?, architecture: known })
     }
 }
 
@@ -143,20 +123,21 @@ impl Target for Guest {
 mod tests {
     use super::*;
 
+    fn running(architecture: &str) -> Running {
+        let which = Which { distro: "debian".into(), suite: "sid".into(), architecture: architecture.into() };
+        Running { target: which, port: 1 }
+    }
+
     #[test]
     fn a_target_is_read_back_as_it_was_written_down() {
-        let target = TargetId {
-            distro: "debian".parse().unwrap(),
-            suite: "bookworm".parse().unwrap(),
-            architecture: Architecture::Linux64,
-        };
-        assert_eq!(Which::of(&target).id().unwrap(), target);
-        assert!(Which { architecture: "vax".into(), ..Which::of(&target) }.id().is_err());
+        let found = running("i386");
+        assert_eq!(Which::of(&found.target().unwrap()), found.target);
+        assert!(running("vax").target().is_err());
     }
 
     #[test]
     fn a_machine_that_stands_still_is_told_with_its_reason() {
-        let target = Which { distro: "debian".into(), suite: "sid".into(), architecture: "i386".into() }.id().unwrap();
+        let target = running("i386").target().unwrap();
         for (state, what) in [("io-error", "its disk could not be written"), ("paused", "in the state 'paused'")] {
             assert!(stands_still(&target, state).what.contains(what), "{state}");
         }

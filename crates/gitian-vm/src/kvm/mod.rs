@@ -22,12 +22,12 @@ use serde::{Deserialize, Serialize};
 
 use self::args::{Boot, Machine, PROGRAM};
 use self::base_image::{BaseImages, DEBUGFS, MKE2FS};
-use self::guest::{Guest, Running, Which};
+use self::guest::{Guest, Running};
 use self::layer::Layers;
 use self::machine::MachinePlace;
 use self::probe::Accelerator;
 use crate::cache::CachePlace;
-use crate::document::{read_document, remove_file, write_document};
+use crate::document::{Which, read_document, remove_file, unusable, write_document};
 use crate::sandbox::place::make_private;
 use crate::ssh::{self, Ssh};
 use crate::{Backend, BaseRequest, Event, GuestNotUp, Layer, Problem, Resources, Sandbox, Settings, Target, TargetId};
@@ -106,7 +106,7 @@ impl Kvm {
             machine::stop(&place, None)?;
             return Ok(None);
         };
-        let target = running.target.id().with_context(|| place.running().display().to_string())?;
+        let target = running.target().with_context(|| place.running().display().to_string())?;
         let ssh = Ssh { folder: place.folder(), port: running.port, distro: target.distro.clone() };
         Ok(Some(Guest { place, target, ssh, layers: self.layers(), notice: None }))
     }
@@ -131,14 +131,6 @@ fn overlay(below: &Path, disk: &Path, size: Option<u64>) -> Result<()> {
     }
     create.run_ok(Streams::default())?;
     Ok(())
-}
-
-/// The problem of a target that cannot be started, whatever is tried.
-fn unusable(what: String, target: &TargetId) -> Problem {
-    let arch = target.architecture.debian();
-    let mend =
-        format!("libexec/make-clean-vm --suite {} --arch {arch}    (or gbuild without --skip-image)", target.suite);
-    Problem { what, mend }
 }
 
 /// How long a guest may take to answer: an emulated one that somebody else made has taken four minutes.
@@ -232,19 +224,19 @@ impl Backend for Kvm {
         let place = self.place();
         let asked_port = self.asked_port()?;
         let here = self.workdir.display();
+        let which = Which::of(target);
         let Some(image) = read_document::<Image>(&place.image())? else {
-            return Err(unusable(format!("there is no target {target} in {here}"), target).into());
+            return Err(unusable(format!("there is no target {target} in {here}"), &which).into());
         };
-        if image.target != Which::of(target) {
-            let found = image.target.id()?;
-            return Err(unusable(format!("the target in {here} is {found}, not {target}"), target).into());
+        if image.target != which {
+            return Err(unusable(format!("the target in {here} is {}, not {target}", image.target), &which).into());
         }
         let base = self.with_bases(|bases| bases.find(target))?;
         if base.id != image.base {
-            return Err(unusable(format!("the base image below the target {target} is another by now"), target).into());
+            return Err(unusable(format!("the base image below the target {target} is another by now"), &which).into());
         }
         if image.layer.is_some_and(|layer| !layer.is_file()) {
-            return Err(unusable(format!("the layer below the target {target} is no longer kept"), target).into());
+            return Err(unusable(format!("the layer below the target {target} is no longer kept"), &which).into());
         }
         let accelerator = probe::this_host().accelerator(&self.cache)?;
         let key = ssh::public_key(place.var())?;
@@ -257,7 +249,7 @@ impl Backend for Kvm {
         let port = machine::start(&place, &machine, asked_port)?;
         let ssh = Ssh { folder: place.folder(), port, distro: target.distro.clone() };
         let patience = self.patience.unwrap_or(patience(&accelerator));
-        let up = write_document(&place.running(), &Running { target: Which::of(target), port })
+        let up = write_document(&place.running(), &Running { target: which, port })
             .and_then(|()| machine::await_answer(&place, &ssh, patience));
         let notice = match accelerator {
             Accelerator::Kvm => None,

@@ -42,18 +42,12 @@ impl Guest {
     }
 
     fn gone(&self) -> GuestGone {
-        GuestGone { target: self.image.target.name() }
+        GuestGone { target: self.image.target.to_string() }
     }
 
     fn place(&self) -> TargetPlace {
         self.sandbox.target_place()
     }
-}
-
-/// Returns how many processes and threads one guest user may have: enough for any build on so many processors, too few
-/// for a fork bomb to take the host down.
-fn tasks(resources: Resources) -> u64 {
-    2048 + 256 * u64::from(resources.processors)
 }
 
 /// Returns what a guest's program is started with.
@@ -77,7 +71,7 @@ fn insider(command: &GuestCommand, builder: &str, resources: Resources) -> Resul
         id,
         folder: Some(c_string(OsStr::new(&home))?),
         program: Some(program),
-        bounds: Some(Bounds { tasks: tasks(resources) }),
+        bounds: Some(Bounds { tasks: resources.tasks() }),
         without_network: command.network == Network::Off,
     })
 }
@@ -127,9 +121,9 @@ impl Target for Guest {
             Err(NotEntered::Failure(failure)) => Err(failure.into()),
             Err(NotEntered::Stage { .. }) if enclosure.is_ending() => Err(self.gone().into()),
             Err(NotEntered::Stage { stage, cause: Failure::NotStarted { cause, .. } }) => {
-                Err(cause).with_context(|| format!("guest {}: {}", self.image.target.name(), stage.describe()))
+                Err(cause).with_context(|| format!("guest {}: {}", self.image.target, stage.describe()))
             }
-            Err(error) => Err(error).with_context(|| format!("guest {}", self.image.target.name())),
+            Err(error) => Err(error).with_context(|| format!("guest {}", self.image.target)),
         }
     }
 

@@ -32,7 +32,7 @@ use self::place::{TargetPlace, entries, make_fs, make_private, remove};
 use self::rootfs::{Folders, Rooting, guest_steps, probe_steps};
 use crate::base_tree::{BaseTree, Maker, Pointers};
 use crate::cache::CachePlace;
-use crate::document::{read_document, remove_file, write_document};
+use crate::document::{Which, read_document, remove_file, unusable, write_document};
 use crate::{Backend, BaseRequest, Event, Layer, Problem, Resources, Settings, Target, TargetId};
 
 /// The sandbox of one working directory.
@@ -60,29 +60,6 @@ struct Image {
 struct LayerUsed {
     key: String,
     made: String,
-}
-
-/// A [`TargetId`] as it is written down.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Which {
-    distro: String,
-    suite: String,
-    architecture: String,
-}
-
-impl Which {
-    fn of(target: &TargetId) -> Self {
-        Self {
-            distro: target.distro.to_string(),
-            suite: target.suite.to_string(),
-            architecture: target.architecture.debian().to_owned(),
-        }
-    }
-
-    fn name(&self) -> String {
-        format!("{}-{}", self.suite, self.architecture)
-    }
 }
 
 /// A guest that runs: `var/target/init.yml`.
@@ -159,15 +136,15 @@ impl Sandbox {
             let layers = self.layers(&map);
             held = layers.hold(&layer.key, &layer.made)?;
             if held.is_none() {
-                let what = format!("the layer below the target {} is no longer kept", image.target.name());
-                return Err(unusable(what, &image.target.suite, &image.target.architecture).into());
+                let what = format!("the layer below the target {} is no longer kept", image.target);
+                return Err(unusable(what, &image.target).into());
             }
             lower.push(layers.tree(&layer.key, &layer.made));
         }
         if !image.whole {
             let Some(tree) = BaseTree::find(&cache, &image.base) else {
-                let what = format!("the base image below the target {} is no longer kept", image.target.name());
-                return Err(unusable(what, &image.target.suite, &image.target.architecture).into());
+                let what = format!("the base image below the target {} is no longer kept", image.target);
+                return Err(unusable(what, &image.target).into());
             };
             lower.push(tree.unpacked(&map)?);
         }
@@ -176,7 +153,7 @@ impl Sandbox {
         let resolv_conf = fs::read("/etc/resolv.conf").ok();
         let steps = guest_steps(&Folders { lower: &lower, own: &own, rooting }, resolv_conf.as_deref())?;
         let enclosure = Enclosure::start(&map, &steps, held.as_ref().map(|held| held.as_fd()))
-            .with_context(|| format!("start the guest {}", image.target.name()))?;
+            .with_context(|| format!("start the guest {}", image.target))?;
         let running = Running {
             init: enclosure.init().clone(),
             processors: resources.processors,
@@ -190,7 +167,7 @@ impl Sandbox {
     /// left: nothing on top of that layer.
     fn keep_layer(&self, image: &Image, layer: &Layer) -> Result<Image> {
         if image.layer.is_some() {
-            bail!("the target {} was itself made from a layer: no other can be kept of it", image.target.name());
+            bail!("the target {} was itself made from a layer: no other can be kept of it", image.target);
         }
         let map = caller_ids()?;
         let place = self.target_place();
@@ -218,6 +195,11 @@ impl Sandbox {
     }
 }
 
+/// Returns what on this host would stop making a base tree for a working directory's guests.
+pub(crate) fn base_tree_problems(cache: &CachePlace, workdir: &Path) -> Vec<Problem> {
+    check::problems(&check::Facts::gather(cache, workdir, &[]))
+}
+
 /// Returns the ids that stand behind the caller's guests; to have none is a [`Problem`].
 fn caller_ids() -> Result<IdMap, Problem> {
     IdMap::of_caller().map_err(|none| none.problem())
@@ -226,13 +208,6 @@ fn caller_ids() -> Result<IdMap, Problem> {
 /// The small files that name base images of the sandbox in a working directory.
 fn pointers(workdir: &Path) -> Pointers<'_> {
     Pointers { workdir, ending: ".sandbox", option: "" }
-}
-
-/// The problem of a target that cannot be started, whatever is tried.
-fn unusable(what: String, suite: impl std::fmt::Display, architecture: &str) -> Problem {
-    let mend =
-        format!("libexec/make-clean-vm --suite {suite} --arch {architecture}    (or gbuild without --skip-image)");
-    Problem { what, mend }
 }
 
 /// A lock on a layer that a guest stands on.
@@ -332,11 +307,11 @@ impl Backend for Sandbox {
         }
         let Some(image) = read_document::<Image>(&self.target_place().image())? else {
             let what = format!("there is no target {target} in {}", self.workdir.display());
-            return Err(unusable(what, &target.suite, target.architecture.debian()).into());
+            return Err(unusable(what, &Which::of(target)).into());
         };
         if image.target != Which::of(target) {
-            let what = format!("the target in {} is {}, not {target}", self.workdir.display(), image.target.name());
-            return Err(unusable(what, &target.suite, target.architecture.debian()).into());
+            let what = format!("the target in {} is {}, not {target}", self.workdir.display(), image.target);
+            return Err(unusable(what, &Which::of(target)).into());
         }
         let (enclosure, held) = self.start_image(&image, resources)?;
         Ok(Box::new(Guest::new(self.clone(), image, resources, enclosure, held)))
