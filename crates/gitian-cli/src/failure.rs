@@ -7,7 +7,7 @@ use std::io::Write;
 use anyhow::Error;
 use gitian_build::{BuildStopped, GitRefused, OutputsRefused, ScriptFailed};
 use gitian_process::{Failure, interrupt};
-use gitian_vm::NotPacked;
+use gitian_vm::{GuestNotUp, NotPacked};
 
 use crate::calls::Calls;
 use crate::descriptor_error;
@@ -96,6 +96,9 @@ fn last_lines_of<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e
     }
     if let Some(failed) = cause.downcast_ref::<ScriptFailed>() {
         return Some(&failed.last_lines);
+    }
+    if let Some(not_up) = cause.downcast_ref::<GuestNotUp>() {
+        return Some(&not_up.last_lines);
     }
     cause.downcast_ref::<GitRefused>().map(|refused| refused.last_lines.as_slice())
 }

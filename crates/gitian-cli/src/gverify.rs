@@ -27,7 +27,7 @@ const KEYS_NAMED: usize = 20;
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
     match verify(&args, around, out) {
         Err(error) if !is_interrupt(&error) => {
-            report("gverify", &error, around.settings.debug, &mut io::stderr());
+            report("gverify", &error, &around.calls, around.settings.debug, &mut io::stderr());
             Ok(2)
         }
         done => done,
@@ -78,7 +78,7 @@ fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         tell(&format!("hint: {hint}"));
     }
     if let Some(error) = no_reference(&facts, &decision, &question) {
-        report("gverify", &error, around.settings.debug, &mut io::stderr());
+        report("gverify", &error, &around.calls, around.settings.debug, &mut io::stderr());
     }
     Ok(match decision.outcome() {
         Outcome::Verified => 0,
