@@ -148,7 +148,7 @@ fn repeat(case: &Path) -> Result<(), String> {
             Ok(code) => (code, String::new()),
             Err(error) => {
                 let mut message = Vec::new();
-                let code = failure::report("gbuild", &error, false, &mut message);
+                let code = failure::report("gbuild", &error, &Calls::default(), false, &mut message);
                 (code, String::from_utf8(message).unwrap())
             }
         },

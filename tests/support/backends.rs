@@ -34,6 +34,37 @@ pub const ROWS: &[Row] = &[
     Row { name: "sandbox", backend: "sandbox", set_up: sandbox, more_packages: &[] },
     Row { name: "docker", backend: "docker", set_up: docker, more_packages: &[] },
     Row { name: "podman", backend: "docker", set_up: podman, more_packages: &[] },
+    Row { name: "kvm", backend: "kvm", set_up: kvm, more_packages: BOOT },
+];
+
+/// What a guest that boots has more: a kernel, sshd, and what these need.
+const BOOT: &[&str] = &[
+    "cpio_",
+    "initramfs-tools",
+    "iproute2_",
+    "klibc-utils_",
+    "kmod_",
+    "libbpf1_",
+    "libbsd0_",
+    "libcap2-bin_",
+    "libcbor0.8_",
+    "libedit2_",
+    "libelf1_",
+    "libfido2-1_",
+    "libklibc_",
+    "libmnl0_",
+    "libncursesw6_",
+    "libproc2-0_",
+    "libwrap0_",
+    "libxtables12_",
+    "linux-base_",
+    "linux-image-",
+    "openssh-",
+    "procps_",
+    "runit-helper_",
+    "sensible-utils_",
+    "ucf_",
+    "udev_",
 ];
 
 /// The row of this name.
@@ -80,6 +111,11 @@ fn need(program: &str) -> Result<(), String> {
 
 fn sandbox() -> Result<Environment, String> {
     need("mmdebstrap")?;
+    Ok(Vec::new())
+}
+
+fn kvm() -> Result<Environment, String> {
+    ["mmdebstrap", "qemu-system-x86_64", "qemu-img", "ssh", "mke2fs", "debugfs"].into_iter().try_for_each(need)?;
     Ok(Vec::new())
 }
 

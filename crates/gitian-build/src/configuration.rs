@@ -102,6 +102,9 @@ impl Run<'_> {
             Ok(Guest { id: id.clone(), target: self.backend.start(id, self.options.resources)? })
         };
         let guest = running.insert(start()?);
+        if let Some(notice) = guest.target.notice() {
+            report(Event::Warning(notice));
+        }
         report(Event::Step(Step::CheckTarget, None));
         guest.await_answer()?;
         if layered && !packages::are_current(guest, log)? {

@@ -7,7 +7,7 @@ use std::io::Write;
 use anyhow::Error;
 use gitian_build::{BuildStopped, GitRefused, OutputsRefused, ScriptFailed};
 use gitian_process::{Failure, interrupt};
-use gitian_vm::NotPacked;
+use gitian_vm::{GuestNotUp, NotPacked};
 
 use crate::calls::Calls;
 use crate::descriptor_error;
@@ -22,13 +22,8 @@ pub struct WrongUsage(pub String);
 
 /// Writes what went wrong and returns the exit code: 130 or 143 when we were asked to stop, 2 for wrong usage, else 1.
 ///
-/// `debug` adds the chain of causes, one a line. Hints name our programs as they lie in a checkout.
-pub fn report(program: &str, error: &Error, debug: bool, out: &mut dyn Write) -> u8 {
-    report_to(&Calls::default(), program, error, debug, out)
-}
-
-/// Like [`report`], with hints that name our programs as this reader can call them.
-pub fn report_to(calls: &Calls, program: &str, error: &Error, debug: bool, out: &mut dyn Write) -> u8 {
+/// Hints name our programs as the reader can call them; `debug` adds the chain of causes, one a line.
+pub fn report(program: &str, error: &Error, calls: &Calls, debug: bool, out: &mut dyn Write) -> u8 {
     // Standard error may be closed or broken: there is nobody left to tell.
     write_lines(program, error, calls, debug, out).ok();
     if is_interrupt(error) {
@@ -101,6 +96,9 @@ fn last_lines_of<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e
     }
     if let Some(failed) = cause.downcast_ref::<ScriptFailed>() {
         return Some(&failed.last_lines);
+    }
+    if let Some(not_up) = cause.downcast_ref::<GuestNotUp>() {
+        return Some(&not_up.last_lines);
     }
     cause.downcast_ref::<GitRefused>().map(|refused| refused.last_lines.as_slice())
 }

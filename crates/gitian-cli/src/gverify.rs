@@ -15,9 +15,10 @@ use gitian_verify::{
 use crate::args::gverify::Args;
 use crate::args::sigs_tree;
 use crate::failure::{is_interrupt, report, tell};
+use crate::page::{Page, Row};
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
-use crate::{descriptor_file, utc};
+use crate::{descriptor_file, downloads, pull_request, utc};
 
 /// How many missing keys a hint names.
 const KEYS_NAMED: usize = 20;
@@ -26,7 +27,7 @@ const KEYS_NAMED: usize = 20;
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
     match verify(&args, around, out) {
         Err(error) if !is_interrupt(&error) => {
-            report("gverify", &error, around.settings.debug, &mut io::stderr());
+            report("gverify", &error, &around.calls, around.settings.debug, &mut io::stderr());
             Ok(2)
         }
         done => done,
@@ -34,9 +35,21 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
 }
 
 fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
-    let package = descriptor_file::load(&args.descriptor, &around.workdir, around.live)?.descriptor.name;
+    if !args.files.is_empty() {
+        return downloads::run(args, around, out);
+    }
+    if !args.lint.is_empty() {
+        return pull_request::run(args, around, out);
+    }
+    // Without files there is a descriptor: the command line insists on it.
+    let descriptor = args.descriptor.as_deref().unwrap_or(std::path::Path::new(""));
+    let package = descriptor_file::load(descriptor, &around.workdir, around.live)?.descriptor.name;
     let tree = sigs_tree(args.destination.as_deref(), &around.settings.installation, package.as_str());
-    let question = Question { tree, release: args.release.to_string(), package: package.to_string() };
+    let question = Question {
+        tree,
+        release: args.release.as_ref().map_or("current".into(), ToString::to_string),
+        package: package.to_string(),
+    };
     let mut source = None;
     let (at, policy) = (SystemTime::now(), Policy::default());
     let facts = match &args.verify_program {
@@ -56,11 +69,16 @@ fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         print.signer(index, out)?;
     }
     out.flush()?;
+    let print = Print { verbose: true, bold: false, ..print };
+    let row = Row::of(&question, &facts, &decision, &|index| print.reasons(index));
+    let title = format!("Who built {} {}", question.package, question.release);
+    let page = Page { title, notes: vec![format!("Checked on {}.", utc::day(at))], rows: vec![row] };
+    page.write(args.html.as_deref(), args.markdown.as_deref())?;
     if let Some(hint) = source.as_ref().and_then(|source| missing_keys(&facts, source)) {
         tell(&format!("hint: {hint}"));
     }
     if let Some(error) = no_reference(&facts, &decision, &question) {
-        report("gverify", &error, around.settings.debug, &mut io::stderr());
+        report("gverify", &error, &around.calls, around.settings.debug, &mut io::stderr());
     }
     Ok(match decision.outcome() {
         Outcome::Verified => 0,
@@ -74,7 +92,7 @@ fn bold(args: &Args) -> bool {
 }
 
 /// Says which keys count, unless that goes without saying.
-fn tell_keys(source: &Source, keys: &Keyring, verbose: bool) {
+pub(crate) fn tell_keys(source: &Source, keys: &Keyring, verbose: bool) {
     let count = match keys.len() {
         1 => "1 key".to_owned(),
         count => format!("{count} keys"),
@@ -268,9 +286,9 @@ fn differences(mismatch: &Mismatch, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Returns how to get the keys that were missing.
-fn missing_keys(facts: &[Facts], source: &Source) -> Option<String> {
+pub(crate) fn missing_keys<'f>(facts: impl IntoIterator<Item = &'f Facts>, source: &Source) -> Option<String> {
     let mut missing: Vec<&str> = facts
-        .iter()
+        .into_iter()
         .filter_map(|facts| match &facts.signature {
             Signature::NoKey(Unknown { key, .. }) => key.as_deref(),
             _ => None,

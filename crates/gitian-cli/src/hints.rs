@@ -5,7 +5,7 @@ use gitian_build::{GitRefused, NoOutputs, OutputsRefused, ScriptFailed};
 use gitian_process::Failure;
 use gitian_sign::{NotSigned, ReportMissing};
 use gitian_verify::ReleaseMissing;
-use gitian_vm::{ArchiveRefused, GuestGone, NotPacked, Problem, UnknownBackend};
+use gitian_vm::{ArchiveRefused, GuestGone, GuestNotUp, NotPacked, Problem, UnknownBackend};
 
 use crate::apt_hints;
 use crate::copy_from_target::NoFolder;
@@ -17,7 +17,11 @@ use crate::target::NoTarget;
 /// Returns what to do next about an error, if we know.
 pub fn hint(error: &Error) -> Option<String> {
     if says_full(error) {
-        return Some("make room on the disk (`df -h` shows which is full), then try again".to_owned());
+        return Some(
+            "make room on the disk (`df -h` shows which is full), then try again; a guest's own disk is as large as \
+             make-base-vm's --disksize said"
+                .to_owned(),
+        );
     }
     error.chain().find_map(|cause| {
         if let Some(problem) = cause.downcast_ref::<Problem>() {
@@ -38,6 +42,9 @@ pub fn hint(error: &Error) -> Option<String> {
         if cause.is::<NoOutputs>() {
             return Some("let the script fill the folder $OUTDIR, and neither remove nor replace it".to_owned());
         }
+        if let Some(not_up) = cause.downcast_ref::<GuestNotUp>() {
+            return Some(format!("all that the guest's kernel said is in {}", not_up.log));
+        }
         if cause.is::<OutputsRefused>() {
             return Some(
                 "the build is kept in build/out; let the script leave regular files with plain names, then build again".to_owned(),
@@ -50,7 +57,7 @@ pub fn hint(error: &Error) -> Option<String> {
         }
         if let Some(unknown) = cause.downcast_ref::<UnknownBackend>() {
             return Some(match unknown.name.as_str() {
-                "kvm" | "lxc" | "docker" | "vbox" => {
+                "lxc" | "docker" | "vbox" => {
                     format!("guests of {} are not there yet; use --backend sandbox", unknown.name)
                 }
                 _ => "use --backend sandbox".to_owned(),
@@ -112,6 +119,10 @@ fn package_of(program: &str) -> Option<&'static str> {
         "gpg" => "gnupg",
         "newuidmap" | "newgidmap" => "uidmap",
         "git" => "git",
+        "ssh" | "ssh-keygen" => "openssh-client",
+        "qemu-system-x86_64" => "qemu-system-x86",
+        "qemu-img" => "qemu-utils",
+        "mke2fs" | "debugfs" => "e2fsprogs",
         "mmdebstrap" => "mmdebstrap",
         "tar" => "tar",
         "apt-helper" => "apt",

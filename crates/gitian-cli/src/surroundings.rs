@@ -66,5 +66,5 @@ pub fn main<A: Parser>(program: &str, run: impl FnOnce(A, &Surroundings, &mut dy
         interrupt::listen().context("signals")?;
         run(args, &around, &mut io::stdout())
     });
-    ExitCode::from(result.unwrap_or_else(|error| failure::report_to(&calls, program, &error, debug, &mut io::stderr())))
+    ExitCode::from(result.unwrap_or_else(|error| failure::report(program, &error, &calls, debug, &mut io::stderr())))
 }

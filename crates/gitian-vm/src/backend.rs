@@ -66,6 +66,20 @@ pub struct GuestGone {
     pub target: String,
 }
 
+/// A guest was started and never answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the guest {target} does not come up: {cause}")]
+pub struct GuestNotUp {
+    /// Which, as in `bookworm-amd64`.
+    pub target: String,
+    /// What is known about it: one clause.
+    pub cause: String,
+    /// The file with all that its kernel wrote, from the working directory.
+    pub log: String,
+    /// The last lines of that.
+    pub last_lines: Vec<String>,
+}
+
 /// Something on this host that would stop a build, and the command that mends it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
@@ -207,6 +221,11 @@ pub trait Target {
 
     /// Leaves the guest running after this process has ended (`--skip-cleanup`, `start-target`).
     fn detach(self: Box<Self>) -> Result<()>;
+
+    /// Returns what the user should know about a guest that was just started, if anything: why it is slow.
+    fn notice(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Returns where the base image for a suite and architecture lies in a working directory, without the backend's own

@@ -15,6 +15,7 @@ mod docker;
 mod document;
 #[cfg(feature = "testing")]
 pub mod fake;
+mod kvm;
 mod lock;
 mod login;
 mod merge;
@@ -22,6 +23,7 @@ mod pack;
 mod sandbox;
 mod select;
 mod settings;
+mod ssh;
 mod tar_stream;
 mod unpack;
 
@@ -29,8 +31,8 @@ pub use answer::{AnswerTooLong, read};
 pub use apt_trouble::{AptTrouble, AptTroubleKind};
 pub use archive::{ArchiveRefused, UnpackError};
 pub use backend::{
-    Backend, BaseRequest, Event, GuestCommand, GuestGone, GuestUser, Layer, Network, Problem, Resources, Target,
-    TargetId, base_name,
+    Backend, BaseRequest, Event, GuestCommand, GuestGone, GuestNotUp, GuestUser, Layer, Network, Problem, Resources,
+    Target, TargetId, base_name,
 };
 pub use debs::Debs;
 pub use merge::merge;

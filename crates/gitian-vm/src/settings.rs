@@ -30,6 +30,8 @@ pub struct Settings {
     pub processors: Option<String>,
     /// `VMEM`: memory in MiB, for programs that have no option for it.
     pub memory_mib: Option<String>,
+    /// `VM_SSH_PORT`: the port of this host that leads to a guest that boots.
+    pub vm_ssh_port: Option<String>,
     /// `CI` is set: the build log goes to standard output as well.
     pub ci: bool,
     /// `GITIAN_DEBUG=1`: errors with their chain of causes, every command line.
@@ -59,6 +61,7 @@ impl Settings {
             distro: get("DISTRO"),
             processors: get("NPROCS"),
             memory_mib: get("VMEM"),
+            vm_ssh_port: get("VM_SSH_PORT"),
             ci: env.contains_key("CI"),
             debug: one("GITIAN_DEBUG"),
             cache: get("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from).join("gitian"),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use gitian_process::{Command, Failure, Status, Streams};
-use gitian_vm::{ArchiveRefused, GuestCommand, GuestUser, Layer, Limits, Target, copy_in, copy_out};
+use gitian_vm::{ArchiveRefused, GuestCommand, GuestUser, Layer, Limits, NotPacked, Target, copy_in, copy_out};
 
 const LIMITS: Limits = Limits { bytes: 1 << 30, entries: 100_000 };
 

@@ -113,10 +113,11 @@ pub(super) fn command(wanted: &Wanted, distribution: Distribution, keyring: Opti
             "--customize-hook=chroot \"$1\" useradd --uid 1000 --user-group --create-home --shell /bin/bash {user} \
              && chroot \"$1\" chmod 755 /home/{user}"
         ))
-        // Some of it was taken from this host, and would not be the same everywhere.
+        // Some of it was taken from this host or made by chance, and would not be the same everywhere.
         .arg(
             "--customize-hook=rm -f \"$1/etc/hosts\" \"$1/etc/hostname\" \"$1/etc/resolv.conf\" \
-             \"$1/etc/apt/apt.conf.d/99mmdebstrap\" \"$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap\"",
+             \"$1/etc/apt/apt.conf.d/99mmdebstrap\" \"$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap\" \
+             \"$1\"/etc/ssh/ssh_host_*",
         )
         .arg(format!("--customize-hook=install -m 644 {WORKSHOP}/hosts {WORKSHOP}/hostname \"$1/etc/\""))
         .arg(format!(
