@@ -132,7 +132,7 @@ fn a_machine_is_started_asked_and_stopped() {
         ("kill -KILL $$", 137, ""),
         ("no-such-program", 127, "not found"),
         ("/etc/hostname", 126, "denied"),
-        ("fallocate -l 100G big", 1, "No space left on device"),
+        ("fallocate -l 100G big; s=$?; rm -f big; exit $s", 1, "No space left on device"),
         ("sudo -n true", 1, "a password is required"),
     ] {
         let told = machines.on_target(&["sh", "-c", command]);
@@ -258,4 +258,62 @@ fn what_stands_in_the_way_of_a_machine_is_told_with_what_mends_it() {
     assert!(told.stderr.contains("base-bookworm-amd64.qcow2 is one of sid-amd64"), "{}", told.stderr);
     let told = machines.run("make-clean-vm", &["--suite", "bullseye", "--arch", "amd64"]);
     assert!(told.code == 1 && told.stderr.contains("bullseye"), "{}", told.stderr);
+}
+
+/// Boots the system on the first partition by its own kernel.
+const LOADER: &str = "set root=(hd0,msdos1)
+linux /boot/vmlinuz-VERSION root=/dev/vda1 rw console=ttyS0 panic=-1 net.ifnames=0 init=/usr/sbin/gitian-init gitian.key=KEY
+initrd /boot/initrd.img-VERSION
+boot
+";
+
+/// Turns the base image into one that somebody else made: a disk with a partition and a boot loader, and nothing beside it.
+fn install_loader(machines: &Machines) {
+    let sh = |script: &str| {
+        let mut command = Command::new("bash");
+        command.args(["-e", "-o", "pipefail", "-c", script]).current_dir(machines.work.path()).assert().success();
+    };
+    sh("mkdir var
+        ssh-keygen -q -t rsa -b 3072 -N '' -f var/id_rsa
+        size=$(qemu-img info --output=json base-bookworm-amd64.qcow2 | sed -n 's/.*\"virtual-size\": \\([0-9]*\\).*/\\1/p' | head -n 1)
+        truncate -s $((size + 1048576)) disk
+        echo 2048,,83,* | /sbin/sfdisk -q disk
+        qemu-img convert -n -f qcow2 base-bookworm-amd64.qcow2 --target-image-opts \
+          driver=raw,offset=1048576,size=$size,file.driver=file,file.filename=disk");
+    sh("echo 'ls /boot' | /sbin/debugfs 'disk?offset=1048576' 2>/dev/null | tr ' ' '\\n' | sed -n 's/^vmlinuz-//p' > version
+        test -s version");
+    let key = machines.read("var/id_rsa.pub").unwrap();
+    let key = key.split(' ').take(2).collect::<Vec<_>>().join(":");
+    let version = machines.read("version").unwrap();
+    machines.write("loader.cfg", &LOADER.replace("VERSION", version.trim()).replace("KEY", &key));
+    sh("grub-mkimage -O i386-pc -o core -p /boot -c loader.cfg biosdisk part_msdos ext2 linux normal
+        dd if=/usr/lib/grub/i386-pc/boot.img of=disk bs=440 count=1 conv=notrunc status=none
+        dd if=core of=disk bs=512 seek=1 conv=notrunc status=none
+        rm base-bookworm-amd64.*
+        qemu-img convert -f raw -O qcow2 disk base-bookworm-amd64.qcow2
+        rm disk core loader.cfg version");
+}
+
+#[test]
+fn a_disk_that_somebody_else_made_boots_by_its_own_loader() {
+    #[expect(clippy::disallowed_methods, reason = "a test program's own surroundings")]
+    let slow = std::env::var_os("GITIAN_TEST_SLOW").is_some();
+    if !slow {
+        support::skip("slow", "a boot with a loader and an initrd takes a minute of a processor (GITIAN_TEST_SLOW=1)");
+        return;
+    }
+    for file in ["/usr/bin/grub-mkimage", "/usr/lib/grub/i386-pc/boot.img"] {
+        if !Path::new(file).exists() {
+            support::skip("slow", &format!("{file} is not there (packages grub-common and grub-pc-bin)"));
+            return;
+        }
+    }
+    let Some(machines) = Machines::new() else { return };
+    install_loader(&machines);
+    let start = |name, args: &[&str]| machines.run_with(("DISTRO", "debian"), name, args);
+    start("make-clean-vm", &["--suite", "bookworm", "--arch", "amd64"]).succeeds();
+    start("start-target", START).succeeds();
+    let told = machines.on_target(&["sh", "-c", "id -un; cat /proc/cmdline; df /"]).succeeds();
+    assert!(told.stdout.starts_with("debian\nBOOT_IMAGE=/boot/vmlinuz-"), "{}", told.stdout);
+    assert!(told.stdout.contains("/dev/vda1"), "{}", told.stdout);
 }

@@ -64,12 +64,14 @@ impl MachinePlace {
         self.folder().join(args::CONSOLE)
     }
 
-    /// Returns the last lines that the guest's kernel wrote.
+    /// Returns the last lines that the guest's kernel wrote; when it gave up, those up to why, not the trace behind.
     pub(super) fn last_lines(&self) -> Vec<String> {
         let bytes = fs::read(self.console()).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-        lines[lines.len().saturating_sub(LINES)..].iter().map(|line| (*line).to_owned()).collect()
+        let given_up = lines.iter().position(|line| line.contains("Kernel panic")).map(|last| last + 1);
+        let end = given_up.unwrap_or(lines.len());
+        lines[end.saturating_sub(LINES)..end].iter().map(|line| (*line).to_owned()).collect()
     }
 
     /// Returns the process of the machine, if it lives.
@@ -245,5 +247,8 @@ mod tests {
         fs::write(place.var().join("target.log"), text).unwrap();
         assert_eq!(place.last_lines().len(), 10);
         assert_eq!(place.last_lines().last().unwrap(), "line 19");
+        let panic = "a\nKernel panic - not syncing: VFS\nCall Trace:\nx\n";
+        fs::write(place.var().join("target.log"), panic).unwrap();
+        assert_eq!(place.last_lines(), ["a", "Kernel panic - not syncing: VFS"]);
     }
 }
