@@ -6,6 +6,7 @@ mod support;
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -277,9 +278,9 @@ fn install_loader(machines: &Machines) {
         ssh-keygen -q -t rsa -b 3072 -N '' -f var/id_rsa
         size=$(qemu-img info --output=json base-bookworm-amd64.qcow2 | sed -n 's/.*\"virtual-size\": \\([0-9]*\\).*/\\1/p' | head -n 1)
         truncate -s $((size + 1048576)) disk
-        echo 2048,,83,* | /sbin/sfdisk -q disk
         qemu-img convert -n -f qcow2 base-bookworm-amd64.qcow2 --target-image-opts \
           driver=raw,offset=1048576,size=$size,file.driver=file,file.filename=disk");
+    partition(&machines.work.path().join("disk"));
     sh("echo 'ls /boot' | /sbin/debugfs 'disk?offset=1048576' 2>/dev/null | tr ' ' '\\n' | sed -n 's/^vmlinuz-//p' > version
         test -s version");
     let key = machines.read("var/id_rsa.pub").unwrap();
@@ -292,6 +293,17 @@ fn install_loader(machines: &Machines) {
         rm base-bookworm-amd64.*
         qemu-img convert -f raw -O qcow2 disk base-bookworm-amd64.qcow2
         rm disk core loader.cfg version");
+}
+
+/// Writes a table with one partition, which begins at 1 MiB and is Linux's.
+fn partition(disk: &Path) {
+    let file = fs::File::options().write(true).open(disk).unwrap();
+    let sectors = u32::try_from(file.metadata().unwrap().len() / 512).unwrap();
+    let mut entry = vec![0x80, 0, 0, 0, 0x83, 0, 0, 0];
+    entry.extend(2048_u32.to_le_bytes());
+    entry.extend((sectors - 2048).to_le_bytes());
+    file.write_all_at(&entry, 446).unwrap();
+    file.write_all_at(&[0x55, 0xaa], 510).unwrap();
 }
 
 #[test]
