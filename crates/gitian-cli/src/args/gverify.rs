@@ -1,26 +1,34 @@
 //! `gverify [options] <descriptor>.yml`. Source: gitian-builder 11f91fb, bin/gverify.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use clap::Parser;
 use gitian_descriptor::ReleaseName;
 use gitian_process::Command;
 
 use super::program;
+use crate::utc;
 
 /// Check who vouches for a release with a good signature, and whether they all built the same.
 ///
 /// Reads DEST/REL/<signer>/<name>-build.assert and .sig of every signer. Keys: those of --keys; else of a folder
 /// builder-keys, gitian-keys or gitian-pubkeys in the tree or beside it; else of your GnuPG keyring.
 ///
-/// Exit status: 0 if at least one signer was verified and nothing is wrong, 1 if anything is wrong, 2 if there was
-/// nothing to decide about.
+/// Exit status: 0 if at least one signer was verified and nothing is wrong, 1 if anything is wrong or the policy demands
+/// more, 2 if there was nothing to decide about.
+///
+/// To begin with: `gverify --all -d gitian.sigs` shows what there is.
 #[derive(Debug, Parser)]
 #[command(name = "gverify", version, max_term_width = 100, args_override_self = true, infer_long_args = true)]
 pub struct Args {
     /// The descriptor that was built; only its name matters
-    #[arg(value_name = "DESCRIPTOR.yml")]
-    pub descriptor: PathBuf,
+    #[arg(value_name = "DESCRIPTOR.yml", required_unless_present_any = ["name", "all", "since"])]
+    pub descriptor: Option<PathBuf>,
+
+    /// The package, instead of a descriptor; may hold `*` and `?` for several
+    #[arg(long, value_name = "NAME", value_parser = pattern, conflicts_with = "descriptor")]
+    pub name: Option<String>,
 
     /// Tell more about each signature, and the lines that differ: `- ` of the reference, `+ ` of the signer
     #[arg(short, long)]
@@ -34,15 +42,23 @@ pub struct Args {
     #[arg(long, overrides_with = "markup")]
     pub no_markup: bool,
 
-    /// Name of the release, a folder in the tree
-    #[arg(short, long, value_name = "REL", default_value = "current")]
-    pub release: ReleaseName,
+    /// Name of the release, a folder in the tree; may hold `*` and `?` for several (default: current)
+    #[arg(short, long, value_name = "REL", value_parser = pattern)]
+    pub release: Option<String>,
+
+    /// All releases and packages of the tree, those of --release and --name if given: a line each
+    #[arg(long)]
+    pub all: bool,
+
+    /// The same, from this release on, or with a signature made on or after this date (2021-05-01)
+    #[arg(long, value_name = "REL|DATE")]
+    pub since: Option<String>,
 
     /// The sigs tree (default: sigs/<name> of the installation)
     #[arg(short, long, value_name = "DEST")]
     pub destination: Option<PathBuf>,
 
-    /// Compare with what this signer built (default: the first one with a good signature)
+    /// Compare with what this signer built (default: with what the most built)
     #[arg(short, long, value_name = "SIGNER")]
     pub compare_to: Option<String>,
 
@@ -53,4 +69,52 @@ pub struct Args {
     /// Check signatures against the keys of this file or folder; may be given several times
     #[arg(long, value_name = "FILE|DIR")]
     pub keys: Vec<PathBuf>,
+
+    /// How many must agree; a key counts once
+    #[arg(long, value_name = "N")]
+    pub min_good: Option<u64>,
+
+    /// A signer who must agree; may be given several times
+    #[arg(long, value_name = "SIGNER")]
+    pub require: Vec<String>,
+
+    /// Refuse signatures that are older, in days
+    #[arg(long, value_name = "DAYS")]
+    pub max_age: Option<u32>,
+
+    /// Refuse SHA-1, keys shorter than 2048 bits, and keys that have expired
+    #[arg(long)]
+    pub strict: bool,
+
+    /// The policy to apply (default: gverify.toml in the tree, if there is one)
+    #[arg(long, value_name = "FILE", conflicts_with = "no_policy")]
+    pub policy: Option<PathBuf>,
+
+    /// Apply no policy but these options
+    #[arg(long)]
+    pub no_policy: bool,
+
+    /// Decide as of this time: 2021-05-01, 2021-05-01T12:00:00Z or @1619870400 (default: now)
+    #[arg(long, value_name = "DATE", value_parser = time)]
+    pub at: Option<SystemTime>,
+
+    /// Print facts, verdicts and reasons as JSON (share/doc/gverify.md describes it)
+    #[arg(long, conflicts_with = "quiet")]
+    pub json: bool,
+
+    /// Print nothing on standard output; the exit status tells
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// A name of one folder, or several below each other; `*` and `?` allowed.
+fn pattern(text: &str) -> Result<String, String> {
+    for part in text.split('/') {
+        part.parse::<ReleaseName>().map_err(|refused| refused.to_string())?;
+    }
+    Ok(text.to_owned())
+}
+
+fn time(text: &str) -> Result<SystemTime, String> {
+    utc::parse(text).ok_or_else(|| "is not a date such as 2021-05-01".to_owned())
 }
