@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn a_message_is_cut_and_its_text_is_as_it_was_signed() {
-        let message = format!("{BEGIN}\r\nHash: SHA512\r\n\r\none \t\r\n- -two\n\nthree\n{SIGNATURE}\n\nabc\n{END}\n\n");
+        let message =
+            format!("{BEGIN}\r\nHash: SHA512\r\n\r\none \t\r\n- -two\n\nthree\n{SIGNATURE}\n\nabc\n{END}\n\n");
         let parsed = ClearSigned::parse(&message).unwrap();
         assert_eq!(parsed.text, "one\n-two\n\nthree");
         assert_eq!(parsed.signatures, format!("{SIGNATURE}\n\nabc\n{END}\n"));
