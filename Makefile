@@ -70,6 +70,7 @@ test: setup-test build
 bench: build
 	$(call install-packages,$(PACKAGES_FOR_BENCH))
 	tests/bench/run
+	tests/bench/verify
 
 # The advisory database is not consulted: it changes under a tree that does not.
 audit:

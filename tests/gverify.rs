@@ -75,7 +75,6 @@ const FEWER: &str =
     "alice: OK; bob: MISMATCH; - 1111111111111111111111111111111111111111111111111111111111111111  extra.bin";
 const MORE: &str =
     "alice: OK; bob: MISMATCH; + 1111111111111111111111111111111111111111111111111111111111111111  extra.bin";
-const DIFFERENT: &str = "alice: OK; bob: MISMATCH; - 6f1230487e3b0abf6b230c90a3dfe7c9fa1dc3bf15fc7eb99beaa34dc9cae076  hello-2.10-linux64.tar.gz; + 7e1230487e3b0abf6b230c90a3dfe7c9fa1dc3bf15fc7eb99beaa34dc9cae076  hello-2.10-linux64.tar.gz";
 
 #[test]
 fn every_recorded_run_of_the_original_is_repeated() {
@@ -508,5 +507,180 @@ fn a_good_signature_on_something_else_than_an_assertion_is_told_apart() {
         let answer = fixture.run(&[&["-d", "sigs-ok", "-c", "carol"], &keys[..]].concat());
         let others = if verdict == "MISMATCH" { "MISMATCH" } else { "NOT COMPARED" };
         assert_eq!(verdicts(&answer.stdout), format!("alice: {others}; bob: {others}; carol: {verdict}"));
+    }
+}
+
+/// The real trees of fifteen years, as of the day when their verdicts were recorded.
+fn real(args: &[&str]) -> Option<Answer> {
+    let data = shared("sigs")?;
+    let (tree, keys) = (data.join("sigs"), data.join("keys"));
+    let fixed = ["-d", tree.to_str().unwrap(), "--keys", keys.to_str().unwrap()];
+    let at: &[&str] = if args.contains(&"--at") { &[] } else { &["--at", "2026-11-21"] };
+    Some(Workdir::new().run("gverify", &[&fixed, at, args].concat()))
+}
+
+/// Returns the lines about releases, without those about their signers.
+fn releases(stdout: &str) -> Vec<&str> {
+    stdout.lines().filter(|line| !line.starts_with(' ')).collect()
+}
+
+#[test]
+fn a_whole_history_is_a_line_for_each_release_in_their_order() {
+    let Some(answer) = real(&["--all"]) else { return };
+    let lines = releases(&answer.stdout);
+    assert_eq!(lines.len(), 35);
+    assert_eq!(lines[0], "0.4.0 bitcoin: 1 OK, 1 MISMATCH");
+    let subject = "  bluematt: MISMATCH: the assertion names release v0.4.0 instead of 0.4.0, though the outputs are the same\n\
+                   \u{20}   next: gsign --signer bluematt --release 0.4.0 ";
+    assert!(answer.stdout.contains(subject), "{}", answer.stdout);
+    assert_eq!(lines[6], "0.9.5rc1-osx bitcoin: 4 NOT COMPARED; a tie between fanquake, laanwj, michagogo, thrasher");
+    assert_eq!(lines[33], "0.21.1-linux bitcoin-core-linux-0.21: 13 OK, 6 NO KEY");
+    let nested = "0.10.3-win/0.10.3-win-unsigned bitcoin-win-0.10: 1 OK";
+    assert!(lines.contains(&nested));
+    let misnamed = "  sjors: MISSING SIGNATURE: bitcoin-osx-0.16-build.assert.sig beside it is a good signature of it, under another package's name\n";
+    assert!(answer.stdout.contains(misnamed), "{}", answer.stdout);
+    assert!(
+        answer
+            .stdout
+            .contains("  devrandom: MISMATCH: the same inputs, but other packages than gavinandresen's: no grub,")
+    );
+    assert!(answer.stdout.contains("\n    next: "));
+    assert!(answer.stderr.contains("0.6.0.7rc1-win32/bitcoin-build.assert lies outside of a signer's folder\n"));
+    let summary = "gverify: 35 releases and packages: 5 verified, 27 with something wrong, 3 without a verdict\n";
+    assert!(answer.stderr.contains(summary), "{}", answer.stderr);
+    assert!(answer.stderr.contains("hint: get the missing keys"));
+    assert_eq!(answer.code, 1);
+}
+
+#[test]
+fn a_range_is_named_by_patterns_by_a_first_release_or_by_a_date() {
+    for (args, count, first, code) in [
+        (&["--since", "0.21.1"][..], 2, "0.21.1-linux", 1),
+        // Three are there because nobody knows when their only signature was made: it is bad, or has no assertion.
+        (&["--since", "2021-03-01"], 6, "0.16.1-osx-signed", 1),
+        (&["--all", "--release", "0.10.*"], 5, "0.10.0-osx-unsigned", 1),
+        (&["--all", "--name", "bitcoin-core-*"], 4, "0.19.0rc1-win-unsigned", 1),
+        (&["--release", "*-linux", "--name", "*0.12"], 1, "0.12.0rc5-linux", 1),
+        (&["--all", "--release", "0.9.5-osx"], 1, "0.9.5-osx", 0),
+        (&["--all", "--release", "0.10.3-win/*"], 1, "0.10.3-win/0.10.3-win-unsigned", 0),
+        (&["--all", "--release", "0.9.5rc1-*"], 1, "0.9.5rc1-osx", 2),
+    ] {
+        let Some(answer) = real(args) else { return };
+        let lines = releases(&answer.stdout);
+        assert_eq!((lines.len(), answer.code), (count, code), "{args:?}: {}", answer.stdout);
+        assert!(lines[0].starts_with(&format!("{first} ")), "{args:?}: {}", lines[0]);
+    }
+    let Some(answer) = real(&["--all", "--release", "23.*"]) else { return };
+    assert!(answer.stderr.contains("none of 35 releases and packages fits") && answer.code == 2, "{}", answer.stderr);
+}
+
+#[test]
+fn a_release_needs_no_descriptor_but_a_name() {
+    let Some(answer) = real(&["-r", "0.9.5-osx", "--name", "bitcoin"]) else { return };
+    assert_eq!(verdicts(&answer.stdout).matches(": OK").count(), 6);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let Some(fixture) = Fixture::new() else { return };
+    // gbuild would refuse this descriptor: it lacks nearly everything.
+    fs::write(fixture.path("hello.yml"), "name: hello-debian\nsuites: 5\n").unwrap();
+    let answer = fixture.verify("sigs-ok");
+    assert_eq!((verdicts(&answer.stdout).as_str(), answer.code), ("alice: OK; bob: OK", 0), "{}", answer.stderr);
+    assert!(answer.stderr.contains("only its name is needed here"), "{}", answer.stderr);
+    fs::write(fixture.path("hello.yml"), "suites: [bookworm]\n").unwrap();
+    let answer = fixture.verify("sigs-ok");
+    assert_eq!((answer.stdout.as_str(), answer.code), ("", 2));
+    assert!(answer.stderr.contains("key 'name' is missing"), "{}", answer.stderr);
+    for args in [&["--all"][..], &["--name", "hello-*", "-r", "1.0"], &["--since", "1.0"]] {
+        let answer = fixture.work.run("gverify", args);
+        assert!(answer.stderr.starts_with("gverify: error: which tree? --destination") && answer.code == 2, "{args:?}");
+    }
+}
+
+#[test]
+fn a_mismatch_is_explained_and_says_what_to_do_next() {
+    let Some(fixture) = Fixture::new() else { return };
+    let keys = ["--keys", "alice.asc", "--keys", "bob.asc"];
+    let answer = fixture.run(&[&["-d", "sigs-mismatch", "-c", "alice"], &keys[..]].concat());
+    let said = "gverify: what was built differs from alice's in 2 lines; -v shows them\n\
+                gverify: why: nothing that is recorded differs from alice's: the build depends on time, chance or the host\n\
+                gverify: next: gbuild DESCRIPTOR.yml; cp -r build/out first; gbuild DESCRIPTOR.yml; diffoscope first build/out\n\
+                bob: MISMATCH\n";
+    assert!(answer.stdout.contains(said), "{}", answer.stdout);
+    // Without a reference there is a tie, which says how to get one.
+    let answer = fixture.run(&[&["-d", "sigs-mismatch"], &keys[..]].concat());
+    let said = "gverify: error: 2 different things were built, with the same weight of 1 behind each, so there is nothing to compare with\n\
+                hint: alice and bob differ; gverify --compare-to alice … says how\n";
+    assert_eq!((answer.stderr.as_str(), answer.code), (said, 2));
+    // -v shows the lines of every manifest that differs, both ways.
+    let Some(answer) = real(&["-v", "-r", "0.6.0rc5", "--name", "bitcoin"]) else { return };
+    for line in ["\ngverify: base_manifests lucid-amd64:\n- ", "\ngverify: why: ", "\n+ ", "\ndevrandom: MISMATCH\n"] {
+        assert!(answer.stdout.contains(line), "{line}: {}", answer.stdout);
+    }
+}
+
+#[test]
+fn a_policy_in_the_tree_counts_until_told_otherwise() {
+    let Some(fixture) = Fixture::new() else { return };
+    let alice = "[signers.alice]\nkeys = ['61482021DB50A3E6D988340BF66BEB66CC2D1955']\n";
+    for (policy, args, verdict, said, code) in [
+        ("min-good = 2\n", &[][..], "alice: OK; bob: OK", "", 0),
+        ("min-good = 3\n", &[], "alice: OK; bob: OK", "the policy is not met: 2 of the 3 that must agree do\n", 1),
+        ("min-good = 3\n", &["--no-policy"], "alice: OK; bob: OK", "", 0),
+        ("min-good = 3\n", &["--min-good", "2"], "alice: OK; bob: OK", "", 0),
+        ("", &["--require", "carol"], "alice: OK; bob: OK", "not met: carol must agree and does not\n", 1),
+        (
+            "[signers.bob]\nkeys = []\n[signers.carol]\nkeys = ['61482021DB50A3E6D988340BF66BEB66CC2D1955']\n",
+            &[],
+            "alice: WRONG KEY; bob: OK",
+            "",
+            1,
+        ),
+        (alice, &[], "alice: OK; bob: OK", "", 0),
+        ("max-age-days = 1\n", &["--at", "2100-01-01"], "alice: REFUSED; bob: REFUSED", "", 1),
+        ("", &["--at", "1990-01-01"], "alice: REFUSED; bob: REFUSED", "", 1),
+        ("min-good = 2\ngood = 1\n", &[], "", "error: policy sigs-ok/gverify.toml: line 2: unknown field `good`", 2),
+    ] {
+        fs::write(fixture.path("sigs-ok/gverify.toml"), policy).unwrap();
+        let keys = ["-d", "sigs-ok", "--keys", "alice.asc", "--keys", "bob.asc"];
+        let answer = fixture.run(&[&keys, args].concat());
+        assert_eq!(
+            (verdicts(&answer.stdout).as_str(), answer.code),
+            (verdict, code),
+            "{policy}{args:?} {}",
+            answer.stderr
+        );
+        assert!(answer.stderr.contains(said), "{policy}{args:?}: {}", answer.stderr);
+        let told = answer.stderr.contains("gverify: policy sigs-ok/gverify.toml; --no-policy decides without it\n");
+        assert_eq!(told, code != 2 && !args.contains(&"--no-policy"), "{}", answer.stderr);
+    }
+    let strict = fixture.run(&["-d", "sigs-ok", "--no-policy", "--strict", "-p", "true"]);
+    assert_eq!(verdicts(&strict.stdout), "alice: REFUSED; bob: REFUSED");
+}
+
+#[test]
+fn json_says_what_the_text_says_and_quiet_only_the_exit_status() {
+    let Some(answer) = real(&["--all", "--json"]) else { return };
+    let json: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    assert_eq!((json["schema"].as_u64(), json["at"].as_str()), (Some(1), Some("2026-11-21T23:59:59Z")));
+    assert_eq!((json["exit_status"].as_i64(), answer.code), (Some(1), 1));
+    let releases = json["releases"].as_array().unwrap();
+    assert_eq!((releases.len(), json["strays"].as_array().unwrap().len()), (35, 2));
+    let of = |release: &str| releases.iter().find(|found| found["release"] == release).unwrap();
+    let linux = of("0.21.1-linux");
+    assert_eq!((&linux["weight"], &linux["outcome"]), (&13.into(), &"failed".into()));
+    assert_eq!(linux["reference"]["signer"], "CoinForensics");
+    let signer = &linux["signers"][0];
+    assert_eq!((&signer["verdict"], &signer["signature"]["check"]["state"]), (&"ok".into(), &"good".into()));
+    assert_eq!(signer["assert"]["document"]["dialect"], "!!omap");
+    assert_eq!(of("0.9.5rc1-osx")["reference"], serde_json::json!({ "state": "tied", "camps": 4 }));
+    let causes =
+        &of("0.6.0rc5")["signers"].as_array().unwrap().iter().find(|at| at["signer"] == "devrandom").unwrap()["causes"];
+    assert_eq!(causes[0]["kind"], "packages");
+    // One release gives the same, in the same frame.
+    let Some(one) = real(&["-r", "0.9.5-osx", "--name", "bitcoin", "--json"]) else { return };
+    let one: serde_json::Value = serde_json::from_str(&one.stdout).unwrap();
+    assert_eq!(&one["releases"][0], of("0.9.5-osx"));
+    for (args, code) in [(&["-r", "0.9.5-osx", "--name", "bitcoin"][..], 0), (&["--all"], 1)] {
+        let Some(quiet) = real(&[args, &["--quiet"]].concat()) else { return };
+        assert_eq!((quiet.stdout.as_str(), quiet.code), ("", code));
     }
 }

@@ -9,13 +9,13 @@ use anyhow::{Context, Result, bail};
 use gitian_manifest::Digest;
 use gitian_verify::{
     Agreement, Asked, Builder, Checker, Document, Facts, Opinion, Program, Source, Statement, Sums, agreements,
-    base_name, releases, statements,
+    base_name, fits, releases, statements,
 };
 
 use crate::args::gverify::Args;
 use crate::args::sigs_tree;
 use crate::failure::{WrongUsage, tell};
-use crate::gverify::{missing_keys, tell_keys};
+use crate::gverify::keys;
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
 
@@ -32,20 +32,20 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     let root = tree(args, around, &downloads)?;
     let mut source = None;
     let program = args.verify_program.clone().map(Program);
-    let keys = match &program {
+    let known = match &program {
         Some(_) => None,
         None => {
             let beside = downloads.lists.first().and_then(|list| list.path.parent());
             let place = root.as_deref().or(beside).unwrap_or(&around.workdir);
             let chosen = source.insert(Source::choose(&args.keys, place));
-            let keys = chosen.load()?;
-            tell_keys(chosen, &keys, args.verbose);
-            Some(keys)
+            let loaded = chosen.load()?;
+            keys::tell_keys(chosen, &loaded, args.verbose);
+            Some(loaded)
         }
     };
-    let checker = match (&program, &keys) {
+    let checker = match (&program, &known) {
         (Some(program), _) => Checker::Program(program),
-        (None, Some(keys)) => Checker::Keys { keys, now: SystemTime::now() },
+        (None, Some(keys)) => Checker::Keys { keys, now: args.at.unwrap_or_else(SystemTime::now) },
         (None, None) => bail!("no keys"),
     };
     let mut heard = Vec::new();
@@ -59,9 +59,12 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     }
     if let Some(root) = &root {
         let wanted = match &args.release {
-            Some(release) => vec![release.to_string()],
+            Some(release) => releases(root)?.into_iter().filter(|name| fits(release, name)).collect(),
             None => releases(root)?,
         };
+        if let (Some(release), []) = (&args.release, &wanted[..]) {
+            bail!("{}: has no release {release}", root.display());
+        }
         let needles: Vec<[Vec<u8>; 2]> = downloads
             .asked
             .iter()
@@ -73,7 +76,7 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
         heard.extend(statements(root, &wanted, &checker, &relevant)?);
     }
     let opinions = agreements(&downloads.asked, &heard);
-    let wanted = args.min_good.unwrap_or(WANTED);
+    let wanted = args.min_good.map_or(WANTED, |wanted| usize::try_from(wanted).unwrap_or(usize::MAX));
     for ((file, agreement), damaged) in downloads.asked.iter().zip(&opinions).zip(&downloads.damaged) {
         let line = if *damaged { DAMAGED.to_owned() } else { line(agreement, wanted) };
         writeln!(out, "{}", printable(&format!("{}: {line}", file.name)))?;
@@ -83,7 +86,8 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     }
     out.flush()?;
     downloads.tell(&heard);
-    if let Some(hint) = source.as_ref().and_then(|source| missing_keys(heard.iter().map(|it| &it.facts), source)) {
+    let missing = keys::missing(heard.iter().map(|statement| &statement.facts));
+    if let Some(hint) = source.as_ref().and_then(|source| keys::hint(&missing, source)) {
         tell(&format!("hint: {hint}"));
     }
     let damaged = downloads.damaged.contains(&true);

@@ -1,27 +1,52 @@
-//! gverify: facts and verdicts about the signers of a release → lines and an exit code.
+//! gverify: facts and verdicts about the signers of one release or of many → lines and an exit code.
 //!
-//! On standard output a line for each signer as the original prints it, followed by an empty line; before it, where
-//! the original showed what gpg had to say, lines that begin with `gverify: ` give the reason.
+//! Which tree, keys, policy and releases is settled here; `text` prints one release as the original does, `range` many,
+//! `json` either. `words` has the verdicts and reasons in words, `advice` what to do next.
+
+pub mod advice;
+mod json;
+pub mod keys;
+pub mod range;
+mod text;
+pub mod words;
 
 use std::io::{self, IsTerminal, Write};
-use std::time::SystemTime;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
+use gitian_descriptor::PackageName;
+use gitian_manifest::{OMap, SigsTree, Value};
 use gitian_verify::{
-    Checker, Criteria, Decision, Document, Facts, Good, Keyring, Line, Mismatch, Outcome, Policy, Program, Question,
-    Reference, Signature, Source, Standing, Unknown, Verdict, decide, gather,
+    Checker, Criteria, Decision, Facts, History, Judged, Keyring, Outcome, Policy, Program, Question, Reference,
+    Source, decide, gather,
 };
 
 use crate::args::gverify::Args;
 use crate::args::sigs_tree;
-use crate::failure::{is_interrupt, report, tell};
-use crate::page::{Page, Row};
+use crate::descriptor_file::{self, DescriptorRefused};
+use crate::failure::{WrongUsage, is_interrupt, report, tell};
+use crate::page::{Collected, Page, Row};
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
-use crate::{descriptor_file, downloads, pull_request, utc};
+use crate::{downloads, pull_request};
+use json::Json;
+use range::{Lines, Range, Report, Since};
+use text::Print;
 
-/// How many missing keys a hint names.
-const KEYS_NAMED: usize = 20;
+/// The largest descriptor whose name is looked for, in bytes.
+const DESCRIPTOR_LIMIT: u64 = 1 << 20;
+
+/// What is known and decided about one release and package.
+#[derive(Clone, Copy, Debug)]
+pub struct Release<'a> {
+    /// What was asked.
+    pub question: &'a Question,
+    /// What is known about each signer.
+    pub facts: &'a [Facts],
+    /// What is decided.
+    pub decision: &'a Decision,
+}
 
 /// Runs gverify. Returns the exit code: 0 verified, 1 something is wrong, 2 no verdict.
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
@@ -35,296 +60,282 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
 }
 
 fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
+    let mut nowhere = io::sink();
+    let out = if args.quiet { &mut nowhere } else { out };
     if !args.files.is_empty() {
         return downloads::run(args, around, out);
     }
     if !args.lint.is_empty() {
         return pull_request::run(args, around, out);
     }
-    // Without files there is a descriptor: the command line insists on it.
-    let descriptor = args.descriptor.as_deref().unwrap_or(std::path::Path::new(""));
-    let package = descriptor_file::load(descriptor, &around.workdir, around.live)?.descriptor.name;
-    let tree = sigs_tree(args.destination.as_deref(), &around.settings.installation, package.as_str());
-    let question = Question {
-        tree,
-        release: args.release.as_ref().map_or("current".into(), ToString::to_string),
-        package: package.to_string(),
+    let package = match (&args.descriptor, &args.name) {
+        (Some(descriptor), _) => Some(package_of(descriptor, around)?),
+        (None, name) => name.clone(),
     };
-    let mut source = None;
-    let (at, policy) = (SystemTime::now(), Policy::default());
-    let facts = match &args.verify_program {
-        Some(command) => gather(&question, &Checker::Program(&Program(command.clone())))?,
-        None => {
-            question.check()?;
-            let chosen = source.insert(Source::choose(&args.keys, &question.tree.root));
-            let keys = chosen.load()?;
-            tell_keys(chosen, &keys, args.verbose);
-            gather(&question, &Checker::Keys { keys: &keys, now: at })?
+    let tree = tree(args, around, package.as_deref())?;
+    let policy = policy(args, &tree)?;
+    let at = args.at.unwrap_or_else(SystemTime::now);
+    let run = Run { args, around, policy, at };
+    match (range(args, package.as_deref()), package) {
+        (None, Some(package)) => {
+            let release = args.release.clone().unwrap_or_else(|| "current".to_owned());
+            run.one(Question { tree, release, package }, out)
         }
+        (Some(range), _) => run.many(&range, &tree, out),
+        (None, None) => bail!(WrongUsage("which package? Name a descriptor, or --name NAME, or --all".into())),
+    }
+}
+
+/// Returns the package that a descriptor names. It need not be one that could be built.
+fn package_of(descriptor: &Path, around: &Surroundings) -> Result<String> {
+    let refused = match descriptor_file::load(descriptor, &around.workdir, around.live) {
+        Ok(loaded) => return Ok(loaded.descriptor.name.to_string()),
+        Err(refused) if refused.is::<DescriptorRefused>() => refused,
+        Err(unreadable) => return Err(unreadable),
     };
-    let decision =
-        decide(&facts, &Criteria { compare_to: args.compare_to.as_deref(), ..question.criteria(&policy, at) });
-    let print = Print { facts: &facts, decision: &decision, verbose: args.verbose, bold: bold(args) };
-    for index in 0..facts.len() {
-        print.signer(index, out)?;
+    let bytes = gitian_manifest::read_file(&around.workdir.join(descriptor), DESCRIPTOR_LIMIT).unwrap_or_default();
+    let keys = OMap::parse(&bytes).unwrap_or_default();
+    let name = keys.get("name").and_then(Value::as_written).and_then(|name| name.parse::<PackageName>().ok());
+    match name {
+        Some(name) => {
+            tell(&format!("gverify: note: {}; only its name is needed here", printable(&refused.to_string())));
+            Ok(name.to_string())
+        }
+        None => Err(refused),
     }
-    out.flush()?;
-    let print = Print { verbose: true, bold: false, ..print };
-    let row = Row::of(&question, &facts, &decision, &|index| print.reasons(index));
-    let title = format!("Who built {} {}", question.package, question.release);
-    let page = Page { title, notes: vec![format!("Checked on {}.", utc::day(at))], rows: vec![row] };
-    page.write(args.html.as_deref(), args.markdown.as_deref())?;
-    if let Some(hint) = source.as_ref().and_then(|source| missing_keys(&facts, source)) {
-        tell(&format!("hint: {hint}"));
+}
+
+fn tree(args: &Args, around: &Surroundings, package: Option<&str>) -> Result<SigsTree> {
+    match (&args.destination, package) {
+        (None, None) => bail!(WrongUsage("which tree? --destination takes the folder that holds the releases".into())),
+        (None, Some(package)) if is_pattern(package) => {
+            bail!(WrongUsage("which tree? --destination takes the folder that holds the releases".into()))
+        }
+        (destination, package) => {
+            Ok(sigs_tree(destination.as_deref(), &around.settings.installation, package.unwrap_or_default()))
+        }
     }
-    if let Some(error) = no_reference(&facts, &decision, &question) {
-        report("gverify", &error, &around.calls, around.settings.debug, &mut io::stderr());
-    }
-    Ok(match decision.outcome() {
-        Outcome::Verified => 0,
-        Outcome::Failed => 1,
-        Outcome::Nothing => 2,
+}
+
+/// Returns the policy of the command line, of a file, or of the tree; options come on top of what a file says.
+fn policy(args: &Args, tree: &SigsTree) -> Result<Policy> {
+    let mut policy = match &args.policy {
+        Some(path) => Policy::of_file(path)?,
+        None if args.no_policy => Policy::default(),
+        None => match Policy::of_tree(&tree.root)? {
+            Some(policy) => {
+                let path = tree.root.join(Policy::FILE).display().to_string();
+                tell(&format!("gverify: policy {}; --no-policy decides without it", printable(&path)));
+                policy
+            }
+            None => Policy::default(),
+        },
+    };
+    policy.min_good = args.min_good.or(policy.min_good);
+    policy.require.extend(args.require.iter().cloned());
+    policy.strict |= args.strict;
+    policy.max_age = args.max_age.map(|days| Duration::from_secs(u64::from(days) * 86_400)).or(policy.max_age);
+    Ok(policy)
+}
+
+/// Returns the range of releases and packages, if it is not about a single one.
+fn range(args: &Args, package: Option<&str>) -> Option<Range> {
+    let several = args.all
+        || args.since.is_some()
+        || args.release.as_deref().is_some_and(is_pattern)
+        || package.is_some_and(is_pattern);
+    several.then(|| Range {
+        release: args.release.clone().unwrap_or_else(|| "*".to_owned()),
+        name: package.unwrap_or("*").to_owned(),
+        since: args.since.as_deref().map(Since::parse),
     })
 }
 
-fn bold(args: &Args) -> bool {
-    args.markup || !args.no_markup && io::stdout().is_terminal()
+fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?'])
 }
 
-/// Says which keys count, unless that goes without saying.
-pub(crate) fn tell_keys(source: &Source, keys: &Keyring, verbose: bool) {
-    let count = match keys.len() {
-        1 => "1 key".to_owned(),
-        count => format!("{count} keys"),
-    };
-    match source {
-        Source::Folder(folder) => {
-            tell(&format!("gverify: {count} of {}; --keys names others", printable(&folder.display().to_string())));
-        }
-        Source::Given(_) if verbose => tell(&format!("gverify: {count}")),
-        Source::GnuPg if verbose => tell(&format!("gverify: {count} of the GnuPG keyring; --keys names others")),
-        Source::Given(_) | Source::GnuPg => {}
-    }
-    match keys.problems() {
-        [] => {}
-        problems if verbose => {
-            problems.iter().for_each(|problem| tell(&format!("gverify: warning: keys: {}", printable(problem))));
-        }
-        problems => {
-            tell(&format!("gverify: warning: {} key files or keys cannot be used; -v names them", problems.len()))
+/// One run: what all releases are decided by.
+struct Run<'a> {
+    args: &'a Args,
+    around: &'a Surroundings,
+    policy: Policy,
+    at: SystemTime,
+}
+
+/// Who checks signatures, and what that needs.
+enum Check {
+    Program(Program),
+    Keys(Keyring, Source),
+}
+
+impl Check {
+    fn source(&self) -> Option<&Source> {
+        match self {
+            Self::Program(_) => None,
+            Self::Keys(_, source) => Some(source),
         }
     }
 }
 
-/// Prints what is known and decided about each signer.
-struct Print<'a> {
-    facts: &'a [Facts],
-    decision: &'a Decision,
-    verbose: bool,
-    bold: bool,
-}
-
-impl Print<'_> {
-    fn signer(&self, index: usize, out: &mut dyn Write) -> io::Result<()> {
-        let facts = &self.facts[index];
-        let verdict = &self.decision.verdicts[index];
-        let word = match verdict {
-            Verdict::MissingResult => {
-                return writeln!(out, "missing result at {}", printable(&facts.assert_path.display().to_string()));
-            }
-            Verdict::MissingSignature => {
-                return writeln!(
-                    out,
-                    "missing signature at {}",
-                    printable(&facts.signature_path.display().to_string())
-                );
-            }
-            Verdict::Ok => "OK",
-            Verdict::Mismatch(_) => "MISMATCH",
-            Verdict::NotCompared => "NOT COMPARED",
-            Verdict::WrongKey(_) => "WRONG KEY",
-            Verdict::Refused(_) => "REFUSED",
-            Verdict::BadSignature => "BAD SIGNATURE",
-            Verdict::NoKey => "NO KEY",
-            Verdict::Unreadable(_) => "UNREADABLE",
+impl Run<'_> {
+    fn one(&self, question: Question, out: &mut dyn Write) -> Result<u8> {
+        question.check()?;
+        let check = self.check(&question.tree)?;
+        let Judged { facts, decision } = self.judge(&question, &check)?;
+        let release = Release { question: &question, facts: &facts, decision: &decision };
+        let title = format!("Who built {} {}", question.package, question.release);
+        self.write_page(&Page { title, notes: self.notes(&check), rows: vec![Row::of(&release)] })?;
+        let code = match decision.outcome() {
+            Outcome::Verified => 0,
+            Outcome::Failed => 1,
+            Outcome::Nothing => 2,
         };
-        if let Signature::Program(answer) = &facts.signature {
-            self.words_of_program(&answer.output, out)?;
+        if self.args.json {
+            let mut json = Json::begin(out, self.at, &[])?;
+            json.release(&release)?;
+            json.end(code)?;
+        } else {
+            let bold = self.args.markup || !self.args.no_markup && io::stdout().is_terminal();
+            Print { release: &release, verbose: self.args.verbose, bold }.signers(out)?;
+            out.flush()?;
         }
-        for reason in self.reasons(index) {
-            writeln!(out, "gverify: {}", printable(&reason))?;
+        if let Some(hint) = check.source().and_then(|source| keys::hint(&keys::missing(&facts), source)) {
+            tell(&format!("hint: {hint}"));
         }
-        let (on, off) = if self.bold { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-        writeln!(out, "{on}{}: {word}{off}\n", printable(&facts.signer))?;
-        match verdict {
-            Verdict::Mismatch(mismatch) if self.verbose => differences(mismatch, out),
-            _ => Ok(()),
+        for unmet in &decision.unmet {
+            tell(&format!("gverify: the policy is not met: {}", printable(&unmet.to_string())));
         }
-    }
-
-    /// Prints what a program had to say; what gpg says about every good signature only on `-v`.
-    ///
-    /// Source: recorded runs of gitian-builder 11f91fb, bin/gverify.
-    fn words_of_program(&self, output: &[u8], out: &mut dyn Write) -> io::Result<()> {
-        for line in output.split_inclusive(|byte| *byte == b'\n') {
-            let usual =
-                [&b"gpg: Signature made"[..], b"gpg: Good signature"].iter().any(|start| line.starts_with(start));
-            if self.verbose || !usual {
-                out.write_all(line)?;
+        if let Some(error) = no_reference(&facts, &decision, &question) {
+            report("gverify", &error, &self.around.calls, self.around.settings.debug, &mut io::stderr());
+            if let Some(hint) = tie_hint(&facts, &decision) {
+                tell(&format!("hint: {}", printable(&hint)));
             }
         }
-        if output.last().is_some_and(|last| *last != b'\n') { writeln!(out) } else { Ok(()) }
+        Ok(code)
     }
 
-    fn reasons(&self, index: usize) -> Vec<String> {
-        let facts = &self.facts[index];
-        let mut reasons = about_signature(&facts.signature, self.verbose);
-        match &self.decision.verdicts[index] {
-            Verdict::Unreadable(reason) => reasons.push(reason.clone()),
-            Verdict::Mismatch(mismatch) => reasons.extend(self.about_mismatch(mismatch)),
-            _ => {}
-        }
-        // Not what decided, but worth knowing.
-        if let (Document::Malformed(reason), Verdict::BadSignature | Verdict::NoKey) =
-            (&facts.document, &self.decision.verdicts[index])
-        {
-            reasons.push(format!("the document is no assertion either: {reason}"));
-        }
-        if let Some(first) = self.decision.same_key_as[index] {
-            reasons.push(format!("signed with the same key as {}; one key counts once", self.facts[first].signer));
-        }
-        reasons
-    }
-
-    fn about_mismatch(&self, mismatch: &Mismatch) -> Vec<String> {
-        let mut reasons = Vec::new();
-        for (what, stated) in [("release", &mismatch.release), ("name", &mismatch.name)] {
-            if let Some(stated) = stated {
-                let found = stated.found.as_deref().map_or("is not stated".to_owned(), |found| format!("is {found}"));
-                reasons.push(format!("{what} {found}, not {}", stated.wanted));
-            }
-        }
-        if mismatch.manifest {
-            let other = match self.decision.reference {
-                Reference::Signer(index) => &*self.facts[index].signer,
-                _ => "the reference",
-            };
-            reasons.push(match mismatch.lines.len() {
-                0 => format!("what was built is listed in another order than {other}'s"),
-                _ if self.verbose => format!("what was built differs from {other}'s"),
-                1 => format!("what was built differs from {other}'s in 1 line; -v shows it"),
-                count => format!("what was built differs from {other}'s in {count} lines; -v shows them"),
+    fn many(&self, range: &Range, tree: &SigsTree, out: &mut dyn Write) -> Result<u8> {
+        let mut history = History::of(tree)?;
+        let strays = std::mem::take(&mut history.strays);
+        let known = history.questions.len();
+        let questions = range.questions(history);
+        if questions.is_empty() {
+            let root = tree.root.display();
+            bail!(match known {
+                0 => anyhow!("{root}: holds no assertions; a tree has folders <release>/<signer>"),
+                _ => anyhow!("{root}: none of {known} releases and packages fits; --all alone shows them"),
             });
         }
-        reasons
+        range::tell_strays(&strays);
+        let check = self.check(tree)?;
+        let judge = |question: &Question| self.judge(question, &check);
+        // On a terminal the bar and the results would disturb each other when both are drawn there line by line.
+        let live = self.around.live && !self.args.verbose;
+        let mut page = Page { title: format!("Who built {}", tree.root.display()), ..Page::default() };
+        let tally = if self.args.json {
+            let mut json = Json::begin(out, self.at, &strays)?;
+            let tally =
+                range::run(range, &questions, &judge, &mut Collected { report: &mut json, page: &mut page }, live)?;
+            json.end(tally.exit_code())?;
+            tally
+        } else if self.args.verbose {
+            range::run(
+                range,
+                &questions,
+                &judge,
+                &mut Collected { report: &mut Verbose { args: self.args, out }, page: &mut page },
+                live,
+            )?
+        } else {
+            range::run(range, &questions, &judge, &mut Collected { report: &mut Lines { out }, page: &mut page }, live)?
+        };
+        page.notes.splice(0..0, self.notes(&check));
+        self.write_page(&page)?;
+        let range::Tally { verified, failed, nothing, .. } = &tally;
+        tell(&format!(
+            "gverify: {} releases and packages: {verified} verified, {failed} with something wrong, {nothing} without a verdict",
+            verified + failed + nothing
+        ));
+        if let Some(hint) = check.source().and_then(|source| keys::hint(&tally.missing_keys, source)) {
+            tell(&format!("hint: {hint}"));
+        }
+        Ok(tally.exit_code())
+    }
+
+    /// Returns what a page says about all that it shows.
+    fn notes(&self, check: &Check) -> Vec<String> {
+        let by = match check {
+            Check::Program(program) => format!("with {}", program.0),
+            Check::Keys(keys, _) => format!("with {} keys", keys.len()),
+        };
+        vec![format!("Checked {by}, as of {}.", crate::utc::second(self.at))]
+    }
+
+    fn write_page(&self, page: &Page) -> Result<()> {
+        page.write(self.args.html.as_deref(), self.args.markdown.as_deref())
+    }
+
+    fn check(&self, tree: &SigsTree) -> Result<Check> {
+        if let Some(command) = &self.args.verify_program {
+            return Ok(Check::Program(Program(command.clone())));
+        }
+        let source = Source::choose(&self.args.keys, &tree.root);
+        let keys = source.load()?;
+        keys::tell_keys(&source, &keys, self.args.verbose);
+        Ok(Check::Keys(keys, source))
+    }
+
+    fn judge(&self, question: &Question, check: &Check) -> Result<Judged> {
+        let checker = match check {
+            Check::Program(program) => Checker::Program(program),
+            Check::Keys(keys, _) => Checker::Keys { keys, now: self.at },
+        };
+        let facts = gather(question, &checker)?;
+        let compare_to = self.args.compare_to.as_deref();
+        let decision = decide(&facts, &Criteria { compare_to, ..question.criteria(&self.policy, self.at) });
+        Ok(Judged { facts, decision })
     }
 }
 
-fn about_signature(signature: &Signature, verbose: bool) -> Vec<String> {
-    match signature {
-        Signature::Good(good) => about_good(good, verbose),
-        Signature::NoKey(Unknown { key, made }) => {
-            let made = made.filter(|_| verbose).map(|made| format!(" at {}", utc::second(made))).unwrap_or_default();
-            let key = key.as_deref().map_or("a key that it does not name".to_owned(), |key| format!("key {key}"));
-            vec![format!("signed{made} by {key}, which is not among the known keys")]
-        }
-        Signature::Bad { key, reason } => {
-            vec![format!("the signature names key {key}, but {reason}")]
-        }
-        Signature::BrokenHash { hash } => vec![format!("the signature is made with {hash}, which anyone can forge")],
-        Signature::NotDetached(found) => vec![format!("the signature file {found}")],
-        Signature::Program(answer) if !answer.status.success() => vec![format!("the program {}", answer.status)],
-        Signature::Absent | Signature::OutOfReach(_) | Signature::NotChecked | Signature::Program(_) => Vec::new(),
-    }
+/// Prints many releases, each as if it were the only one.
+struct Verbose<'a> {
+    args: &'a Args,
+    out: &'a mut dyn Write,
 }
 
-fn about_good(good: &Good, verbose: bool) -> Vec<String> {
-    let mut lines = Vec::new();
-    if verbose {
-        lines.push(format!("signed at {} by {} key {}", utc::second(good.made), good.algorithm, good.key));
-        if good.primary_key != good.key {
-            lines.push(format!("a subkey of {}", good.primary_key));
+impl Report for Verbose<'_> {
+    fn release(&mut self, release: &Release<'_>) -> Result<()> {
+        let Question { release: name, package, .. } = release.question;
+        writeln!(self.out, "gverify: {}\n", printable(&format!("{name} {package}")))?;
+        let bold = self.args.markup || !self.args.no_markup && io::stdout().is_terminal();
+        Print { release, verbose: true, bold }.signers(self.out)?;
+        for unmet in &release.decision.unmet {
+            writeln!(self.out, "gverify: the policy is not met: {}", printable(&unmet.to_string()))?;
         }
-        lines.extend(good.user_ids.first().map(|id| format!("the key of {id}")));
+        if let Some(error) = no_reference(release.facts, release.decision, release.question) {
+            writeln!(self.out, "gverify: {}", printable(&error.to_string()))?;
+        }
+        Ok(self.out.flush()?)
     }
-    let expired = || good.key_expires.map(utc::day).unwrap_or_default();
-    let revoked = || match &good.key_revoked {
-        Some(revocation) if revocation.comment.is_empty() => utc::day(revocation.at),
-        Some(revocation) => format!("{} ({})", utc::day(revocation.at), revocation.comment),
-        None => String::new(),
-    };
-    lines.extend(match good.standing {
-        Standing::Sound => None,
-        Standing::KeyExpiredSince => Some(format!("note: the key expired on {}, after it had signed", expired())),
-        Standing::KeyRevokedLater => Some(format!("note: the key was revoked on {}, after it had signed", revoked())),
-        Standing::MadeAfterExpiry => Some(format!(
-            "note: signed on {}, after the key had expired on {}; a newer copy of the key may say otherwise",
-            utc::day(good.made),
-            expired()
-        )),
-        Standing::MadeAfterRevocation => {
-            Some(format!("signed on {}, after the key had been revoked on {}", utc::day(good.made), revoked()))
-        }
-        Standing::KeyCompromised => Some(format!("somebody else has the key: it was revoked on {}", revoked())),
-        Standing::SignatureExpired => {
-            Some(format!("the signature counted until {}", good.expires.map(utc::day).unwrap_or_default()))
-        }
-    });
-    lines.extend(good.weak.iter().map(|weakness| format!("note: {weakness}")));
-    lines
-}
 
-/// Prints what differs: `- ` of the reference, `+ ` of the signer.
-fn differences(mismatch: &Mismatch, out: &mut dyn Write) -> io::Result<()> {
-    for line in &mismatch.lines {
-        match line {
-            Line::Reference(line) => writeln!(out, "- {}", printable(line))?,
-            Line::Signer(line) => writeln!(out, "+ {}", printable(line))?,
-        }
+    fn unreadable(&mut self, question: &Question, cause: &anyhow::Error) -> Result<()> {
+        Lines { out: self.out }.unreadable(question, cause)
     }
-    Ok(())
-}
-
-/// Returns how to get the keys that were missing.
-pub(crate) fn missing_keys<'f>(facts: impl IntoIterator<Item = &'f Facts>, source: &Source) -> Option<String> {
-    let mut missing: Vec<&str> = facts
-        .into_iter()
-        .filter_map(|facts| match &facts.signature {
-            Signature::NoKey(Unknown { key, .. }) => key.as_deref(),
-            _ => None,
-        })
-        .collect();
-    missing.sort_unstable();
-    missing.dedup();
-    if missing.is_empty() {
-        return None;
-    }
-    let named = missing[..missing.len().min(KEYS_NAMED)].join(" ");
-    let more = if missing.len() > KEYS_NAMED { " …" } else { "" };
-    Some(match source {
-        Source::GnuPg => format!("gpg --recv-keys {named}{more}"),
-        Source::Given(_) | Source::Folder(_) => {
-            format!("get the missing keys and give them with --keys as well: {named}{more}")
-        }
-    })
 }
 
 /// Returns why nothing could be compared, if that is so.
 fn no_reference(facts: &[Facts], decision: &Decision, question: &Question) -> Option<anyhow::Error> {
+    let folder = question.tree.release_folder(&question.release);
     match &decision.reference {
         Reference::Signer(_) => None,
-        Reference::Tied(count) => {
-            let first: Vec<&str> =
-                decision.camps[..*count].iter().map(|camp| &*facts[camp.signers[0]].signer).collect();
-            Some(anyhow!(
-                "{} signers built each of {count} different things ({}): nobody has the majority",
-                decision.camps[0].signers.len(),
-                first.join(", ")
-            ))
-        }
+        Reference::Tied(count) => Some(anyhow!(
+            "{} different things were built, with the same weight of {} behind each, so there is nothing to compare with",
+            count,
+            decision.camps[0].weight
+        )),
         Reference::Unknown(signer) => {
             let signers: Vec<&str> = facts.iter().map(|facts| &*facts.signer).collect();
-            let folder = question.tree.release_folder(&question.release);
             Some(anyhow!(
                 "{signer} has no folder in {}, so there is nothing to compare with; there are: {}",
                 folder.display(),
@@ -335,10 +346,21 @@ fn no_reference(facts: &[Facts], decision: &Decision, question: &Question) -> Op
             "{} has no assertion with a good signature, so there is nothing to compare with",
             facts[*index].signer
         )),
-        Reference::Nobody if decision.outcome() == Outcome::Nothing => {
-            let folder = question.tree.release_folder(&question.release);
+        Reference::Nobody if decision.camps.is_empty() && decision.outcome() == Outcome::Nothing => {
             Some(anyhow!("{}: holds no signature for {}", folder.display(), question.package))
+        }
+        Reference::Nobody if !decision.camps.is_empty() => {
+            Some(anyhow!("nobody whose word has weight by the policy vouches for {}", question.package))
         }
         Reference::Nobody => None,
     }
+}
+
+/// Returns how to see in what the camps of a tie differ.
+fn tie_hint(facts: &[Facts], decision: &Decision) -> Option<String> {
+    let Reference::Tied(count) = decision.reference else { return None };
+    let name = |index: &usize| shell_words::quote(&facts[*index].signer).into_owned();
+    let camps = decision.camps[..count].iter().map(|camp| camp.signers.iter().map(name).collect::<Vec<_>>().join(", "));
+    let first = name(decision.camps.first()?.signers.first()?);
+    Some(format!("{} differ; gverify --compare-to {first} … says how", camps.collect::<Vec<_>>().join(" and ")))
 }

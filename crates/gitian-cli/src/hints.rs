@@ -4,7 +4,7 @@ use anyhow::Error;
 use gitian_build::{GitRefused, NoOutputs, OutputsRefused, ScriptFailed};
 use gitian_process::Failure;
 use gitian_sign::{NotSigned, ReportMissing};
-use gitian_verify::ReleaseMissing;
+use gitian_verify::{PolicyRefused, ReleaseMissing};
 use gitian_vm::{ArchiveRefused, GuestGone, GuestNotUp, NotPacked, Problem, UnknownBackend};
 
 use crate::apt_hints;
@@ -94,6 +94,9 @@ pub fn hint(error: &Error) -> Option<String> {
         }
         if let Some(missing) = cause.downcast_ref::<ReleaseMissing>() {
             return release_hint(missing);
+        }
+        if cause.is::<PolicyRefused>() {
+            return Some("share/doc/gverify.md has every key; --no-policy decides without it".to_owned());
         }
         match cause.downcast_ref::<Failure>()? {
             Failure::ProgramNotFound { program } => Some(match package_of(program) {

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use gitian_verify::{Decision, Facts, Line, Outcome, Question, Reference, Verdict};
+use gitian_verify::{Cause, Decision, Facts, Line, Outcome, Question, Reference, Verdict, explain_verdict};
+
+use crate::gverify::range::Report;
+use crate::gverify::{Release, advice, words};
 
 /// A report about some releases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,7 +48,9 @@ pub struct Cell {
     pub mark: Mark,
     /// The verdict in words, as in the text: `BAD SIGNATURE`.
     pub word: &'static str,
-    /// Why, one sentence each.
+    /// Why, in one sentence, if there is anything to say.
+    pub short: Option<String>,
+    /// All that is worth knowing, one sentence each.
     pub reasons: Vec<String>,
     /// Lines that differ, each with `- ` or `+ ` before it.
     pub lines: Vec<String>,
@@ -102,21 +107,18 @@ impl Page {
 }
 
 impl Row {
-    /// Makes a row of what is known and decided about a release. `reasons` are those of a signer, by index.
-    pub fn of(
-        question: &Question,
-        facts: &[Facts],
-        decision: &Decision,
-        reasons: &dyn Fn(usize) -> Vec<String>,
-    ) -> Self {
-        let cell = |(index, facts): (usize, &Facts)| {
+    /// Makes a row of what is known and decided about a release.
+    pub fn of(release: &Release<'_>) -> Self {
+        let Release { question, facts, decision } = release;
+        let cell = |(index, signer): (usize, &Facts)| {
             let verdict = &decision.verdicts[index];
-            let (mark, word) = verdict_word(verdict);
             let lines = match verdict {
                 Verdict::Mismatch(mismatch) => mismatch.lines.iter().map(line).collect(),
                 _ => Vec::new(),
             };
-            Cell { signer: facts.signer.clone(), mark, word, reasons: reasons(index), lines }
+            let (short, reasons) = reasons(release, index);
+            let (signer, mark, word) = (signer.signer.clone(), mark(verdict), words::verdict(verdict));
+            Cell { signer, mark, word, short, reasons, lines }
         };
         let cells: Vec<Cell> = facts.iter().enumerate().map(cell).collect();
         let mark = match decision.outcome() {
@@ -130,6 +132,42 @@ impl Row {
         };
         let outcome = outcome(facts, decision, &cells);
         Self { release: question.release.clone(), package: question.package.clone(), mark, outcome, cells }
+    }
+}
+
+/// Returns why a signer has his verdict: in one sentence, and everything with what to do next.
+fn reasons(release: &Release<'_>, index: usize) -> (Option<String>, Vec<String>) {
+    let Release { question, facts, decision } = release;
+    let mut all = words::reasons(facts, decision, index, true);
+    let explanation = explain_verdict(facts, decision, index).unwrap_or_default();
+    let reference = words::reference(facts, decision);
+    let causes: Vec<&Cause> = words::causes(&explanation, true).collect();
+    all.extend(causes.iter().map(|cause| cause.sentence(reference)));
+    if let Some(cause) = causes.first() {
+        all.push(format!("next: {}", advice::next(cause, question, &facts[index].signer)));
+    }
+    let terse = || words::reasons(facts, decision, index, false).into_iter().find(|why| !why.starts_with("note: "));
+    let short = causes.first().map(|cause| cause.sentence(reference)).or_else(terse);
+    (short, all)
+}
+
+/// Reports releases, and collects them for a page as well.
+pub struct Collected<'r> {
+    /// Where they are reported.
+    pub report: &'r mut dyn Report,
+    /// Where they are collected.
+    pub page: &'r mut Page,
+}
+
+impl Report for Collected<'_> {
+    fn release(&mut self, release: &Release<'_>) -> Result<()> {
+        self.page.rows.push(Row::of(release));
+        self.report.release(release)
+    }
+
+    fn unreadable(&mut self, question: &Question, cause: &anyhow::Error) -> Result<()> {
+        self.page.notes.push(format!("{} {} could not be read: {cause:#}", question.release, question.package));
+        self.report.unreadable(question, cause)
     }
 }
 
@@ -158,19 +196,14 @@ fn outcome(facts: &[Facts], decision: &Decision, cells: &[Cell]) -> String {
     if parts.is_empty() { "nobody".to_owned() } else { parts.join(", ") }
 }
 
-/// Returns how good a verdict is, and what it is called.
-fn verdict_word(verdict: &Verdict) -> (Mark, &'static str) {
+/// Returns how good a verdict is.
+fn mark(verdict: &Verdict) -> Mark {
     match verdict {
-        Verdict::Ok => (Mark::Good, "OK"),
-        Verdict::Mismatch(_) => (Mark::Bad, "MISMATCH"),
-        Verdict::BadSignature => (Mark::Bad, "BAD SIGNATURE"),
-        Verdict::WrongKey(_) => (Mark::Bad, "WRONG KEY"),
-        Verdict::Refused(_) => (Mark::Bad, "REFUSED"),
-        Verdict::Unreadable(_) => (Mark::Bad, "UNREADABLE"),
-        Verdict::NotCompared => (Mark::Open, "NOT COMPARED"),
-        Verdict::NoKey => (Mark::Open, "NO KEY"),
-        Verdict::MissingResult => (Mark::Missing, "MISSING RESULT"),
-        Verdict::MissingSignature => (Mark::Missing, "MISSING SIGNATURE"),
+        Verdict::Ok => Mark::Good,
+        Verdict::Mismatch(_) | Verdict::BadSignature | Verdict::WrongKey(_) => Mark::Bad,
+        Verdict::Refused(_) | Verdict::Unreadable(_) => Mark::Bad,
+        Verdict::NotCompared | Verdict::NoKey => Mark::Open,
+        Verdict::MissingResult | Verdict::MissingSignature => Mark::Missing,
     }
 }
 
@@ -197,6 +230,7 @@ fn hostile() -> Page {
         signer: signer.to_owned(),
         mark,
         word,
+        short: reasons.first().map(|reason| (*reason).to_owned()),
         reasons: reasons.iter().map(|reason| (*reason).to_owned()).collect(),
         lines: vec![format!("- {text}")],
     };

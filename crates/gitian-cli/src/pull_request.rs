@@ -13,7 +13,7 @@ use gitian_verify::{Change, Fault, Finding, Source, lint};
 use crate::args::gverify::Args;
 use crate::args::sigs_tree;
 use crate::failure::{WrongUsage, tell};
-use crate::gverify::tell_keys;
+use crate::gverify::keys::tell_keys;
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
 
@@ -36,7 +36,7 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     let source = Source::choose(&args.keys, &root);
     let keys = source.load()?;
     tell_keys(&source, &keys, args.verbose);
-    let findings = lint(&root, &changes, args.signer.as_deref(), &keys, SystemTime::now())?;
+    let findings = lint(&root, &changes, args.signer.as_deref(), &keys, args.at.unwrap_or_else(SystemTime::now))?;
     for Finding { path, fault } in &findings {
         writeln!(out, "{}", printable(&format!("{}: {fault}", path.display())))?;
     }

@@ -1,7 +1,9 @@
 //! The ordered-map dialect of YAML: values and maps in it. `read` knows every spelling found in real sigs trees,
-//! `write` the one that Ruby's Psych writes today, `plain` which plain words are not text. What the entries mean is left
+//! `lift` how long manifests are read fast, `write` the spelling that Ruby's Psych writes today, `plain` which plain words are not
+//! text. What the entries mean is left
 //! to `report` and `assertion`.
 
+mod lift;
 mod plain;
 mod read;
 mod write;

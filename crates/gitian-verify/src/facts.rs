@@ -25,6 +25,15 @@ pub struct Facts {
     /// Names of the folder's assertions without a signature and signatures without an assertion, sorted. Where one of
     /// the two above is absent, the other may be here under a wrong name.
     pub unpaired: Vec<String>,
+    /// Where the signature is absent: the one of `unpaired` that is a good signature of this assertion.
+    pub misnamed_signature: Option<String>,
+}
+
+impl Facts {
+    /// Returns whether a file name is that of the assertion or of its signature.
+    pub fn has_path(&self, name: &str) -> bool {
+        [&self.assert_path, &self.signature_path].iter().any(|path| path.file_name().is_some_and(|own| own == name))
+    }
 }
 
 /// The state of an assertion.

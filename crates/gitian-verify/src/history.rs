@@ -73,10 +73,15 @@ impl Walk<'_> {
         let (mut files, mut below) = (Vec::new(), false);
         for entry in entries.flatten() {
             let path = entry.path();
-            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let kind = entry.file_type();
+            let is_folder = kind.as_ref().is_ok_and(std::fs::FileType::is_dir);
             match path.file_name().and_then(|name| name.to_str()) {
                 None => self.stray(&path, "has a name that is not UTF-8"),
                 Some(name) if name.starts_with('.') => {}
+                // What one says of a signer's assertion is said by `gather`.
+                Some(name) if kind.is_ok_and(|kind| kind.is_symlink()) && package(name).is_none() => {
+                    self.stray(&path, "is a link, which is not followed");
+                }
                 Some(_) if is_folder && depth == DEPTH => self.stray(&path, "is too deep in the tree"),
                 Some(_) if is_folder => below |= self.folder(&path, depth + 1),
                 Some(name) => {
@@ -228,6 +233,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
         }
+        std::os::unix::fs::symlink("1.0", folder.path().join("latest")).unwrap();
         let history = History::of(&SigsTree::new(folder.path())).unwrap();
         let found: Vec<(&str, &str)> =
             history.questions.iter().map(|question| (&*question.release, &*question.package)).collect();
@@ -237,7 +243,10 @@ mod tests {
             .iter()
             .map(|stray| stray.path.strip_prefix(folder.path()).unwrap().to_str().unwrap())
             .collect();
-        assert_eq!(strays, ["1.0/hello-build.assert", "2.0/hello-build.assert", "a/b/c/d/e/f/g", "hello-build.assert"]);
+        assert_eq!(
+            strays,
+            ["1.0/hello-build.assert", "2.0/hello-build.assert", "a/b/c/d/e/f/g", "hello-build.assert", "latest"]
+        );
         assert!(History::of(&SigsTree::new(folder.path().join("no"))).is_err());
     }
 }

@@ -70,6 +70,10 @@ pub use verdict::{Camp, Decision, Line, Mismatch, Outcome, Reference, Refusal, S
 const ASSERT_LIMIT: u64 = 64 << 20;
 /// The largest signature that is read, in bytes.
 const SIGNATURE_LIMIT: u64 = 1 << 20;
+/// How many signatures under other names are tried on an assertion that has none.
+const MISNAMED_LIMIT: usize = 4;
+/// How many releases are read before the first of them is reported: enough for all cores, few enough for the memory.
+const AT_ONCE: usize = 16;
 
 /// What is to be verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,6 +165,35 @@ pub fn gather(question: &Question, checker: &Checker<'_>) -> Result<Vec<Facts>> 
     Ok(facts)
 }
 
+/// Finds out about many releases, on all cores, and hands each on in the order of the questions as soon as those before
+/// it are done. What cannot be read is an error of that question.
+///
+/// # Errors
+///
+/// What `each` returns, at once.
+pub fn judge_all(
+    questions: &[Question],
+    judge: &(dyn Fn(&Question) -> Result<Judged> + Sync),
+    each: &mut dyn FnMut(&Question, Result<Judged>) -> Result<()>,
+) -> Result<()> {
+    for some in questions.chunks(AT_ONCE) {
+        let judged: Vec<Result<Judged>> = some.par_iter().map(judge).collect();
+        for (question, judged) in some.iter().zip(judged) {
+            each(question, judged)?;
+        }
+    }
+    Ok(())
+}
+
+/// What is known and decided about a release and package.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// What is known about each signer.
+    pub facts: Vec<Facts>,
+    /// What is decided.
+    pub decision: Decision,
+}
+
 fn signer_facts(question: &Question, checker: &Checker<'_>, root: &Path, signer: &str) -> Result<Facts> {
     let Question { tree, release, package } = question;
     let assert_path = tree.assert_path(release, signer, package);
@@ -175,13 +208,33 @@ fn signer_facts(question: &Question, checker: &Checker<'_>, root: &Path, signer:
         },
         (_, Content::Bytes(_)) => Signature::NotChecked,
     };
+    let folder = tree.signer_folder(release, signer);
+    let unpaired = unpaired(&folder);
+    let misnamed_signature = match (&bytes, &signature, checker) {
+        (Content::Bytes(document), Signature::Absent, Checker::Keys { keys, now }) => {
+            let is_good = |name: &&String| match tree_file::read(root, &folder.join(name), SIGNATURE_LIMIT) {
+                Content::Bytes(bytes) => matches!(check(&bytes, document, keys, *now), Signature::Good(_)),
+                Content::Absent | Content::Refused(_) => false,
+            };
+            let signatures = unpaired.iter().filter(|name| name.ends_with(".sig"));
+            signatures.take(MISNAMED_LIMIT).find(is_good).cloned()
+        }
+        _ => None,
+    };
     let document = match bytes {
         Content::Absent => Document::Absent,
         Content::Refused(reason) => Document::OutOfReach(reason),
         Content::Bytes(bytes) => document(&bytes),
     };
-    let unpaired = unpaired(&tree.signer_folder(release, signer));
-    Ok(Facts { signer: signer.to_owned(), assert_path, signature_path, document, signature, unpaired })
+    Ok(Facts {
+        signer: signer.to_owned(),
+        assert_path,
+        signature_path,
+        document,
+        signature,
+        unpaired,
+        misnamed_signature,
+    })
 }
 
 /// Returns the assertions without a signature and the signatures without an assertion in a signer's folder, by name.
@@ -220,5 +273,6 @@ fn stray_facts(question: &Question, path: &Path) -> Option<Facts> {
         document: Document::OutOfReach(reason.into()),
         signature: Signature::NotChecked,
         unpaired: Vec::new(),
+        misnamed_signature: None,
     })
 }

@@ -143,6 +143,14 @@ impl Place {
         let mut name = assert_path.clone().into_os_string();
         name.push(".asc");
         let (signer, signature_path) = (self.signer.clone(), name.into());
-        Ok(Facts { signer, assert_path, signature_path, document, signature, unpaired: Vec::new() })
+        Ok(Facts {
+            signer,
+            assert_path,
+            signature_path,
+            document,
+            signature,
+            unpaired: Vec::new(),
+            misnamed_signature: None,
+        })
     }
 }

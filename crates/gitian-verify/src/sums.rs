@@ -114,6 +114,7 @@ impl Sums {
             document: self.document("", ""),
             signature,
             unpaired: Vec::new(),
+            misnamed_signature: None,
         };
         Ok(states.into_iter().map(facts).collect())
     }

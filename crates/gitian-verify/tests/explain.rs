@@ -201,7 +201,8 @@ fn what_was_planted_is_what_is_said_first() {
             }
         }
     }
-    assert!(wrong.len() * 100 <= trees, "{} of {trees} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    // The aim is 99 of 100.
+    assert!(wrong.is_empty(), "{} of {trees} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// Whether a cause names what was planted, perhaps not as the first thing of its kind.

@@ -2,26 +2,34 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use clap::Parser;
 use gitian_descriptor::ReleaseName;
 use gitian_process::Command;
 
 use super::program;
+use crate::utc;
 
 /// Check who vouches for a release with a good signature, and whether they all built the same.
 ///
 /// Reads DEST/REL/<signer>/<name>-build.assert and .sig of every signer. Keys: those of --keys; else of a folder
 /// builder-keys, gitian-keys or gitian-pubkeys in the tree or beside it; else of your GnuPG keyring.
 ///
-/// Exit status: 0 if at least one signer was verified and nothing is wrong, 1 if anything is wrong, 2 if there was
-/// nothing to decide about.
+/// Exit status: 0 if at least one signer was verified and nothing is wrong, 1 if anything is wrong or the policy demands
+/// more, 2 if there was nothing to decide about.
+///
+/// To begin with: `gverify --all -d gitian.sigs` shows what there is.
 #[derive(Debug, Parser)]
 #[command(name = "gverify", version, max_term_width = 100, args_override_self = true, infer_long_args = true)]
 pub struct Args {
     /// The descriptor that was built; only its name matters
-    #[arg(value_name = "DESCRIPTOR.yml", required_unless_present_any = ["files", "lint"])]
+    #[arg(value_name = "DESCRIPTOR.yml", required_unless_present_any = ["name", "all", "since", "files", "lint"])]
     pub descriptor: Option<PathBuf>,
+
+    /// The package, instead of a descriptor; may hold `*` and `?` for several
+    #[arg(long, value_name = "NAME", value_parser = pattern, conflicts_with = "descriptor")]
+    pub name: Option<String>,
 
     /// Tell more about each signature, and the lines that differ: `- ` of the reference, `+ ` of the signer
     #[arg(short, long)]
@@ -35,15 +43,23 @@ pub struct Args {
     #[arg(long, overrides_with = "markup")]
     pub no_markup: bool,
 
-    /// Name of the release, a folder in the tree (default: current; with --files: all of them)
-    #[arg(short, long, value_name = "REL")]
-    pub release: Option<ReleaseName>,
+    /// Name of the release, a folder in the tree; may hold `*` and `?` for several (default: current)
+    #[arg(short, long, value_name = "REL", value_parser = pattern)]
+    pub release: Option<String>,
+
+    /// All releases and packages of the tree, those of --release and --name if given: a line each
+    #[arg(long)]
+    pub all: bool,
+
+    /// The same, from this release on, or with a signature made on or after this date (2021-05-01)
+    #[arg(long, value_name = "REL|DATE")]
+    pub since: Option<String>,
 
     /// The sigs tree (default: sigs/<name> of the installation)
     #[arg(short, long, value_name = "DEST")]
     pub destination: Option<PathBuf>,
 
-    /// Compare with what this signer built (default: the first one with a good signature)
+    /// Compare with what this signer built (default: with what the most built)
     #[arg(short, long, value_name = "SIGNER")]
     pub compare_to: Option<String>,
 
@@ -55,27 +71,71 @@ pub struct Args {
     #[arg(long, value_name = "FILE|DIR")]
     pub keys: Vec<PathBuf>,
 
+    /// How many must agree; a key counts once (with --files: how many must have built each file, default 2)
+    #[arg(long, value_name = "N")]
+    pub min_good: Option<u64>,
+
+    /// A signer who must agree; may be given several times
+    #[arg(long, value_name = "SIGNER")]
+    pub require: Vec<String>,
+
+    /// Refuse signatures that are older, in days
+    #[arg(long, value_name = "DAYS")]
+    pub max_age: Option<u32>,
+
+    /// Refuse SHA-1, keys shorter than 2048 bits, and keys that have expired
+    #[arg(long)]
+    pub strict: bool,
+
+    /// The policy to apply (default: gverify.toml in the tree, if there is one)
+    #[arg(long, value_name = "FILE", conflicts_with = "no_policy")]
+    pub policy: Option<PathBuf>,
+
+    /// Apply no policy but these options
+    #[arg(long)]
+    pub no_policy: bool,
+
+    /// Decide as of this time: 2021-05-01, 2021-05-01T12:00:00Z or @1619870400 (default: now)
+    #[arg(long, value_name = "DATE", value_parser = time)]
+    pub at: Option<SystemTime>,
+
+    /// Print facts, verdicts and reasons as JSON (share/doc/gverify.md describes it)
+    #[arg(long, conflicts_with = "quiet")]
+    pub json: bool,
+
+    /// Print nothing on standard output; the exit status tells
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Write the verdicts with their reasons as a page for a browser as well
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+
+    /// Write the verdicts with their reasons as Markdown, for a comment on a pull request, as well
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+
     /// Tell instead whether these files are what independent people built; a SHA256SUMS stands for all that it lists
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "descriptor")]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["descriptor", "name", "all", "json", "html", "markdown"])]
     pub files: Vec<PathBuf>,
 
-    /// How many independent people must have built each file (default: 2 with --files)
-    #[arg(long, value_name = "N")]
-    pub min_good: Option<usize>,
-
     /// Check instead a change to the tree before it is merged: BASE..HEAD of its git repository, or the changed paths
-    #[arg(long, value_name = "RANGE|PATH", num_args = 1.., conflicts_with_all = ["descriptor", "files"])]
+    #[arg(long, value_name = "RANGE|PATH", num_args = 1.., conflicts_with_all = ["descriptor", "name", "all", "json", "html", "markdown", "files"])]
     pub lint: Vec<OsString>,
 
     /// Who proposes the change (default: whose folder most of the changed files are in)
     #[arg(long, value_name = "SIGNER", requires = "lint")]
     pub signer: Option<String>,
+}
 
-    /// Write the verdicts with their reasons as a page for a browser as well
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "lint"])]
-    pub html: Option<PathBuf>,
+/// A name of one folder, or several below each other; `*` and `?` allowed.
+fn pattern(text: &str) -> Result<String, String> {
+    for part in text.split('/') {
+        part.parse::<ReleaseName>().map_err(|refused| refused.to_string())?;
+    }
+    Ok(text.to_owned())
+}
 
-    /// Write the verdicts with their reasons as Markdown, for a comment on a pull request, as well
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "lint"])]
-    pub markdown: Option<PathBuf>,
+fn time(text: &str) -> Result<SystemTime, String> {
+    utc::parse(text).ok_or_else(|| "is not a date such as 2021-05-01".to_owned())
 }

@@ -20,7 +20,7 @@ pub fn render(page: &Page) -> String {
         let _ = write_row(row, &mut text);
         if out.len() + text.len() > LIMIT { left_out += 1 } else { out.push_str(&text) }
     }
-    for row in page.rows.iter().filter(|row| row.cells.iter().any(|cell| !cell.reasons.is_empty())) {
+    for row in page.rows.iter().filter(|row| row.cells.iter().any(is_told)) {
         let mut text = String::new();
         let _ = write_reasons(row, &mut text);
         if out.len() + text.len() > LIMIT { left_out += 1 } else { out.push_str(&text) }
@@ -60,16 +60,16 @@ fn write_row(row: &Row, out: &mut String) -> std::fmt::Result {
     )
 }
 
+/// Whether there is more to say about a signer than the table does.
+fn is_told(cell: &Cell) -> bool {
+    cell.mark != Mark::Good && cell.short.is_some()
+}
+
 fn write_reasons(row: &Row, out: &mut String) -> std::fmt::Result {
     let (release, package) = (escaped(&row.release), escaped(&row.package));
     writeln!(out, "\n<details><summary>{release} {package}: {}</summary>\n", escaped(&row.outcome))?;
-    for Cell { signer, word, reasons, .. } in &row.cells {
-        if !reasons.is_empty() {
-            writeln!(out, "- {}: {word}", escaped(signer))?;
-        }
-        for reason in reasons {
-            writeln!(out, "  - {}", escaped(reason))?;
-        }
+    for Cell { signer, word, short, .. } in row.cells.iter().filter(|cell| is_told(cell)) {
+        writeln!(out, "- {}: {word}: {}", escaped(signer), escaped(short.as_deref().unwrap_or_default()))?;
     }
     writeln!(out, "\n</details>")
 }

@@ -10,6 +10,7 @@ use libyaml_safer::{
     Encoding, EventData, MAP_TAG, MappingStyle, NULL_TAG, Parser, SEQ_TAG, STR_TAG, ScalarStyle, SequenceStyle,
 };
 
+use super::lift::Lifted;
 use super::plain::{is_null, is_text};
 use super::write::OMAP_TAG;
 use super::{OMap, Value};
@@ -30,6 +31,16 @@ pub fn document(bytes: &[u8]) -> Result<OMap> {
     let start = text.trim_start();
     ensure!(!start.is_empty(), "empty");
     ensure!(!start.starts_with('<'), "a web page, not an ordered map");
+    let lifted = Lifted::of(text).and_then(|lifted| {
+        let map = unlifted(&lifted.text).ok()?;
+        lifted.put_back(map)
+    });
+    // Whatever is wrong has its place in the document as it is.
+    lifted.map_or_else(|| unlifted(text), Ok)
+}
+
+/// Reads all of a document by the YAML library.
+pub(super) fn unlifted(text: &str) -> Result<OMap> {
     // A defect of the YAML library may cost this document its reading, but not the run that reads many.
     catch_unwind(AssertUnwindSafe(|| {
         ensure!(!has_tag_with_comma(text), "a tag with a comma");

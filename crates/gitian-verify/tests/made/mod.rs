@@ -60,6 +60,7 @@ pub fn facts(signer: &str, assertion: Assertion, signature: Signature) -> Facts 
         document: Document::Read(Box::new(assertion)),
         signature,
         unpaired: Vec::new(),
+        misnamed_signature: None,
     }
 }
 
