@@ -7,7 +7,7 @@ CARGO ?= cargo
 
 # What a fresh Debian machine with Rust lacks: to compile (OpenPGP by way of OpenSSL), to make guests, to sign, to test.
 PACKAGES := git gnupg libclang-dev libssl-dev mmdebstrap pkg-config uidmap
-PACKAGES_FOR_TESTS := apt-utils dpkg-dev
+PACKAGES_FOR_TESTS := apt-utils docker.io dpkg-dev lxc podman runc util-linux
 PACKAGES_FOR_BENCH := time
 
 comma := ,
@@ -59,7 +59,7 @@ build: setup
 demo: build
 	share/examples/demo target/demo
 
-REQUIRED := sandbox,gpg$(if $(filter 0,$(shell id -u)),$(comma)user)
+REQUIRED := sandbox,gpg$(if $(filter 0,$(shell id -u)),$(comma)user$(comma)docker$(comma)lxc$(comma)podman)
 
 # A test that cannot run here says so; with GITIAN_TEST_REQUIRE it fails instead.
 test: setup-test build

@@ -287,9 +287,12 @@ fn a_working_directory_that_cannot_be_written_to_is_told() {
 fn a_backend_that_does_not_exist_is_told_with_who_asked_for_it() {
     let work = Workdir::new();
     let descriptor = work.descriptor("", "true");
+    let there = gitian_vm::names().collect::<Vec<_>>().join(", ");
     assert_eq!(
         refusal(&work, "gbuild", &["--backend", "foo", descriptor]),
-        "gbuild: error: --backend: there is no backend 'foo' (there is: sandbox)\nhint: use --backend sandbox\n"
+        format!(
+            "gbuild: error: --backend: there is no backend 'foo' (there is: {there})\nhint: use --backend sandbox\n"
+        )
     );
     for (variable, value, name) in [
         ("USE_DOCKER", "1", "docker"),
@@ -297,6 +300,9 @@ fn a_backend_that_does_not_exist_is_told_with_who_asked_for_it() {
         ("USE_VBOX", "1", "vbox"),
         ("GITIAN_BACKEND", "kvm", "kvm"),
     ] {
+        if gitian_vm::names().any(|known| known == name) {
+            continue;
+        }
         for program in ["gbuild", "make-base-vm"] {
             let mut command = work.program(program);
             command.env(variable, value);
@@ -310,7 +316,7 @@ fn a_backend_that_does_not_exist_is_told_with_who_asked_for_it() {
                 (
                     1,
                     format!(
-                        "{program}: error: {who}: there is no backend '{name}' (there is: sandbox)\n\
+                        "{program}: error: {who}: there is no backend '{name}' (there is: {there})\n\
                          hint: guests of {name} are not there yet; use --backend sandbox\n"
                     )
                 )

@@ -47,7 +47,7 @@ pub fn hint(error: &Error) -> Option<String> {
         }
         if let Some(unknown) = cause.downcast_ref::<UnknownBackend>() {
             return Some(match unknown.name.as_str() {
-                "kvm" | "lxc" | "docker" | "vbox" => {
+                "kvm" | "vbox" => {
                     format!("guests of {} are not there yet; use --backend sandbox", unknown.name)
                 }
                 _ => "use --backend sandbox".to_owned(),

@@ -16,6 +16,7 @@ mod document;
 pub mod fake;
 mod lock;
 mod login;
+mod lxc;
 mod merge;
 mod pack;
 mod sandbox;

@@ -7,6 +7,7 @@ use gitian_descriptor::{Architecture, Suite};
 
 use crate::backend::base_name;
 use crate::docker::Docker;
+use crate::lxc::Lxc;
 use crate::sandbox::Sandbox;
 use crate::{Backend, Settings, Target};
 
@@ -21,8 +22,9 @@ struct Kind {
 }
 
 /// The kinds of guests. The first is the default; a base image in the working directory chooses the first that has one.
-const KINDS: [Kind; 2] = [
+const KINDS: [Kind; 3] = [
     Kind { name: "sandbox", ending: Some(".sandbox"), make: |settings, dir| Box::new(Sandbox::new(settings, dir)) },
+    Kind { name: "lxc", ending: Some(""), make: |settings, dir| Box::new(Lxc::new(settings, dir)) },
     Kind { name: "docker", ending: None, make: |settings, dir| Box::new(Docker::new(settings, dir)) },
 ];
 
