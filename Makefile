@@ -8,7 +8,7 @@ CARGO ?= cargo
 
 # What a fresh Debian machine with Rust lacks: to compile (OpenPGP by way of OpenSSL), to make guests, to sign, to test.
 PACKAGES := git gnupg libclang-dev libssl-dev mmdebstrap pkg-config uidmap
-PACKAGES_FOR_TESTS := apt-utils dpkg-dev e2fsprogs openssh-client qemu-system-x86 qemu-utils
+PACKAGES_FOR_TESTS := apt-utils docker.io dpkg-dev e2fsprogs lxc openssh-client podman qemu-system-x86 qemu-utils runc util-linux
 PACKAGES_FOR_BENCH := time
 PACKAGES_FOR_FUZZ := g++
 
@@ -61,7 +61,7 @@ build: setup
 demo: build
 	share/examples/demo target/demo
 
-REQUIRED := sandbox,kvm,gpg$(if $(filter 0,$(shell id -u)),$(comma)user)
+REQUIRED := sandbox,kvm,gpg$(if $(filter 0,$(shell id -u)),$(comma)user$(comma)docker$(comma)lxc$(comma)podman)
 
 # A test that cannot run here says so; with GITIAN_TEST_REQUIRE it fails instead.
 test: setup-test build

@@ -33,6 +33,7 @@ pub struct Row {
 pub const ROWS: &[Row] = &[
     Row { name: "sandbox", backend: "sandbox", set_up: sandbox, more_packages: &[] },
     Row { name: "docker", backend: "docker", set_up: docker, more_packages: &[] },
+    Row { name: "lxc", backend: "lxc", set_up: lxc, more_packages: &[] },
     Row { name: "podman", backend: "docker", set_up: podman, more_packages: &[] },
     Row { name: "kvm", backend: "kvm", set_up: kvm, more_packages: BOOT },
 ];
@@ -124,6 +125,13 @@ fn need_root() -> Result<(), String> {
         true => Ok(()),
         false => Err("only root can start an engine for the tests alone".to_owned()),
     }
+}
+
+fn lxc() -> Result<Environment, String> {
+    need_root()?;
+    need("mmdebstrap")?;
+    need("lxc-start")?;
+    Ok(Vec::new())
 }
 
 /// Runs until this test program ends, is told of that by SIGTERM, and then has the folders removed.

@@ -57,9 +57,7 @@ pub fn hint(error: &Error) -> Option<String> {
         }
         if let Some(unknown) = cause.downcast_ref::<UnknownBackend>() {
             return Some(match unknown.name.as_str() {
-                "lxc" | "docker" | "vbox" => {
-                    format!("guests of {} are not there yet; use --backend sandbox", unknown.name)
-                }
+                "vbox" => "guests of vbox are not there yet; use --backend sandbox".to_owned(),
                 _ => "use --backend sandbox".to_owned(),
             });
         }

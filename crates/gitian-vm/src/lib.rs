@@ -18,6 +18,7 @@ pub mod fake;
 mod kvm;
 mod lock;
 mod login;
+mod lxc;
 mod merge;
 mod pack;
 mod sandbox;

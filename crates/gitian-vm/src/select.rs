@@ -8,6 +8,7 @@ use gitian_descriptor::{Architecture, Suite};
 use crate::backend::base_name;
 use crate::docker::Docker;
 use crate::kvm::Kvm;
+use crate::lxc::Lxc;
 use crate::sandbox::Sandbox;
 use crate::{Backend, Settings, Target};
 
@@ -22,10 +23,11 @@ struct Kind {
 }
 
 /// The kinds of guests. The first is the default; a base image in the working directory chooses the first that has one.
-const KINDS: [Kind; 3] = [
+const KINDS: [Kind; 4] = [
     Kind { name: "sandbox", ending: Some(".sandbox"), make: |settings, dir| Box::new(Sandbox::new(settings, dir)) },
-    Kind { name: "docker", ending: None, make: |settings, dir| Box::new(Docker::new(settings, dir)) },
     Kind { name: "kvm", ending: Some(".qcow2"), make: |settings, dir| Box::new(Kvm::new(settings, dir)) },
+    Kind { name: "lxc", ending: Some(""), make: |settings, dir| Box::new(Lxc::new(settings, dir)) },
+    Kind { name: "docker", ending: None, make: |settings, dir| Box::new(Docker::new(settings, dir)) },
 ];
 
 /// The names that `--backend` and `GITIAN_BACKEND` take.

@@ -22,6 +22,10 @@ pub struct Settings {
     pub allow_privileged: bool,
     /// `GITIAN_HOST_IP`: how guests with a network of their own reach this host.
     pub host_ip: Option<String>,
+    /// `LXC_BRIDGE`: the bridge that LXC's guests are on, instead of sharing the host's network.
+    pub lxc_bridge: Option<String>,
+    /// `LXC_GUEST_IP`: their address there.
+    pub lxc_guest_ip: Option<String>,
     /// `MIRROR_HOST`: an apt-cacher-ng on port 3142.
     pub mirror_host: Option<String>,
     /// `DISTRO`, for programs that have no option for it.
@@ -57,6 +61,8 @@ impl Settings {
             docker_network: get("GITIAN_DOCKER_NETWORK"),
             allow_privileged: one("GITIAN_ALLOW_PRIVILEGED"),
             host_ip: get("GITIAN_HOST_IP"),
+            lxc_bridge: get("LXC_BRIDGE"),
+            lxc_guest_ip: get("LXC_GUEST_IP"),
             mirror_host: get("MIRROR_HOST"),
             distro: get("DISTRO"),
             processors: get("NPROCS"),

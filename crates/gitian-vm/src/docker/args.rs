@@ -46,7 +46,6 @@ pub(super) fn run(guest: &Guest<'_>) -> Vec<String> {
         "--pull=never".into(),
         "--user=0:0".into(),
         "--workdir=/".into(),
-        "--ulimit=core=0:0".into(),
         format!("--pids-limit={}", guest.tasks),
         "--entrypoint=/bin/bash".into(),
     ];
@@ -84,10 +83,13 @@ pub(super) fn exec(exec: &Exec<'_>, argv: Vec<OsString>) -> Vec<OsString> {
     }
     args.extend([format!("--user={}", exec.user).into(), format!("--workdir={}", exec.folder).into()]);
     args.push(exec.container.into());
-    if exec.merged {
+    // Said here rather than as a limit of the container: that would replace the limits that the engine is set up with.
+    let first = match exec.merged {
         // Outside they are two streams, and which line came first is lost.
-        args.extend(["/bin/sh", "-c", "exec \"$@\" 2>&1", "sh"].map(OsString::from));
-    }
+        true => "ulimit -c 0; exec \"$@\" 2>&1",
+        false => "ulimit -c 0; exec \"$@\"",
+    };
+    args.extend(["/bin/sh", "-c", first, "sh"].map(OsString::from));
     args.extend(argv);
     args
 }
@@ -95,9 +97,10 @@ pub(super) fn exec(exec: &Exec<'_>, argv: Vec<OsString>) -> Vec<OsString> {
 /// Makes a started container a guest like others: arguments are the ordinary user, and how the host is reached if that is
 /// not by its loopback.
 ///
-/// Docker names the host in `/etc/hosts` by the container's address. An image that somebody made himself may lack the user.
+/// Docker names the host in `/etc/hosts` by the container's address; Podman ends `/etc/hostname` without a newline. An image that somebody made himself may lack the user.
 pub(super) const SETTLE: &str = r#"set -e
 printf '127.0.0.1 localhost\n127.0.1.1 gitian\n' > /etc/hosts
+echo gitian > /etc/hostname
 rm -f /dev/core
 getent passwd "$1" > /dev/null || useradd --uid 1000 --user-group --create-home --shell /bin/bash "$1"
 [ -d "/home/$1" ] || install -d -m 755 -o "$1" -g "$1" "/home/$1"
@@ -153,7 +156,6 @@ mod tests {
             "--pull=never",
             "--user=0:0",
             "--workdir=/",
-            "--ulimit=core=0:0",
             "--pids-limit=2560",
             "--entrypoint=/bin/bash",
             "1c2d",
@@ -162,7 +164,7 @@ mod tests {
         ];
         assert_eq!(run(&guest), expected);
         let more = run(&Guest { network: Some("none"), privileged: true, ..guest });
-        assert_eq!(more[10..13], ["--network=none", "--privileged", "1c2d"]);
+        assert_eq!(more[9..12], ["--network=none", "--privileged", "1c2d"]);
     }
 
     #[test]
@@ -176,23 +178,24 @@ mod tests {
             merged: false,
         };
         let words = || ["a  b", "", "*"].map(OsString::from).to_vec();
-        assert_eq!(exec(&plain, words()), ["--user=debian", "--workdir=/home/debian", "c", "a  b", "", "*"]);
-        let all = Exec { input: true, terminal: true, merged: true, ..plain };
         let expected = [
-            "--interactive",
-            "--tty",
             "--user=debian",
             "--workdir=/home/debian",
             "c",
             "/bin/sh",
             "-c",
-            "exec \"$@\" 2>&1",
+            "ulimit -c 0; exec \"$@\"",
             "sh",
             "a  b",
             "",
             "*",
         ];
-        assert_eq!(exec(&all, words()), expected);
+        assert_eq!(exec(&plain, words()), expected);
+        let all = Exec { input: true, terminal: true, merged: true, ..plain };
+        let args = exec(&all, words());
+        assert_eq!(args[..2], ["--interactive", "--tty"]);
+        assert_eq!(args[7], "ulimit -c 0; exec \"$@\" 2>&1");
+        assert_eq!(args[9..], words());
     }
 
     #[test]

@@ -9,8 +9,9 @@ use gitian_process::{Command, Failure, Output, Status, Streams};
 
 use super::enclosure::{Enclosure, Insider, NotEntered};
 use super::enter::{Bounds, Program};
+use super::layer::Held;
 use super::place::TargetPlace;
-use super::{Held, Image, Sandbox};
+use super::{Image, Sandbox};
 use crate::document::remove_file;
 use crate::login::Login;
 use crate::{GuestCommand, GuestGone, Layer, Network, Resources, Target};
@@ -78,7 +79,7 @@ fn insider(command: &GuestCommand, builder: &str, resources: Resources) -> Resul
 
 /// Puts a pipe between a guest's program and a file of the host: a file with an owner that the guest does not know cannot
 /// be opened as `/dev/stderr`, and if it could, would be emptied.
-fn through_pipes(streams: Streams<'_>) -> Streams<'_> {
+pub(crate) fn through_pipes(streams: Streams<'_>) -> Streams<'_> {
     Streams { stdout: through_pipe(streams.stdout), stderr: through_pipe(streams.stderr), ..streams }
 }
 

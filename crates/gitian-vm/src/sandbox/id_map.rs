@@ -64,6 +64,9 @@ fn free_from(text: &str) -> u64 {
 }
 
 impl IdMap {
+    /// The host's own ids, for guests whose root is the host's; only root can use them.
+    pub(crate) const HOST: Self = Self { first_uid: 0, first_gid: 0, by_helpers: false };
+
     /// Returns the ids of whoever runs this program.
     pub(crate) fn of_caller() -> Result<Self, NoRange> {
         let uid = getuid();

@@ -7,9 +7,9 @@
 mod check;
 pub(crate) mod enclosure;
 mod enter;
-mod guest;
+pub(crate) mod guest;
 pub(crate) mod id_map;
-mod layer;
+pub(crate) mod layer;
 pub(crate) mod place;
 pub(crate) mod rootfs;
 
@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use self::enclosure::{Enclosure, Init};
 use self::guest::Guest;
 use self::id_map::IdMap;
-use self::layer::Layers;
+use self::layer::{Held, Layers};
 use self::place::{TargetPlace, entries, make_fs, make_private, remove};
 use self::rootfs::{Folders, Rooting, guest_steps, probe_steps};
 use crate::base_tree::{BaseTree, Maker, Pointers};
@@ -171,7 +171,7 @@ impl Sandbox {
         }
         let map = caller_ids()?;
         let place = self.target_place();
-        let made = format!("{:x}-{}", now_nanos(), std::process::id());
+        let made = layer::new_name();
         let record = layer::Record { made: made.clone(), base: image.base.clone(), whole: image.whole };
         let layers = self.layers(&map);
         remove_file(&place.image())?;
@@ -209,9 +209,6 @@ fn caller_ids() -> Result<IdMap, Problem> {
 fn pointers(workdir: &Path) -> Pointers<'_> {
     Pointers { workdir, ending: ".sandbox", option: "" }
 }
-
-/// A lock on a layer that a guest stands on.
-type Held = nix::fcntl::Flock<File>;
 
 /// Nanoseconds since 1970; only to make names that do not repeat.
 fn now_nanos() -> u128 {
