@@ -74,6 +74,11 @@ pub fn row(name: &str) -> &'static Row {
 }
 
 impl Row {
+    /// Whether its guests are machines with a kernel of their own.
+    pub fn boots(&self) -> bool {
+        !self.more_packages.is_empty()
+    }
+
     /// A working directory with the bookworm base image of this kind; `None`, said with the reason, where it cannot run.
     pub fn workdir(&self) -> Option<Workdir> {
         let mut work = self.bare_workdir()?;
