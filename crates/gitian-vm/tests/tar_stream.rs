@@ -247,7 +247,9 @@ fn a_tar_that_dies_is_told_as_such() {
     }
     fs::write(guest.0.join("out/file"), [1; 5000]).unwrap();
     let error = copy_out(&Dying(guest), GuestUser::Builder, "out", &host.join("out"), LIMITS).unwrap_err();
-    let Some(Failure::ProgramFailed { status, last_lines, .. }) = error.downcast_ref() else { panic!("{error:#}") };
+    let Some(NotPacked(Failure::ProgramFailed { status, last_lines, .. })) = error.downcast_ref() else {
+        panic!("{error:#}")
+    };
     assert_eq!((*status, last_lines.last().map(String::as_str)), (Status::Exited(255), Some("guest is gone")));
     assert!(!host.join("out").exists());
 }
