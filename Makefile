@@ -1,21 +1,23 @@
 # demo   the main job on real input          test   every test
 # setup  installs what the others need       bench  measures, see BENCHMARKS.md
 # install PREFIX=/usr/local [DESTDIR=…]      audit  licences and sources of the crates
+# fuzz   hostile input, FUZZ_SECONDS=600 for each target
 SHELL := /bin/bash
 PREFIX ?= /usr/local
 CARGO ?= cargo
 
 # What a fresh Debian machine with Rust lacks: to compile (OpenPGP by way of OpenSSL), to make guests, to sign, to test.
 PACKAGES := git gnupg libclang-dev libssl-dev mmdebstrap pkg-config uidmap
-PACKAGES_FOR_TESTS := apt-utils dpkg-dev
+PACKAGES_FOR_TESTS := apt-utils docker.io dpkg-dev e2fsprogs lxc openssh-client podman qemu-system-x86 qemu-utils runc util-linux
 PACKAGES_FOR_BENCH := time
+PACKAGES_FOR_FUZZ := g++
 
 comma := ,
 PROGRAMS := gbuild gsign gverify make-base-vm
 # Called by path, or through PATH by those who put the folder there.
 LIBEXEC := copy-from-target copy-to-target make-clean-vm on-target start-target stop-target
 
-.PHONY: all setup setup-test build demo test bench audit install clean
+.PHONY: all setup setup-test build demo test bench audit fuzz install clean
 
 all: build
 
@@ -59,7 +61,7 @@ build: setup
 demo: build
 	share/examples/demo target/demo
 
-REQUIRED := sandbox,gpg$(if $(filter 0,$(shell id -u)),$(comma)user)
+REQUIRED := sandbox,kvm,gpg$(if $(filter 0,$(shell id -u)),$(comma)user$(comma)docker$(comma)lxc$(comma)podman)
 
 # A test that cannot run here says so; with GITIAN_TEST_REQUIRE it fails instead.
 test: setup-test build
@@ -75,8 +77,26 @@ audit:
 	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --all-features check bans licenses sources
 
+# Fuzzing needs features that the stable compiler has and hides; the programs do without. What is found lies in
+# fuzz/artifacts and ends the run; what was learnt is kept in fuzz/corpus.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?= assert policy signature sums
+fuzz: setup
+	$(call install-packages,$(PACKAGES_FOR_FUZZ))
+	command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
+	cd fuzz && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz build --fuzz-dir .
+	cd fuzz && for target in $(FUZZ_TARGETS); do \
+	  mkdir -p corpus/$$target && RUSTC_BOOTSTRAP=1 nice -n 19 $(CARGO) fuzz run --fuzz-dir . $$target \
+	    corpus/$$target seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=25 -rss_limit_mb=2048 \
+	    -print_final_stats=1 || exit 1; \
+	done
+
+# Installs what is there: root, who installs, need not have Rust, and nothing is set up or built on the way.
 install: to = $(DESTDIR)$(PREFIX)
-install: build
+install:
+	@for p in $(PROGRAMS) $(LIBEXEC); do \
+	  [ -x target/release/$$p ] || { echo "install: target/release/$$p is not built; run: make build" >&2; exit 1; }; \
+	done
 	install -d "$(to)/lib/gitian" "$(to)/bin" "$(to)/libexec/gitian" "$(to)/share/doc/gitian"
 	for p in $(PROGRAMS) $(LIBEXEC); do install -m 755 target/release/$$p "$(to)/lib/gitian/" || exit 1; done
 	for p in $(PROGRAMS); do ln -sf ../lib/gitian/$$p "$(to)/bin/$$p" || exit 1; done

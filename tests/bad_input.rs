@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use support::programs::{Answer, Workdir};
+use support::programs::{Answer, Workdir, answer};
 use support::tree::listing;
 
 fn gbuild(work: &Workdir, args: &[&str]) -> Answer {
@@ -105,8 +105,8 @@ fn a_descriptor_that_cannot_be_read_is_named() {
     let work = Workdir::new();
     fs::create_dir(work.path().join("folder.yml")).unwrap();
     for (args, told) in [
-        (["none.yml"], "gbuild: error: descriptor none.yml: No such file or directory (os error 2)\n"),
-        (["folder.yml"], "gbuild: error: descriptor folder.yml: Is a directory (os error 21)\n"),
+        (["none.yml"], "gbuild: error: descriptor none.yml: No such file or directory\n"),
+        (["folder.yml"], "gbuild: error: descriptor folder.yml: Is a directory\n"),
     ] {
         assert_eq!(refusal(&work, "gbuild", &args), told);
     }
@@ -184,13 +184,16 @@ fn an_input_file_that_is_none_is_told_before_anything_starts() {
     let Some(work) = Workdir::with_bookworm() else { return };
     fs::create_dir_all(work.path().join("inputs/folder")).unwrap();
     symlink("nowhere", work.path().join("inputs/link")).unwrap();
-    let descriptor = work.descriptor("files: [folder, link]\n", "true");
+    symlink("/dev/null", work.path().join("inputs/device")).unwrap();
+    let descriptor = work.descriptor("files: [folder, link, device]\n", "true");
     assert_eq!(
         refusal(&work, "gbuild", &[descriptor]),
-        "gbuild: error: input file inputs/folder is not a regular file
-hint: mkdir -p inputs && cp /path/to/folder inputs/
+        "gbuild: error: input file inputs/folder is a folder, not a regular file
+hint: mv inputs/folder inputs/folder.away && cp /path/to/folder inputs/
 gbuild: error: input file inputs/link does not exist
 hint: mkdir -p inputs && cp /path/to/link inputs/
+gbuild: error: input file inputs/device is a pipe or device, not a regular file
+hint: mv inputs/device inputs/device.away && cp /path/to/device inputs/
 "
     );
 }
@@ -287,17 +290,27 @@ fn a_working_directory_that_cannot_be_written_to_is_told() {
 fn a_backend_that_does_not_exist_is_told_with_who_asked_for_it() {
     let work = Workdir::new();
     let descriptor = work.descriptor("", "true");
+    let names: Vec<&str> = gitian_vm::names().collect();
+    let there_is = names.join(", ");
     assert_eq!(
         refusal(&work, "gbuild", &["--backend", "foo", descriptor]),
-        "gbuild: error: --backend: there is no backend 'foo' (there is: sandbox)\nhint: use --backend sandbox\n"
+        format!(
+            "gbuild: error: --backend: there is no backend 'foo' (there is: {there_is})\nhint: use --backend sandbox\n"
+        )
     );
     for (variable, value, name) in [
-        ("USE_DOCKER", "1", "docker"),
+        ("GITIAN_BACKEND", "bar", "bar"),
         ("USE_LXC", "1", "lxc"),
         ("USE_VBOX", "1", "vbox"),
         ("GITIAN_BACKEND", "kvm", "kvm"),
     ] {
-        for program in ["gbuild", "make-base-vm"] {
+        // One that has come since is no case any more.
+        let programs: &[&str] = if names.contains(&name) { &[] } else { &["gbuild", "make-base-vm"] };
+        let hint = match name {
+            "bar" => String::new(),
+            _ => format!("guests of {name} are not there yet; "),
+        };
+        for &program in programs {
             let mut command = work.program(program);
             command.env(variable, value);
             if program == "gbuild" {
@@ -310,8 +323,8 @@ fn a_backend_that_does_not_exist_is_told_with_who_asked_for_it() {
                 (
                     1,
                     format!(
-                        "{program}: error: {who}: there is no backend '{name}' (there is: sandbox)\n\
-                         hint: guests of {name} are not there yet; use --backend sandbox\n"
+                        "{program}: error: {who}: there is no backend '{name}' (there is: {there_is})\n\
+                         hint: {hint}use --backend sandbox\n"
                     )
                 )
             );
@@ -386,6 +399,73 @@ hint: git ls-remote WORK/upstream    shows what it has; then --commit hello=TAG\
         assert!(!work.path().join("inputs/hello").exists());
         assert!(work.path().join("build/out/kept").exists());
     }
+}
+
+#[test]
+fn a_remote_by_name_is_asked_for_where_it_is_fetched() {
+    let work = Workdir::new();
+    repository(&work);
+    // The repository around has a remote of that name too, without the commit.
+    git(work.path(), &["init", "-q"]);
+    git(work.path(), &["init", "-q", "empty"]);
+    git(work.path(), &["remote", "add", "origin", "empty"]);
+    let problems = |commit: &str| {
+        let answer = gbuild(&work, &["--check", "--url", "hello=origin", with_remote(&work, commit)]);
+        let of_remote = answer.stdout.lines().filter(|line| line.starts_with("problem: remote hello: "));
+        of_remote.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let without_clone = problems("v1");
+    assert!(without_clone[0].contains("origin gives no answer: "), "{without_clone:?}");
+    fs::create_dir(work.path().join("inputs")).unwrap();
+    git(work.path(), &["clone", "-q", "upstream", "inputs/hello"]);
+    assert_eq!(problems("v1"), Vec::<String>::new());
+    assert_eq!(problems("v3"), ["problem: remote hello: origin has no commit, tag or branch v3"]);
+}
+
+#[test]
+fn a_clone_that_a_killed_git_locked_is_told_how_to_free_it() {
+    let Some(work) = Workdir::with_bookworm() else { return };
+    repository(&work);
+    fs::create_dir(work.path().join("inputs")).unwrap();
+    git(work.path(), &["clone", "-q", "upstream", "inputs/hello"]);
+    fs::write(work.path().join("inputs/hello/.git/index.lock"), "").unwrap();
+    let told = failure(&work, &[with_remote(&work, "v1")]);
+    let hint = "\nhint: rm inputs/hello/.git/index.lock    if no other git works there: one that was killed left it\n";
+    assert!(told.contains("inputs/hello: commit v1 cannot be checked out\n") && told.ends_with(hint), "{told}");
+}
+
+#[test]
+fn debugging_tells_every_command_line_that_is_run() {
+    let work = Workdir::new();
+    let upstream = repository(&work);
+    let check = |value: &str| {
+        let mut program = work.program("gbuild");
+        answer(program.args(["--check", with_remote(&work, "v1")]).env("GITIAN_DEBUG", value)).stderr
+    };
+    let told = check("1");
+    let asked = format!("ls-remote -- {} v1 refs/tags/v1 refs/heads/v1", upstream.display());
+    let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("runs: ")).collect();
+    assert!(lines.contains(&"runs: git --version"), "{told}");
+    assert!(lines.iter().any(|line| line.contains(" git -c ") && line.ends_with(&asked)), "{told}");
+    assert_eq!(check("0"), "");
+}
+
+#[test]
+fn quiet_says_nothing_but_warnings_and_errors() {
+    let Some(work) = Workdir::with_bookworm() else { return };
+    repository(&work);
+    let text = remote_descriptor("v1", "cp hello/a.txt $OUTDIR/") + "scirpt: x\n";
+    fs::write(work.path().join("trial.yml"), text).unwrap();
+    for fetched in ["--fetch-tags", "--fetch-branches"] {
+        let answer = builds(&work, &["-q", fetched, "--commit", "hallo=v1", "trial.yml"]);
+        assert_eq!(answer.stdout, "");
+        let warning = "gbuild: warning: --commit hallo: the descriptor has no remote of that name\n";
+        assert!(answer.stderr.starts_with("warning: ") && answer.stderr.contains("scirpt"), "{}", answer.stderr);
+        assert!(answer.stderr.ends_with(warning), "{}", answer.stderr);
+    }
+    // What is not a warning is not there: the same without -q tells of the fetched tags.
+    fs::remove_dir_all(work.path().join("inputs")).unwrap();
+    assert!(builds(&work, &["--fetch-tags", "trial.yml"]).stderr.contains("-> v1"));
 }
 
 #[test]
@@ -540,14 +620,14 @@ chmod 7777 sub";
     let descriptor = work.descriptor("", script);
     assert_eq!(
         failure(&work, &[descriptor]),
-        "gbuild: error: build/out: 7 of the outputs cannot be recorded: \
-'-x' has a name that starts with '-'; \
-'a b' has ' ' in its name; letters, digits and '_@/.:+-' are allowed; \
-'absolute' is a link that leaves the folder; \
-'broken' is a link to nothing; \
-'c\\nd' has '\\n' in its name; letters, digits and '_@/.:+-' are allowed; \
-'up' is a link that leaves the folder; \
-'\u{fffd}' has a name that is not UTF-8
+        "gbuild: error: build/out: 7 of the outputs cannot be recorded
+  | -x: has a name that starts with '-'
+  | a b: has ' ' in its name; letters, digits and '_@/.:+-' are allowed
+  | absolute: is a link that leaves the folder
+  | broken: is a link to nothing
+  | c\\nd: has '\\n' in its name; letters, digits and '_@/.:+-' are allowed
+  | up: is a link that leaves the folder
+  | \u{fffd}: has a name that is not UTF-8
 hint: the build is kept in build/out; let the script leave regular files with plain names, then build again\n"
     );
     let out = work.path().join("build/out");
@@ -557,6 +637,33 @@ hint: the build is kept in build/out; let the script leave regular files with pl
         let mode = fs::symlink_metadata(out.join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o7000, 0, "{name} has mode {mode:o}");
     }
+}
+
+#[test]
+fn many_refused_outputs_are_counted() {
+    let Some(work) = Workdir::with_bookworm() else { return };
+    let told = failure(&work, &[work.descriptor("", "cd $OUTDIR\nfor n in $(seq 100 149); do echo > \"$n é\"; done")]);
+    assert!(
+        told.starts_with("gbuild: error: build/out: 50 of the outputs cannot be recorded\n  | 100 é: has ' ' in"),
+        "{told}"
+    );
+    assert!(
+        told.contains("\n  | 119 é: ") && !told.contains("120") && told.contains("\n  | and 30 more\nhint: "),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_script_that_spoils_its_output_folder_is_told_what_to_do() {
+    let Some(work) = Workdir::with_bookworm() else { return };
+    let gone = "gbuild: error: bookworm-amd64: the script left no folder $OUTDIR
+hint: let the script fill the folder $OUTDIR, and neither remove nor replace it\n";
+    for script in ["rm -r $OUTDIR", "rm -r $OUTDIR; ln -s /etc $OUTDIR", "rm -r $OUTDIR; echo > $OUTDIR"] {
+        assert_eq!(failure(&work, &[work.descriptor("", script)]), gone, "{script}");
+    }
+    let told = failure(&work, &[work.descriptor("", "echo > $OUTDIR/secret; chmod 0 $OUTDIR/secret")]);
+    assert!(told.contains("\n  | tar: ./secret: Cannot open: Permission denied\n"), "{told}");
+    assert!(told.ends_with("\nhint: let the script leave what its user can read: chmod -R u+rX $OUTDIR\n"), "{told}");
 }
 
 /// The header of a member of a tar file.

@@ -3,7 +3,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -123,6 +123,31 @@ fn a_signal_ends_the_build_the_guest_and_nothing_else() {
         assert_nothing_runs(&work, signal.as_str());
     }
     builds(&work, &[work.descriptor("", "true")]);
+}
+
+#[test]
+fn ctrl_c_at_a_terminal_hits_git_as_well_and_is_an_interruption_all_the_same() {
+    let work = Workdir::new();
+    let waiting = work.path().join("waiting");
+    let fake = work.path().join("git");
+    let text = format!(
+        "#!/bin/sh\ncase \"$*\" in *ls-remote*) touch {}; exec sleep 600;; *) exec /usr/bin/git \"$@\";; esac\n",
+        waiting.display()
+    );
+    fs::write(&fake, text).unwrap();
+    fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
+    let remote = "remotes:\n- url: https://coin.invalid/coin.git\n  dir: coin\n  commit: v1\n";
+    let descriptor = work.descriptor(remote, "true");
+    for _ in 0..5 {
+        fs::remove_file(&waiting).ok();
+        let path = format!("{}:/usr/bin:/bin", work.path().display());
+        let running = work.start_in_group("gbuild", &["--check", descriptor], &path);
+        assert!(within(Duration::from_secs(60), || waiting.exists()));
+        running.signal_group(Signal::SIGINT);
+        let answer = running.answer();
+        assert_eq!((answer.code, answer.stdout.as_str(), answer.stderr.as_str()), (130, "", "gbuild: interrupted\n"));
+        assert!(within(END, || processes_with(&format!("HOME={}\0", work.path().display())).is_empty()));
+    }
 }
 
 #[test]

@@ -259,7 +259,7 @@ fn a_key_file_without_keys_is_an_error() {
     for (path, message) in [
         ("hello.yml", "gverify: error: keys hello.yml: holds no OpenPGP certificate\n"),
         ("sigs-ok", "gverify: error: keys sigs-ok: holds no OpenPGP certificate\n"),
-        ("no-such-file", "gverify: error: keys no-such-file: No such file or directory (os error 2)\n"),
+        ("no-such-file", "gverify: error: keys no-such-file: No such file or directory\n"),
     ] {
         let answer = fixture.run(&["-d", "sigs-ok", "--keys", path]);
         assert_eq!((answer.stderr.as_str(), answer.stdout.as_str(), answer.code), (message, "", 2));

@@ -150,7 +150,8 @@ fn files_are_copied_both_ways() {
         ("copy-to-target tree nowhere/", 1, "tar: nowhere"),
         ("copy-from-target nothing back", 1, "copy nothing of the target to back"),
         ("copy-from-target /etc/shadow back", 1, "tar: shadow: Cannot open: Permission denied"),
-        ("copy-from-target build nowhere", 1, "nowhere is not a folder\nhint: mkdir -p nowhere"),
+        ("copy-from-target build nowhere", 1, "nowhere does not exist\nhint: mkdir -p nowhere"),
+        ("copy-from-target build .gitignore", 1, ".gitignore is a file, not a folder\nhint: name a folder"),
         ("copy-from-target '' back", 2, "a value is required for '<PATH>'"),
     ] {
         let told = checkout.sh(&format!("libexec/{command}"));

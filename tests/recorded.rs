@@ -10,6 +10,7 @@ use std::path::Path;
 
 use clap::Parser;
 use gitian_cli::args::gbuild::Args;
+use gitian_cli::calls::Calls;
 use gitian_cli::surroundings::Surroundings;
 use gitian_cli::{failure, gbuild};
 use gitian_vm::Settings;
@@ -95,10 +96,10 @@ fn repeat(case: &Path) -> Result<(), String> {
         by_digest: command.starts_with("USE=docker"),
         upgraded: name == "no-upgrade",
         fails: match name {
-            "fail-apt-update" => Some(" update".into()),
-            "fail-build" => Some("mkdir install".into()),
-            "build-fails" | "ci-build-fails" => Some("bash -x".into()),
-            _ => None,
+            "fail-apt-update" => vec![" update".into()],
+            "fail-build" => vec!["mkdir install".into()],
+            "build-fails" | "ci-build-fails" => vec!["bash -x".into()],
+            _ => Vec::new(),
         },
         outputs: Some(outputs),
         caches: Some(caches),
@@ -137,6 +138,7 @@ fn repeat(case: &Path) -> Result<(), String> {
         settings: Settings { ci: name.starts_with("ci"), cache: folder.path().join("cache"), ..Settings::default() },
         workdir: work.clone(),
         live: false,
+        calls: Calls::default(),
     };
 
     let mut out = Vec::new();
@@ -146,7 +148,7 @@ fn repeat(case: &Path) -> Result<(), String> {
             Ok(code) => (code, String::new()),
             Err(error) => {
                 let mut message = Vec::new();
-                let code = failure::report("gbuild", &error, false, &mut message);
+                let code = failure::report("gbuild", &error, &Calls::default(), false, &mut message);
                 (code, String::from_utf8(message).unwrap())
             }
         },
@@ -242,4 +244,29 @@ fn lay_out(name: &str, outputs: &Path) {
 fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
+}
+
+#[test]
+fn a_target_that_cannot_be_left_running_does_not_hide_why_the_build_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let descriptor = "name: trial\ndistro: debian\nsuites: [bookworm]\narchitectures: [amd64]\npackages: []\n\
+                      remotes: []\nfiles: []\nreference_datetime: '2020-01-01 00:00:00'\nscript: make\n";
+    fs::write(folder.path().join("trial.yml"), descriptor).unwrap();
+    let around = Surroundings {
+        settings: Settings { cache: folder.path().join("cache"), ..Settings::default() },
+        workdir: folder.path().to_owned(),
+        live: false,
+        calls: Calls::default(),
+    };
+    for (fails, expected) in [
+        (&["bash -x", "detach"][..], "build script of bookworm-amd64 ended with exit status 1"),
+        (&["detach"], "the fake guest cannot be left"),
+    ] {
+        let fails = fails.iter().map(|text| (*text).to_owned()).collect();
+        let fake = Fake::new(&folder.path().join("guest"), Script { fails, ..Script::default() });
+        let args = Args::try_parse_from(["gbuild", "--skip-cleanup", "--no-layer-cache", "trial.yml"]).unwrap();
+        let error = gbuild::run_with(args, &around, &fake, &mut Vec::new()).unwrap_err();
+        assert_eq!(format!("{error:#}"), expected);
+        assert_eq!(fake.calls().last().unwrap(), "detach");
+    }
 }

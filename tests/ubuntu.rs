@@ -225,6 +225,10 @@ fn kept_packages_are_not_used_once_the_repository_has_changed() {
     let changed = stage.build_with("almanac", &[]);
     succeeds(&changed);
     assert!(!changed.stdout.contains(USED), "{}", changed.stdout);
+    let log = std::fs::read_to_string(stage.work.join("var/install.log")).unwrap();
+    let why_not = log.lines().next().unwrap_or_default();
+    assert!(why_not.starts_with("The packages of an earlier build are not used: http://"), "{log}");
+    assert!(why_not.ends_with("InRelease has changed"), "{log}");
     assert!(stage.seen().contains("\n1.1\n"), "{}", stage.seen());
     // A server that cannot be asked is no reason to believe that nothing has changed.
     stage.serve(State::Expired);

@@ -18,6 +18,8 @@ pub struct Mirror {
 #[derive(Default)]
 struct Behaviour {
     root: PathBuf,
+    /// Where the archive `/debian` really is.
+    debian: Option<String>,
     faults: Vec<Fault>,
     turn: Option<(String, PathBuf)>,
     /// How often each path was asked for.
@@ -62,6 +64,17 @@ impl Mirror {
         *lock(&self.behaviour) = Behaviour { root, ..Behaviour::default() };
     }
 
+    /// Sends who asks for what is below [`debian_url`](Self::debian_url) on to an archive elsewhere.
+    pub fn forward_debian(&self, archive: &str) {
+        lock(&self.behaviour).debian = Some(archive.trim_end_matches('/').to_owned());
+    }
+
+    /// The address of the archive that [`forward_debian`](Self::forward_debian) names; there are no other archives
+    /// beside it, so none of updates.
+    pub fn debian_url(&self) -> String {
+        format!("http://127.0.0.1:{}/debian", self.port)
+    }
+
     /// Answers requests for paths that contain `part` with a status, so many times.
     pub fn fail(&self, part: &str, status: u16, times: usize) {
         lock(&self.behaviour).faults.push(Fault { part: part.to_owned(), status, left: times });
@@ -98,7 +111,10 @@ fn answer_all(mut connection: TcpStream, behaviour: &Mutex<Behaviour>) -> io::Re
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let path = path.split('?').next().unwrap_or_default();
         match decide(&plain(path), behaviour) {
-            Ok(mut file) => {
+            Ok(Found::Elsewhere(url)) => {
+                write!(connection, "HTTP/1.1 302 Found\r\nLocation: {url}\r\nContent-Length: 0\r\n\r\n")?;
+            }
+            Ok(Found::File(mut file)) => {
                 let length = file.metadata()?.len();
                 write!(connection, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n")?;
                 if method != "HEAD" {
@@ -118,8 +134,15 @@ fn answer_all(mut connection: TcpStream, behaviour: &Mutex<Behaviour>) -> io::Re
     }
 }
 
-/// Returns the file behind a path, or the status that is the answer.
-fn decide(path: &str, behaviour: &Mutex<Behaviour>) -> Result<File, u16> {
+/// What is behind a path.
+enum Found {
+    File(File),
+    /// At this address.
+    Elsewhere(String),
+}
+
+/// Returns what is behind a path, or the status that is the answer.
+fn decide(path: &str, behaviour: &Mutex<Behaviour>) -> Result<Found, u16> {
     let mut behaviour = lock(behaviour);
     *behaviour.asked.entry(path.to_owned()).or_default() += 1;
     if let Some((_, root)) = behaviour.turn.take_if(|(part, _)| path.contains(part.as_str())) {
@@ -129,9 +152,14 @@ fn decide(path: &str, behaviour: &Mutex<Behaviour>) -> Result<File, u16> {
         fault.left -= 1;
         return Err(fault.status);
     }
+    let updates = path.split('/').any(|part| part.ends_with("-updates"));
+    if let (Some(archive), Some(below), false) = (&behaviour.debian, path.strip_prefix("/debian/"), updates) {
+        // As in the addresses that apt asks for: plus and tilde are what names of packages hold.
+        return Ok(Found::Elsewhere(format!("{archive}/{}", below.replace('+', "%2b").replace('~', "%7e"))));
+    }
     let below = path.strip_prefix("/ubuntu/").filter(|below| !below.contains("..")).ok_or(404_u16)?;
     let file = behaviour.root.join(below);
-    if file.is_file() { File::open(file).map_err(|_| 500) } else { Err(404) }
+    if file.is_file() { File::open(file).map(Found::File).map_err(|_| 500) } else { Err(404) }
 }
 
 /// Returns a path with its `%xx` replaced by what they stand for.

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod archive;
+pub mod backends;
 pub mod checkout;
 pub mod gnupg;
 pub mod hello;

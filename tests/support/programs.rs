@@ -1,6 +1,6 @@
 //! The programs under test, run as a user would.
 
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
@@ -42,6 +42,8 @@ pub struct Workdir {
     user: Option<&'static str>,
     /// Another cache than the tests' own.
     cache: Option<PathBuf>,
+    /// More variables for programs.
+    env: Vec<(String, String)>,
 }
 
 impl Drop for Workdir {
@@ -62,13 +64,28 @@ impl Drop for Workdir {
 impl Workdir {
     /// An empty working directory.
     pub fn new() -> Self {
-        Self { folder: tempfile::Builder::new().prefix("gitian-").tempdir().unwrap(), user: None, cache: None }
+        Self {
+            folder: tempfile::Builder::new().prefix("gitian-").tempdir().unwrap(),
+            user: None,
+            cache: None,
+            env: Vec::new(),
+        }
     }
 
     /// Uses another cache from now on, and `tmp/` for temporary files.
     pub fn use_cache(&mut self, cache: PathBuf) {
         std::fs::create_dir_all(self.path().join("tmp")).unwrap();
         self.cache = Some(cache);
+    }
+
+    /// Sets a variable for programs from now on.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The value of a variable that was set.
+    pub fn env(&self, name: &str) -> String {
+        self.env.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default()
     }
 
     /// One with the bookworm base image; made from the cache when it was made before.
@@ -144,18 +161,28 @@ impl Workdir {
 
     /// Starts a program that a test looks at while it runs.
     pub fn start(&self, name: &str, args: &[&str]) -> Running {
+        Running::start(&mut self.startable(name, args))
+    }
+
+    /// Starts a program as a shell with a terminal does, in a process group of its own, with another PATH.
+    pub fn start_in_group(&self, name: &str, args: &[&str], path: &str) -> Running {
+        Running::start(self.startable(name, args).process_group(0).env("PATH", path))
+    }
+
+    fn startable(&self, name: &str, args: &[&str]) -> std::process::Command {
         let prepared = self.program(name);
         #[expect(clippy::disallowed_methods, reason = "the test framework's command cannot run in the background")]
         let mut command = std::process::Command::new(prepared.get_program());
         command.args(prepared.get_args()).args(args).env_clear().current_dir(self.path());
         command.envs(prepared.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        Running::start(&mut command)
+        command
     }
 
     /// Prepares a program, with a cleared environment.
     pub fn program(&self, name: &str) -> Command {
         let Some(user) = self.user else {
             let mut command = program(name, self.path());
+            command.envs(self.env.iter().map(|(name, value)| (name, value)));
             if let Some(cache) = &self.cache {
                 command.env("XDG_CACHE_HOME", cache).env("TMPDIR", self.path().join("tmp"));
             }
@@ -164,6 +191,7 @@ impl Workdir {
         let mut command = surrounded(Command::new("runuser"), self.path());
         command.args(["-u", user, "--"]).arg(path_of(name));
         command.env("XDG_CACHE_HOME", Path::new("/home").join(user).join(".cache"));
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::programs::Answer;
@@ -35,6 +35,11 @@ impl Running {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Sends a signal to its process group, as a terminal does; for one that was started in a group of its own.
+    pub fn signal_group(&self, signal: Signal) {
+        killpg(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
     }
 
     /// Whether it has ended.

@@ -1,15 +1,15 @@
 //! apt-get in the guest: tried again when a server stumbles, with what was downloaded before handed in.
 
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use gitian_manifest::Digest;
-use gitian_process::{Output, Status, Streams, interrupt};
+use gitian_process::{Status, Streams, interrupt};
 use gitian_vm::{AptTrouble, AptTroubleKind, Debs, GuestCommand, GuestUser, Limits, Target, copy_in, copy_out};
 
+use crate::guest::ANSWER_LIMIT;
 use crate::log::Log;
 use crate::workdir::Workdir;
 
@@ -110,12 +110,8 @@ impl<'g> Apt<'g> {
     fn wanted(&self, request: &[&str]) -> Result<Vec<Wanted>> {
         let mut argv = vec!["-o", "Acquire::ForceHash=SHA256", "--print-uris"];
         argv.extend(request);
-        let mut text = String::new();
-        let read = |pipe: &mut dyn Read| pipe.read_to_string(&mut text).map(drop);
-        let streams =
-            Streams { stdout: Output::Consume(Box::new(read)), stderr: Output::Discard, ..Streams::default() };
         // A request that cannot be met is told by the real call, in the log.
-        self.target.run(&apt_get(&argv), streams)?;
+        let (_status, text) = gitian_vm::read(self.target, &apt_get(&argv), ANSWER_LIMIT)?;
         Ok(text.lines().filter_map(Wanted::parse).collect())
     }
 
@@ -141,7 +137,8 @@ impl<'g> Apt<'g> {
         Ok(())
     }
 
-    /// Keeps what was downloaded now for later builds, each under the digest of its content.
+    /// Keeps what was downloaded now for later builds, each under the digest of its content, which is the index's: what
+    /// lies in the archives of a guest by now, its root may have changed.
     fn keep(&self, wanted: &[Wanted]) -> Result<()> {
         let new: Vec<&Wanted> = wanted.iter().filter(|deb| self.debs.find(&deb.sha256).is_none()).collect();
         if new.is_empty() {
@@ -154,9 +151,9 @@ impl<'g> Apt<'g> {
         copy_out(self.target, GuestUser::Root, &guest, &archives, limits).context("packages from the guest")?;
         for deb in new {
             let path = archives.join(&deb.file);
-            // A package may have been installed from elsewhere; then there is nothing to keep.
-            if path.is_file() {
-                self.debs.add(&path)?;
+            // A package may have been installed from elsewhere; then there is nothing to keep. Nor is there in a link.
+            if fs::symlink_metadata(&path).is_ok_and(|there| there.is_file()) {
+                self.debs.add_expected(&path, &deb.sha256)?;
             }
         }
         Ok(())
@@ -217,7 +214,63 @@ pub fn is_progress(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use gitian_process::Command;
+    use gitian_vm::Layer;
+
     use super::*;
+
+    /// A guest whose file system is a folder of the host.
+    struct FolderGuest(PathBuf);
+
+    impl Target for FolderGuest {
+        fn run(&self, command: &GuestCommand, streams: Streams<'_>) -> Result<Status> {
+            let words: Vec<PathBuf> = command.argv.iter().map(PathBuf::from).collect();
+            let inside = |word: &PathBuf| word.strip_prefix("/").map_or(word.clone(), |below| self.0.join(below));
+            Ok(Command::new(&words[0]).args(words[1..].iter().map(inside)).run(streams)?.status)
+        }
+
+        fn keep_layer(&mut self, _layer: &Layer) -> Result<()> {
+            Ok(())
+        }
+
+        fn stop(self: Box<Self>) -> Result<()> {
+            Ok(())
+        }
+
+        fn detach(self: Box<Self>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_package_that_the_guest_changed_is_not_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let archives = root.path().join("guest/var/cache/apt/archives");
+        let workdir = Workdir::new(root.path());
+        fs::create_dir_all(&archives).unwrap();
+        fs::create_dir_all(workdir.var()).unwrap();
+        fs::write(root.path().join("secret"), "of the host").unwrap();
+        fs::write(archives.join("good_1_all.deb"), "good").unwrap();
+        fs::write(archives.join("bad_1_all.deb"), "tampered").unwrap();
+        std::os::unix::fs::symlink(root.path().join("secret"), archives.join("link_1_all.deb")).unwrap();
+        let wanted =
+            [("good", "good"), ("bad", "bad"), ("link", "of the host"), ("absent", "absent")].map(|(name, content)| {
+                Wanted { file: format!("{name}_1_all.deb"), sha256: Digest::of_bytes(content.as_bytes()) }
+            });
+        let guest = FolderGuest(root.path().join("guest"));
+        let log = Log::empty(workdir.install_log(), &workdir).unwrap();
+        let debs = Debs::new(&root.path().join("cache"));
+        Apt::new(&guest, &log, &debs, &workdir).keep(&wanted).unwrap();
+        let kept: Vec<&str> =
+            wanted.iter().filter(|deb| debs.find(&deb.sha256).is_some()).map(|deb| deb.file.as_str()).collect();
+        assert_eq!(kept, ["good_1_all.deb"]);
+        for name in ["bad", "link", "absent"] {
+            assert!(debs.named(&format!("{name}_1_all.deb")).is_empty(), "{name}");
+        }
+        assert!(debs.find(&Digest::of_bytes(b"tampered")).is_none());
+    }
 
     #[test]
     fn a_line_of_print_uris_names_file_and_digest() {

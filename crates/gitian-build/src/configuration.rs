@@ -48,7 +48,7 @@ impl Run<'_> {
         let install_log = Log::empty(workdir.install_log(), workdir)?;
         let build_log = Log::empty(workdir.build_log(), workdir)?;
 
-        let installed = self.start(id, running, report)?;
+        let installed = self.start(id, running, &install_log, report)?;
         let guest = running.as_mut().context("the target was not started")?;
         report(Event::Step(Step::Prepare, None));
         let init =
@@ -73,7 +73,7 @@ impl Run<'_> {
         self.run_script(guest, &build_log)?;
 
         report(Event::Step(Step::CopyOut, None));
-        collect::outputs(&*guest.target, out)?;
+        collect::outputs(guest, out)?;
         if descriptor.enable_cache && !options.cache_read_only {
             report(Event::Step(Step::CopyCache, None));
             collect::caches(&*guest.target, &descriptor.name, workdir)?;
@@ -82,7 +82,13 @@ impl Run<'_> {
     }
 
     /// Stops what runs, makes a clean target and starts it. Returns whether it has its packages already.
-    fn start(&self, id: &TargetId, running: &mut Option<Guest>, report: &mut dyn FnMut(Event)) -> Result<bool> {
+    fn start(
+        &self,
+        id: &TargetId,
+        running: &mut Option<Guest>,
+        log: &Log,
+        report: &mut dyn FnMut(Event),
+    ) -> Result<bool> {
         report(Event::Step(Step::StopTarget, None));
         stop_running(self.backend, running.take())?;
         let mut layered = false;
@@ -96,9 +102,12 @@ impl Run<'_> {
             Ok(Guest { id: id.clone(), target: self.backend.start(id, self.options.resources)? })
         };
         let guest = running.insert(start()?);
+        if let Some(notice) = guest.target.notice() {
+            report(Event::Warning(notice));
+        }
         report(Event::Step(Step::CheckTarget, None));
         guest.await_answer()?;
-        if layered && !packages::are_current(guest)? {
+        if layered && !packages::are_current(guest, log)? {
             stop_running(self.backend, running.take())?;
             layered = self.backend.make_clean(id, None)?;
             running.insert(start()?).await_answer()?;
@@ -152,7 +161,7 @@ impl Run<'_> {
             None => Streams::to_log(log.file()?),
         };
         let status = guest.target.run(&command, streams)?;
-        guest.expect(status, "build script", log)
+        guest.must_succeed(status, "build script", log)
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a build reports while it runs; the words for it are the program's.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use gitian_manifest::Digest;
 use gitian_vm::TargetId;
@@ -51,7 +53,7 @@ pub enum Step {
 }
 
 /// Something that happened in a build.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Event {
     /// A configuration begins.
     Building(TargetId),
@@ -61,6 +63,8 @@ pub enum Event {
     Said(String),
     /// Something that the user should know but that does not stop the build.
     Warning(String),
+    /// Files are hashed from now on; here is counted how many bytes were read.
+    Hashing(Arc<AtomicU64>),
     /// A line of the out manifest.
     Output(String),
     /// The report was written.

@@ -50,15 +50,18 @@ pub struct ScriptFailed {
 
 /// Outputs that cannot be recorded: the build is kept, the report is not written.
 #[derive(Debug, thiserror::Error)]
-#[error("build/out: {} of the outputs cannot be recorded: {}", refused.len(), list(refused))]
+#[error("build/out: {} of the outputs cannot be recorded", refused.len())]
 pub struct OutputsRefused {
     /// Path below the outputs, and why.
     pub refused: Vec<(String, String)>,
 }
 
-fn list(refused: &[(String, String)]) -> String {
-    let all: Vec<String> = refused.iter().map(|(path, why)| format!("'{}' {why}", path.escape_debug())).collect();
-    all.join("; ")
+/// The script left no folder of outputs that could be copied.
+#[derive(Debug, thiserror::Error)]
+#[error("{target}: the script left no folder $OUTDIR")]
+pub struct NoOutputs {
+    /// In which guest.
+    pub target: TargetId,
 }
 
 /// A started guest that gives no answer.

@@ -1,6 +1,5 @@
 //! A started guest of one configuration, and the commands that are run in it.
 
-use std::io::Read;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -14,6 +13,8 @@ use crate::log::Log;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The wait between two questions.
 const PAUSE: Duration = Duration::from_millis(250);
+/// What a guest may answer at most, in bytes: a manifest of every package that Debian has is a quarter of it.
+pub const ANSWER_LIMIT: u64 = 32 << 20;
 
 /// A started guest.
 pub struct Guest {
@@ -48,12 +49,7 @@ impl Guest {
 
     /// Runs a command and returns what it wrote to standard output.
     pub fn read(&self, command: &GuestCommand) -> Result<(Status, String)> {
-        let mut bytes = Vec::new();
-        let read = |pipe: &mut dyn Read| pipe.read_to_end(&mut bytes).map(drop);
-        let streams =
-            Streams { stdout: Output::Consume(Box::new(read)), stderr: Output::Discard, ..Streams::default() };
-        let status = self.target.run(command, streams)?;
-        Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
+        gitian_vm::read(&*self.target, command, ANSWER_LIMIT)
     }
 
     /// Runs a command that has to succeed; what it says goes to the log.
@@ -61,7 +57,7 @@ impl Guest {
         log.mark()?;
         let status = self.target.run(command, Streams::to_log(log.file()?).with_input(input))?;
         let argv: Vec<_> = command.argv.iter().map(|word| word.to_string_lossy()).collect();
-        self.expect(status, &argv.join(" "), log)
+        self.must_succeed(status, &argv.join(" "), log)
     }
 
     /// Writes a file of the guest, as root.
@@ -69,11 +65,11 @@ impl Guest {
         let tee = GuestCommand::new(GuestUser::Root, ["tee", path]);
         let streams = Streams { stdout: Output::Discard, ..Streams::default() };
         let status = self.target.run(&tee, streams.with_input(Input::Bytes(text.as_bytes())))?;
-        self.expect(status, &format!("tee {path}"), log)
+        self.must_succeed(status, &format!("tee {path}"), log)
     }
 
     /// Turns a status other than 0 into an error with the last lines of the log.
-    pub fn expect(&self, status: Status, what: &str, log: &Log) -> Result<()> {
+    pub fn must_succeed(&self, status: Status, what: &str, log: &Log) -> Result<()> {
         if status.success() {
             return Ok(());
         }

@@ -9,6 +9,7 @@ mod configuration;
 mod event;
 mod failure;
 mod guest;
+mod hashed;
 mod inputs;
 mod log;
 mod packages;
@@ -21,13 +22,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use gitian_descriptor::{Commit, Descriptor, Loaded, Network, ReferenceDatetime, Url};
-use gitian_manifest::{Digest, Manifest, Report};
+use gitian_manifest::{Digest, Report};
 use gitian_process::interrupt;
 use gitian_vm::{Backend, Debs, Problem, Resources};
 
 use configuration::Run;
 pub use event::{Event, Step};
-pub use failure::{BuildStopped, GitRefused, GuestSilent, OutputsRefused, PackagesUnknown, ScriptFailed};
+pub use failure::{BuildStopped, GitRefused, GuestSilent, NoOutputs, OutputsRefused, PackagesUnknown, ScriptFailed};
+use hashed::Hashed;
 pub use remotes::FetchOptions;
 pub use workdir::{Lock, Workdir};
 
@@ -106,7 +108,8 @@ pub fn build(
     workdir.remove_leftovers()?;
 
     let (remotes, reference) = fetch_remotes(descriptor, options, workdir, report)?;
-    let in_manifest = inputs::manifest(descriptor, loaded.source.as_bytes(), workdir, &remotes)?;
+    let hashed = Hashed::begin(report);
+    let in_manifest = inputs::manifest(descriptor, loaded.source.as_bytes(), workdir, &remotes, &hashed)?;
 
     make_folders(descriptor, workdir)?;
 
@@ -114,9 +117,9 @@ pub fn build(
     let base_manifests = build_configurations(&run, report)?;
 
     report(Event::Step(Step::Report, None));
-    let out_manifest = hash_outputs(workdir, report)?;
-    let (common, package) = hash_caches(descriptor, workdir, report)?;
-    interrupt::check()?;
+    let hashed = Hashed::begin(report);
+    let out_manifest = hash_outputs(workdir, &hashed, report)?;
+    let (common, package) = hash_caches(descriptor, workdir, &hashed, report)?;
 
     let document = Report::new(out_manifest, in_manifest, base_manifests, Some(common), Some(package));
     let bytes = document.render();
@@ -177,19 +180,17 @@ fn fetch_remotes(
 fn build_configurations(run: &Run<'_>, report: &mut dyn FnMut(Event)) -> Result<Vec<(String, String)>> {
     let mut running = None;
     let built = build_each(run, &mut running, report);
-    if run.options.skip_cleanup {
-        if let Some(guest) = running {
-            guest.target.detach()?;
+    let left = if run.options.skip_cleanup {
+        running.map_or(Ok(()), |guest| guest.target.detach())
+    } else {
+        if built.is_ok() {
+            report(Event::Step(Step::CleanUp, None));
         }
-        return built;
-    }
-    if built.is_ok() {
-        report(Event::Step(Step::CleanUp, None));
-    }
-    let stopped = configuration::stop_running(run.backend, running);
+        configuration::stop_running(run.backend, running)
+    };
     // What went wrong first says more.
     let manifests = built?;
-    stopped?;
+    left?;
     Ok(manifests)
 }
 
@@ -223,8 +224,8 @@ fn build_each(
     Ok(manifests)
 }
 
-fn hash_outputs(workdir: &Workdir, report: &mut dyn FnMut(Event)) -> Result<String> {
-    let scan = Manifest::of_folder(&workdir.out(), &|_| ()).context("build/out")?;
+fn hash_outputs(workdir: &Workdir, hashed: &Hashed, report: &mut dyn FnMut(Event)) -> Result<String> {
+    let scan = hashed.folder(&workdir.out()).context("build/out")?;
     if !scan.refused.is_empty() {
         let refused =
             scan.refused.into_iter().map(|refused| (refused.path.display().to_string(), refused.reason)).collect();
@@ -237,13 +238,17 @@ fn hash_outputs(workdir: &Workdir, report: &mut dyn FnMut(Event)) -> Result<Stri
     Ok(text)
 }
 
-fn hash_caches(descriptor: &Descriptor, workdir: &Workdir, report: &mut dyn FnMut(Event)) -> Result<(String, String)> {
+fn hash_caches(
+    descriptor: &Descriptor,
+    workdir: &Workdir,
+    hashed: &Hashed,
+    report: &mut dyn FnMut(Event),
+) -> Result<(String, String)> {
     if !descriptor.enable_cache {
         return Ok(Default::default());
     }
     let mut hash = |folder: PathBuf| -> Result<String> {
-        let scan =
-            Manifest::of_folder(&folder, &|_| ()).with_context(|| workdir.shown(&folder).display().to_string())?;
+        let scan = hashed.folder(&folder).with_context(|| workdir.shown(&folder).display().to_string())?;
         for refused in &scan.refused {
             let shown = workdir.shown(&folder).display();
             report(Event::Warning(format!(

@@ -61,8 +61,6 @@ impl Log {
 
     /// Returns the last lines since the mark that hold anything, at most `count`.
     pub fn last_lines(&self, count: usize) -> Result<Vec<String>> {
-        let text = self.since_mark()?;
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        Ok(lines[lines.len().saturating_sub(count)..].iter().map(|line| (*line).to_owned()).collect())
+        Ok(gitian_process::last_lines(&self.since_mark()?, count))
     }
 }

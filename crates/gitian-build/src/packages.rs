@@ -1,5 +1,7 @@
 //! The packages of one configuration: installed as the descriptor asks, or taken over from an earlier build, and listed.
 
+use std::io::Write;
+
 use anyhow::{Result, bail};
 use gitian_descriptor::Descriptor;
 use gitian_manifest::Digest;
@@ -48,10 +50,14 @@ fn texts(names: &[impl ToString]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
 }
 
-/// Whether the repositories still have exactly what the packages in a guest were chosen from.
-pub fn are_current(guest: &Guest) -> Result<bool> {
+/// Whether the repositories still have exactly what the packages in a guest were chosen from; if not, the log says why.
+pub fn are_current(guest: &Guest, log: &Log) -> Result<bool> {
     let bash = GuestCommand::new(GuestUser::Root, ["bash", "-c", RELEASES_CURRENT]);
-    let (status, _why_not) = guest.read(&bash)?;
+    let (status, why_not) = guest.read(&bash)?;
+    if !status.success() {
+        let why_not = if why_not.is_empty() { "their repositories cannot be asked\n" } else { &why_not };
+        write!(log.file()?, "The packages of an earlier build are not used: {why_not}")?;
+    }
     Ok(status.success())
 }
 
@@ -112,7 +118,7 @@ pub fn install(
 
 /// Turns a status of apt other than 0 into an error with what apt complained of.
 fn expect(guest: &Guest, status: Status, what: &str, log: &Log) -> Result<()> {
-    guest.expect(status, what, log).map_err(|mut error| {
+    guest.must_succeed(status, what, log).map_err(|mut error| {
         if let Some(failed) = error.downcast_mut::<ScriptFailed>() {
             failed.last_lines.retain(|line| !apt::is_progress(line));
         }
@@ -127,7 +133,7 @@ fn warn(report: &mut dyn FnMut(Event)) -> impl FnMut(String) {
 /// Returns the manifest that [`install`] left in the guest.
 pub fn manifest(guest: &Guest, log: &Log) -> Result<String> {
     let (status, text) = guest.read(&GuestCommand::new(GuestUser::Root, ["cat", MANIFEST]))?;
-    guest.expect(status, "the package manifest", log)?;
+    guest.must_succeed(status, "the package manifest", log)?;
     Ok(text)
 }
 
@@ -137,7 +143,7 @@ pub fn manifest(guest: &Guest, log: &Log) -> Result<String> {
 /// [`PackagesUnknown`] when apt's index has no digest for some of them, and no build downloaded them before.
 fn list(guest: &Guest, debs: &Debs, log: &Log) -> Result<String> {
     let (status, text) = guest.read(&GuestCommand::new(GuestUser::Root, ["bash", "-c", GRAB_PACKAGES]))?;
-    guest.expect(status, "grab-packages.sh", log)?;
+    guest.must_succeed(status, "grab-packages.sh", log)?;
     let mut lines = Vec::new();
     let mut found = false;
     let mut unknown = Vec::new();

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use gitian_descriptor::{Commit, ReferenceDatetime, Remote, RemoteDir, Url};
+use gitian_descriptor::{Commit, ReferenceDatetime, Remote, RemoteDir, Url, calendar};
 use gitian_process::{Command, Failure, Input, Output, Streams};
 use gitian_vm::Problem;
 
@@ -24,6 +24,8 @@ pub struct FetchOptions {
     pub branches: bool,
     /// All tags are fetched into the clone, forced.
     pub tags: bool,
+    /// git says nothing but what goes wrong.
+    pub quiet: bool,
 }
 
 /// A remote with everything decided that the command line may decide.
@@ -51,7 +53,7 @@ pub struct CheckedOut {
 impl CheckedOut {
     /// Returns the author date as a reference date and time, in UTC.
     pub fn author_datetime(&self) -> Result<ReferenceDatetime> {
-        utc(self.author_epoch).parse().with_context(|| format!("author date of {}", self.dir))
+        calendar::utc(self.author_epoch).parse().with_context(|| format!("author date of {}", self.dir))
     }
 }
 
@@ -158,7 +160,7 @@ fn reachable(source: &Source, workdir: &Workdir) -> Option<Problem> {
     if is_there_already(source, workdir) {
         return None;
     }
-    let refs = match list_refs(source) {
+    let refs = match list_refs(source, workdir) {
         Ok(refs) => refs,
         Err(cause) => {
             let said = match &cause {
@@ -191,9 +193,14 @@ fn is_there_already(source: &Source, workdir: &Workdir) -> bool {
 }
 
 /// Returns the names of the refs that the remote has for the wanted commit.
-fn list_refs(source: &Source) -> Result<Vec<String>, Failure> {
+fn list_refs(source: &Source, workdir: &Workdir) -> Result<Vec<String>, Failure> {
     let commit = source.commit.as_str();
-    let listed = git(&source.url)
+    // Asked where it will be fetched: `--url dir=origin` is a name that the clone knows, and a repository around us is none
+    // of ours.
+    let clone = workdir.remote(&source.dir);
+    let git = git(&source.url);
+    let git = if clone.is_dir() { git.folder(&clone) } else { git.env("GIT_DIR", clone.join(".git")) };
+    let listed = git
         .args(["ls-remote", "--", &source.url, commit])
         .args([format!("refs/tags/{commit}"), format!("refs/heads/{commit}")])
         .timeout(PATIENCE)
@@ -232,7 +239,8 @@ fn bring(source: &Source, folder: &Path, shown: &str, workdir: &Workdir, options
         let mut fetches: Vec<Vec<String>> = Vec::new();
         let url = &source.url;
         let fetch = |more: &[&str]| -> Vec<String> {
-            ["fetch", "-f"].iter().chain(more).map(|word| (*word).to_owned()).collect()
+            let quiet: &[&str] = if options.quiet { &["--quiet"] } else { &[] };
+            ["fetch", "-f"].iter().chain(quiet).chain(more).map(|word| (*word).to_owned()).collect()
         };
         if options.branches {
             fetches.push(fetch(&["--update-head-ok", "--", url, "+refs/heads/*:refs/heads/*"]));
@@ -243,7 +251,7 @@ fn bring(source: &Source, folder: &Path, shown: &str, workdir: &Workdir, options
         // Last, because what is checked out is what this one fetched.
         if !is_there_already(source, workdir) {
             let tag = format!("refs/tags/{}", source.commit);
-            if list_refs(source).with_context(|| format!("remote {}", source.dir))?.contains(&tag) {
+            if list_refs(source, workdir).with_context(|| format!("remote {}", source.dir))?.contains(&tag) {
                 fetches.push(fetch(&["--no-tags", "--", url, &format!("{tag}:{tag}")]));
             } else {
                 fetches.push(fetch(&["--no-tags", "--update-head-ok", "--", url, source.commit.as_str()]));
@@ -254,7 +262,7 @@ fn bring(source: &Source, folder: &Path, shown: &str, workdir: &Workdir, options
             let streams =
                 Streams { stdin: Input::Empty, stdout: Output::Discard, stderr: Output::Inherit, merged: false };
             git_there().args(arguments).run_ok(streams).map_err(|cause| {
-                refused(cause, || Problem {
+                refused(cause, |_said| Problem {
                     what: format!("remote {}: commit {} cannot be fetched from {url}", source.dir, source.commit),
                     mend: format!("git ls-remote {url}    shows what it has; then --commit {}=TAG", source.dir),
                 })
@@ -266,11 +274,9 @@ fn bring(source: &Source, folder: &Path, shown: &str, workdir: &Workdir, options
         false => "FETCH_HEAD",
     };
     git_there().args(["checkout", "-q", "--detach", wanted]).run_ok(Streams::default()).map_err(|cause| {
-        refused(cause, || Problem {
+        refused(cause, |said| Problem {
             what: format!("{shown}: commit {} cannot be checked out", source.commit),
-            mend: format!(
-                "git -C {shown} stash -u    puts your changes aside; git -C {shown} stash pop brings them back"
-            ),
+            mend: what_frees(shown, said),
         })
     })?;
     if folder.join(".gitmodules").exists() {
@@ -286,11 +292,25 @@ fn bring(source: &Source, folder: &Path, shown: &str, workdir: &Workdir, options
 }
 
 /// Tells a refusal of git in the words of the build, with what git said; anything else stays as it is.
-fn refused(cause: Failure, problem: impl FnOnce() -> Problem) -> anyhow::Error {
+fn refused(cause: Failure, problem: impl FnOnce(&[String]) -> Problem) -> anyhow::Error {
     match cause {
-        Failure::ProgramFailed { last_lines, .. } => GitRefused { problem: problem(), last_lines }.into(),
+        Failure::ProgramFailed { last_lines, .. } => GitRefused { problem: problem(&last_lines), last_lines }.into(),
         other => other.into(),
     }
+}
+
+/// Returns what makes a checkout possible in a clone that git refused to change, by what git said.
+fn what_frees(clone: &str, said: &[String]) -> String {
+    let says = |words: &str| said.iter().any(|line| line.contains(words));
+    if says("would be overwritten") {
+        return format!(
+            "git -C {clone} stash -u    puts your changes aside; git -C {clone} stash pop brings them back"
+        );
+    }
+    if says("index.lock") {
+        return format!("rm {clone}/.git/index.lock    if no other git works there: one that was killed left it");
+    }
+    format!("git -C {clone} status")
 }
 
 fn checked_out(dir: &RemoteDir, folder: &Path) -> Result<CheckedOut> {
@@ -314,23 +334,10 @@ fn git(url: &str) -> Command {
         .args(["-c", "protocol.ext.allow=never", "-c", file])
         .args(["-c", "init.defaultBranch=master", "-c", "advice.detachedHead=false", "-c", "core.hooksPath=/dev/null"])
         .env("GIT_TERMINAL_PROMPT", "0")
+        // By way of ssh, for a passphrase.
+        .may_ask()
         .env("LC_ALL", "C.UTF-8");
     of_another.into_iter().fold(git, Command::without_env)
-}
-
-/// Writes a point in time as `YYYY-MM-DD HH:MM:SS`, in UTC.
-fn utc(epoch: i64) -> String {
-    let (days, second) = (epoch.div_euclid(86_400), epoch.rem_euclid(86_400));
-    // Counted in years that begin in March, so that a leap day is the last of its year.
-    let since_march_0000 = days + 719_468;
-    let (era, day) = (since_march_0000.div_euclid(146_097), since_march_0000.rem_euclid(146_097));
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let (hours, minutes, seconds) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{:04}-{month:02}-{day_of_month:02} {hours:02}:{minutes:02}:{seconds:02}", era * 400 + year + next)
 }
 
 fn is_full_id(text: &str) -> bool {
@@ -363,16 +370,21 @@ mod tests {
     }
 
     #[test]
-    fn an_author_date_is_written_in_utc() {
-        for (epoch, text) in [
-            (0, "1970-01-01 00:00:00"),
-            (-1, "1969-12-31 23:59:59"),
-            (1_416_139_200, "2014-11-16 12:00:00"),
-            (951_782_399, "2000-02-28 23:59:59"),
-            (951_868_800, "2000-03-01 00:00:00"),
-            (4_107_542_400, "2100-03-01 00:00:00"),
+    fn what_frees_a_clone_depends_on_what_git_said() {
+        for (said, mend) in [
+            (
+                "error: Your local changes to the following files would be overwritten by checkout:",
+                "git -C inputs/x stash -u ",
+            ),
+            (
+                "error: The following untracked working tree files would be overwritten by checkout:",
+                "git -C inputs/x stash -u ",
+            ),
+            ("fatal: Unable to create '/w/inputs/x/.git/index.lock': File exists.", "rm inputs/x/.git/index.lock "),
+            ("fatal: unable to read tree 1234", "git -C inputs/x status"),
         ] {
-            assert_eq!(utc(epoch), text);
+            let found = what_frees("inputs/x", &[said.to_owned(), "Aborting".to_owned()]);
+            assert!(found.starts_with(mend), "{said}: {found}");
         }
     }
 }

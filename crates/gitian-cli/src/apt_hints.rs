@@ -9,7 +9,7 @@ pub fn hint(failed: &ScriptFailed) -> Option<String> {
         return None;
     }
     let Some(trouble) = AptTrouble::find(failed.last_lines.iter().map(String::as_str)) else {
-        return Some("the whole log is in var/install.log".to_owned());
+        return Some(format!("the whole log is in {}", failed.log.display()));
     };
     let (distro, suite, arch) = (&failed.target.distro, &failed.target.suite, failed.target.architecture.debian());
     let anew = |option: &str| {
@@ -52,7 +52,7 @@ pub fn hint(failed: &ScriptFailed) -> Option<String> {
              ({suite} has not)"
         ),
         AptTroubleKind::Conflict => {
-            "these packages cannot be installed together; the whole log is in var/install.log".to_owned()
+            format!("these packages cannot be installed together; the whole log is in {}", failed.log.display())
         }
         AptTroubleKind::NoSpace => "free some space where the build runs, then run gbuild again".to_owned(),
     })

@@ -14,17 +14,20 @@ const LIMITS: Limits = Limits { bytes: 1 << 40, entries: 10_000_000 };
 
 /// The folder to copy into is not there.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} is not a folder")]
+#[error("{path} {}", if *is_file { "is a file, not a folder" } else { "does not exist" })]
 pub struct NoFolder {
     /// As it was given.
     pub path: String,
+    /// Something else is in its place.
+    pub is_file: bool,
 }
 
 /// Runs copy-from-target. Returns the exit code.
 pub fn run(args: Args, around: &Surroundings, _out: &mut dyn Write) -> Result<u8> {
     let folder = around.workdir.join(&args.folder);
     if !folder.is_dir() {
-        return Err(NoFolder { path: args.folder.display().to_string() }.into());
+        let is_file = std::fs::symlink_metadata(&folder).is_ok();
+        return Err(NoFolder { path: args.folder.display().to_string(), is_file }.into());
     }
     let target = target::running(around)?;
     let user = target::user(&*target, args.user.as_deref())?;

@@ -5,9 +5,11 @@
 use std::io::Write;
 
 use anyhow::Error;
-use gitian_build::{BuildStopped, GitRefused, ScriptFailed};
+use gitian_build::{BuildStopped, GitRefused, OutputsRefused, ScriptFailed};
 use gitian_process::{Failure, interrupt};
+use gitian_vm::{GuestNotUp, NotPacked};
 
+use crate::calls::Calls;
 use crate::descriptor_error;
 use crate::descriptor_file::DescriptorRefused;
 use crate::hints;
@@ -20,10 +22,10 @@ pub struct WrongUsage(pub String);
 
 /// Writes what went wrong and returns the exit code: 130 or 143 when we were asked to stop, 2 for wrong usage, else 1.
 ///
-/// `debug` adds the chain of causes, one a line.
-pub fn report(program: &str, error: &Error, debug: bool, out: &mut dyn Write) -> u8 {
+/// Hints name our programs as the reader can call them; `debug` adds the chain of causes, one a line.
+pub fn report(program: &str, error: &Error, calls: &Calls, debug: bool, out: &mut dyn Write) -> u8 {
     // Standard error may be closed or broken: there is nobody left to tell.
-    write_lines(program, error, debug, out).ok();
+    write_lines(program, error, calls, debug, out).ok();
     if is_interrupt(error) {
         return 128_u8.saturating_add(interrupt::received().and_then(|signal| u8::try_from(signal).ok()).unwrap_or(2));
     }
@@ -40,14 +42,14 @@ pub fn is_interrupt(error: &Error) -> bool {
     error.chain().any(|cause| matches!(cause.downcast_ref::<Failure>(), Some(Failure::Interrupted)))
 }
 
-fn write_lines(program: &str, error: &Error, debug: bool, out: &mut dyn Write) -> std::io::Result<()> {
+fn write_lines(program: &str, error: &Error, calls: &Calls, debug: bool, out: &mut dyn Write) -> std::io::Result<()> {
     if is_interrupt(error) {
         return writeln!(out, "{program}: interrupted");
     }
     if let Some(stopped) = error.downcast_ref::<BuildStopped>() {
         for problem in &stopped.problems {
-            writeln!(out, "{program}: error: {problem}")?;
-            writeln!(out, "hint: {}", problem.mend)?;
+            writeln!(out, "{program}: error: {}", one_line(&problem.to_string()))?;
+            writeln!(out, "hint: {}", calls.in_hint(&problem.mend))?;
         }
         return Ok(());
     }
@@ -55,11 +57,11 @@ fn write_lines(program: &str, error: &Error, debug: bool, out: &mut dyn Write) -
         write!(out, "{}", descriptor_error::render(&refused.path, &refused.refusals, refused.colour))?;
     }
     writeln!(out, "{program}: error: {}", one_line(&format!("{error:#}")))?;
-    for line in last_lines(error) {
+    for line in last_lines(error).iter().chain(&refused_outputs(error)) {
         writeln!(out, "  | {}", printable(line))?;
     }
     if let Some(hint) = hints::hint(error) {
-        writeln!(out, "hint: {hint}")?;
+        writeln!(out, "hint: {}", calls.in_hint(&hint))?;
     }
     if debug {
         for cause in error.chain() {
@@ -67,6 +69,17 @@ fn write_lines(program: &str, error: &Error, debug: bool, out: &mut dyn Write) -
         }
     }
     Ok(())
+}
+
+/// How many refused outputs are told one by one.
+const REFUSED_TOLD: usize = 20;
+
+/// Returns what cannot be recorded, one a line.
+fn refused_outputs(error: &Error) -> Vec<String> {
+    let refused = error.downcast_ref::<OutputsRefused>().map(|outputs| &*outputs.refused).unwrap_or_default();
+    let told = refused.iter().take(REFUSED_TOLD).map(|(path, why)| format!("{path}: {why}"));
+    let more = refused.len().saturating_sub(REFUSED_TOLD);
+    told.chain((more > 0).then(|| format!("and {more} more"))).collect()
 }
 
 /// Returns the last words of the program that failed, if one did.
@@ -78,12 +91,28 @@ fn last_lines_of<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e
     if let Some(Failure::ProgramFailed { last_lines, .. }) = cause.downcast_ref() {
         return Some(last_lines);
     }
+    if let Some(NotPacked(Failure::ProgramFailed { last_lines, .. })) = cause.downcast_ref() {
+        return Some(last_lines);
+    }
     if let Some(failed) = cause.downcast_ref::<ScriptFailed>() {
         return Some(&failed.last_lines);
+    }
+    if let Some(not_up) = cause.downcast_ref::<GuestNotUp>() {
+        return Some(&not_up.last_lines);
     }
     cause.downcast_ref::<GitRefused>().map(|refused| refused.last_lines.as_slice())
 }
 
-fn one_line(text: &str) -> String {
-    printable(&text.trim_end().replace('\n', ": "))
+/// Returns a message on one line, without the numbers that Rust adds to what the system says.
+pub fn one_line(text: &str) -> String {
+    let text = text.trim_end().replace('\n', ": ");
+    let mut parts = text.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => plain += rest,
+            _ => plain = plain + " (os error " + part,
+        }
+    }
+    printable(&plain)
 }

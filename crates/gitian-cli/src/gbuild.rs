@@ -6,12 +6,14 @@ use std::os::fd::AsFd;
 
 use anyhow::{Context, Result};
 use gitian_build::{BuildOptions, FetchOptions, Workdir};
-use gitian_descriptor::Loaded;
+use gitian_descriptor::{Descriptor, Loaded};
 use gitian_process::interrupt;
 use gitian_vm::{Backend, Debs, Resources};
 
 use crate::args::gbuild::Args;
-use crate::failure::tell;
+use crate::calls::Calls;
+use crate::cross_check::CrossCheck;
+use crate::failure::{one_line, tell};
 use crate::printable::printable;
 use crate::progress::Progress;
 use crate::surroundings::Surroundings;
@@ -19,27 +21,45 @@ use crate::{descriptor_error, descriptor_file};
 
 /// Runs gbuild with the backend that options and environment choose. Returns the exit code.
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
-    let backend = gitian_vm::select(args.backend.as_deref(), &around.settings, &around.workdir)?;
-    run_with(args, around, &*backend, out)
+    let loaded = descriptor_file::load(&args.descriptor, &around.workdir, around.live)?;
+    if !args.cross_check.is_empty() {
+        return cross_check(args, &loaded, around, out);
+    }
+    let Descriptor { suites, architectures, .. } = &loaded.descriptor;
+    let wanted: Vec<_> =
+        suites.iter().flat_map(|suite| architectures.iter().map(move |architecture| (suite, *architecture))).collect();
+    let backend = gitian_vm::select(args.backend.as_deref(), &around.settings, &around.workdir, &wanted)?;
+    build(args, &loaded, around, &*backend, out)
 }
 
 /// Runs gbuild with this backend. Returns the exit code.
 pub fn run_with(args: Args, around: &Surroundings, backend: &dyn Backend, out: &mut dyn Write) -> Result<u8> {
     let loaded = descriptor_file::load(&args.descriptor, &around.workdir, around.live)?;
+    build(args, &loaded, around, backend, out)
+}
+
+fn build(args: Args, loaded: &Loaded, around: &Surroundings, backend: &dyn Backend, out: &mut dyn Write) -> Result<u8> {
     let workdir = Workdir::new(&around.workdir);
     let quiet = args.quiet;
-    if !quiet {
-        warn(&args, &loaded, around.live);
-    }
+    warn(&args, loaded, around.live);
     let check = args.check;
     let options = options(args, around)?;
     if check {
-        return tell_problems(&loaded, &options, &workdir, backend, out);
+        return tell_problems(loaded, &options, &workdir, backend, &around.calls, out);
     }
     let debs = Debs::new(&around.settings.cache);
     let mut progress = Progress::new(out, quiet, around.live);
-    gitian_build::build(&loaded, &options, &workdir, backend, &debs, &mut |event| progress.show(&event))?;
+    gitian_build::build(loaded, &options, &workdir, backend, &debs, &mut |event| progress.show(&event))?;
     Ok(0)
+}
+
+/// `--cross-check`: the build in several kinds of guest.
+fn cross_check(mut args: Args, loaded: &Loaded, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
+    warn(&args, loaded, around.live);
+    let (backends, quiet) = (std::mem::take(&mut args.cross_check), args.quiet);
+    // The scripts' logs would run together.
+    let options = BuildOptions { log_copy: None, ..options(args, around)? };
+    CrossCheck { backends: &backends, loaded, options: &options, quiet }.run(around, out)
 }
 
 /// `--check`: everything that would stop the build, with what mends it.
@@ -48,13 +68,14 @@ fn tell_problems(
     options: &BuildOptions,
     workdir: &Workdir,
     backend: &dyn Backend,
+    calls: &Calls,
     out: &mut dyn Write,
 ) -> Result<u8> {
     let mut problems = gitian_build::check(loaded, options, workdir, backend);
     interrupt::check()?;
     problems.extend(workdir.taken()?);
     for problem in &problems {
-        writeln!(out, "problem: {}\nhint: {}", printable(&problem.to_string()), problem.mend)?;
+        writeln!(out, "problem: {}\nhint: {}", one_line(&problem.to_string()), calls.in_hint(&problem.mend))?;
     }
     match problems.len() {
         0 => writeln!(out, "nothing would stop a build of {} ({})", loaded.descriptor.name, backend.name())?,
@@ -92,7 +113,12 @@ fn options(args: Args, around: &Surroundings) -> Result<BuildOptions> {
         commits: args.commit,
         urls: args.url,
         cache_read_only: args.cache_read_only,
-        fetch: FetchOptions { skip: args.skip_fetch, branches: args.fetch_branches, tags: args.fetch_tags },
+        fetch: FetchOptions {
+            skip: args.skip_fetch,
+            branches: args.fetch_branches,
+            tags: args.fetch_tags,
+            quiet: args.quiet,
+        },
         skip_cleanup: args.skip_cleanup,
         network: args.network,
         layer_cache: !args.no_layer_cache,

@@ -1,9 +1,9 @@
 //! gsign: the report of a build → a signed assertion in the sigs tree. Silent when all is well, as the original.
 
 use std::io::Write;
-use std::path::Path;
 
 use anyhow::Result;
+use gitian_build::Workdir;
 use gitian_sign::{Order, sign};
 
 use crate::args::gsign::Args;
@@ -19,7 +19,7 @@ pub fn run(args: Args, around: &Surroundings, _out: &mut dyn Write) -> Result<u8
     let package = descriptor.name;
     let tree = sigs_tree(args.destination.as_deref(), &around.settings.installation, package.as_str());
     let signed = sign(&Order {
-        report: &Path::new("result").join(format!("{package}-res.yml")),
+        report: &Workdir::new("").report(&package),
         release: &args.release,
         package: &package,
         optionals: descriptor.optionals,

@@ -3,12 +3,12 @@
 //! Which tree, keys, policy and releases is settled here; `text` prints one release as the original does, `range` many,
 //! `json` either. `words` has the verdicts and reasons in words, `advice` what to do next.
 
-mod advice;
+pub mod advice;
 mod json;
 pub mod keys;
-mod range;
+pub mod range;
 mod text;
-mod words;
+pub mod words;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -26,8 +26,10 @@ use crate::args::gverify::Args;
 use crate::args::sigs_tree;
 use crate::descriptor_file::{self, DescriptorRefused};
 use crate::failure::{WrongUsage, is_interrupt, report, tell};
+use crate::page::{Collected, Page, Row};
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
+use crate::{downloads, pull_request};
 use json::Json;
 use range::{Lines, Range, Report, Since};
 use text::Print;
@@ -50,7 +52,7 @@ pub struct Release<'a> {
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
     match verify(&args, around, out) {
         Err(error) if !is_interrupt(&error) => {
-            report("gverify", &error, around.settings.debug, &mut io::stderr());
+            report("gverify", &error, &around.calls, around.settings.debug, &mut io::stderr());
             Ok(2)
         }
         done => done,
@@ -60,6 +62,12 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
 fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
     let mut nowhere = io::sink();
     let out = if args.quiet { &mut nowhere } else { out };
+    if !args.files.is_empty() {
+        return downloads::run(args, around, out);
+    }
+    if !args.lint.is_empty() {
+        return pull_request::run(args, around, out);
+    }
     let package = match (&args.descriptor, &args.name) {
         (Some(descriptor), _) => Some(package_of(descriptor, around)?),
         (None, name) => name.clone(),
@@ -179,6 +187,8 @@ impl Run<'_> {
         let check = self.check(&question.tree)?;
         let Judged { facts, decision } = self.judge(&question, &check)?;
         let release = Release { question: &question, facts: &facts, decision: &decision };
+        let title = format!("Who built {} {}", question.package, question.release);
+        self.write_page(&Page { title, notes: self.notes(&check), rows: vec![Row::of(&release)] })?;
         let code = match decision.outcome() {
             Outcome::Verified => 0,
             Outcome::Failed => 1,
@@ -200,7 +210,7 @@ impl Run<'_> {
             tell(&format!("gverify: the policy is not met: {}", printable(&unmet.to_string())));
         }
         if let Some(error) = no_reference(&facts, &decision, &question) {
-            report("gverify", &error, self.around.settings.debug, &mut io::stderr());
+            report("gverify", &error, &self.around.calls, self.around.settings.debug, &mut io::stderr());
             if let Some(hint) = tie_hint(&facts, &decision) {
                 tell(&format!("hint: {}", printable(&hint)));
             }
@@ -225,16 +235,26 @@ impl Run<'_> {
         let judge = |question: &Question| self.judge(question, &check);
         // On a terminal the bar and the results would disturb each other when both are drawn there line by line.
         let live = self.around.live && !self.args.verbose;
+        let mut page = Page { title: format!("Who built {}", tree.root.display()), ..Page::default() };
         let tally = if self.args.json {
             let mut json = Json::begin(out, self.at, &strays)?;
-            let tally = range::run(range, &questions, &judge, &mut json, live)?;
+            let tally =
+                range::run(range, &questions, &judge, &mut Collected { report: &mut json, page: &mut page }, live)?;
             json.end(tally.exit_code())?;
             tally
         } else if self.args.verbose {
-            range::run(range, &questions, &judge, &mut Verbose { args: self.args, out }, live)?
+            range::run(
+                range,
+                &questions,
+                &judge,
+                &mut Collected { report: &mut Verbose { args: self.args, out }, page: &mut page },
+                live,
+            )?
         } else {
-            range::run(range, &questions, &judge, &mut Lines { out }, live)?
+            range::run(range, &questions, &judge, &mut Collected { report: &mut Lines { out }, page: &mut page }, live)?
         };
+        page.notes.splice(0..0, self.notes(&check));
+        self.write_page(&page)?;
         let range::Tally { verified, failed, nothing, .. } = &tally;
         tell(&format!(
             "gverify: {} releases and packages: {verified} verified, {failed} with something wrong, {nothing} without a verdict",
@@ -244,6 +264,19 @@ impl Run<'_> {
             tell(&format!("hint: {hint}"));
         }
         Ok(tally.exit_code())
+    }
+
+    /// Returns what a page says about all that it shows.
+    fn notes(&self, check: &Check) -> Vec<String> {
+        let by = match check {
+            Check::Program(program) => format!("with {}", program.0),
+            Check::Keys(keys, _) => format!("with {} keys", keys.len()),
+        };
+        vec![format!("Checked {by}, as of {}.", crate::utc::second(self.at))]
+    }
+
+    fn write_page(&self, page: &Page) -> Result<()> {
+        page.write(self.args.html.as_deref(), self.args.markdown.as_deref())
     }
 
     fn check(&self, tree: &SigsTree) -> Result<Check> {

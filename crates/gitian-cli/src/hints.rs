@@ -1,11 +1,11 @@
 //! Known cause → what to do next. The only place that gives advice, with `apt_hints` and what a [`Problem`] brings along.
 
 use anyhow::Error;
-use gitian_build::{GitRefused, OutputsRefused, ScriptFailed};
+use gitian_build::{GitRefused, NoOutputs, OutputsRefused, ScriptFailed};
 use gitian_process::Failure;
 use gitian_sign::{NotSigned, ReportMissing};
 use gitian_verify::{PolicyRefused, ReleaseMissing};
-use gitian_vm::{ArchiveRefused, GuestGone, Problem, UnknownBackend};
+use gitian_vm::{ArchiveRefused, GuestGone, GuestNotUp, NotPacked, Problem, UnknownBackend};
 
 use crate::apt_hints;
 use crate::copy_from_target::NoFolder;
@@ -17,7 +17,11 @@ use crate::target::NoTarget;
 /// Returns what to do next about an error, if we know.
 pub fn hint(error: &Error) -> Option<String> {
     if says_full(error) {
-        return Some("make room on the disk (`df -h` shows which is full), then try again".to_owned());
+        return Some(
+            "make room on the disk (`df -h` shows which is full), then try again; a guest's own disk is as large as \
+             make-base-vm's --disksize said"
+                .to_owned(),
+        );
     }
     error.chain().find_map(|cause| {
         if let Some(problem) = cause.downcast_ref::<Problem>() {
@@ -35,6 +39,12 @@ pub fn hint(error: &Error) -> Option<String> {
         if cause.is::<GuestGone>() {
             return Some("build again; if it happens again, `dmesg` tells whether the memory was used up".to_owned());
         }
+        if cause.is::<NoOutputs>() {
+            return Some("let the script fill the folder $OUTDIR, and neither remove nor replace it".to_owned());
+        }
+        if let Some(not_up) = cause.downcast_ref::<GuestNotUp>() {
+            return Some(format!("all that the guest's kernel said is in {}", not_up.log));
+        }
         if cause.is::<OutputsRefused>() {
             return Some(
                 "the build is kept in build/out; let the script leave regular files with plain names, then build again".to_owned(),
@@ -47,9 +57,7 @@ pub fn hint(error: &Error) -> Option<String> {
         }
         if let Some(unknown) = cause.downcast_ref::<UnknownBackend>() {
             return Some(match unknown.name.as_str() {
-                "kvm" | "lxc" | "docker" | "vbox" => {
-                    format!("guests of {} are not there yet; use --backend sandbox", unknown.name)
-                }
+                "vbox" => "guests of vbox are not there yet; use --backend sandbox".to_owned(),
                 _ => "use --backend sandbox".to_owned(),
             });
         }
@@ -63,7 +71,15 @@ pub fn hint(error: &Error) -> Option<String> {
             return Some("libexec/stop-target".to_owned());
         }
         if let Some(missing) = cause.downcast_ref::<NoFolder>() {
-            return Some(format!("mkdir -p {}", printable(&missing.path)));
+            return Some(match missing.is_file {
+                true => "name a folder; the copy gets there under its own name".to_owned(),
+                false => format!("mkdir -p {}", printable(&missing.path)),
+            });
+        }
+        if cause.is::<NotPacked>() {
+            let unreadable = last_lines(error).iter().any(|line| line.ends_with("Permission denied"));
+            return unreadable
+                .then(|| "let the script leave what its user can read: chmod -R u+rX $OUTDIR".to_owned());
         }
         if cause.is::<ReportMissing>() {
             return Some("gbuild writes it; run gsign in the folder where gbuild was run".to_owned());
@@ -104,6 +120,10 @@ fn package_of(program: &str) -> Option<&'static str> {
         "gpg" => "gnupg",
         "newuidmap" | "newgidmap" => "uidmap",
         "git" => "git",
+        "ssh" | "ssh-keygen" => "openssh-client",
+        "qemu-system-x86_64" => "qemu-system-x86",
+        "qemu-img" => "qemu-utils",
+        "mke2fs" | "debugfs" => "e2fsprogs",
         "mmdebstrap" => "mmdebstrap",
         "tar" => "tar",
         "apt-helper" => "apt",

@@ -5,10 +5,13 @@
 
 mod apt_hints;
 pub mod args;
+pub mod calls;
 pub mod copy_from_target;
 pub mod copy_to_target;
+pub mod cross_check;
 pub mod descriptor_error;
 pub mod descriptor_file;
+mod downloads;
 pub mod failure;
 pub mod gbuild;
 pub mod gsign;
@@ -17,8 +20,10 @@ pub mod hints;
 pub mod make_base_vm;
 pub mod make_clean_vm;
 pub mod on_target;
+mod page;
 mod printable;
 mod progress;
+mod pull_request;
 pub mod start_target;
 pub mod stop_target;
 pub mod surroundings;

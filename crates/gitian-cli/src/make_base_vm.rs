@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use gitian_build::BuildStopped;
 use gitian_vm::{BaseRequest, Event, TargetId};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,14 +15,24 @@ use crate::surroundings::Surroundings;
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
     let flags = [("lxc", args.lxc), ("vbox", args.vbox), ("docker", args.docker)];
     let flag = flags.into_iter().find_map(|(name, given)| given.then_some(name));
-    let backend = gitian_vm::select(args.backend.as_deref().or(flag), &around.settings, &around.workdir)?;
+    let backend = gitian_vm::select(args.backend.as_deref().or(flag), &around.settings, &around.workdir, &[])?;
     let problems = backend.check(&[]);
     if !problems.is_empty() {
         return Err(BuildStopped { problems }.into());
     }
-    let target = TargetId { distro: args.distro, suite: args.suite, architecture: args.arch };
+    let suite = match &args.docker_image_digest {
+        Some(digest) => digest.as_str().parse().context("--docker-image-digest")?,
+        None => args.suite,
+    };
+    let target = TargetId { distro: args.distro, suite, architecture: args.arch };
     let keyring = args.keyring.map(|path| around.workdir.join(path));
-    let request = BaseRequest { target, mirror: args.mirror, keyring, disk_mb: args.disksize };
+    let request = BaseRequest {
+        target,
+        mirror: args.mirror,
+        keyring,
+        disk_mb: args.disksize,
+        image_digest: args.docker_image_digest,
+    };
     let bar = around.live.then(|| {
         let style =
             ProgressStyle::with_template("  {elapsed} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
@@ -30,11 +40,10 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         bar.enable_steady_tick(std::time::Duration::from_millis(250));
         bar
     });
-    let mut broken = Ok(());
-    let made = backend.make_base(&request, &mut |event| match (&bar, event) {
-        (Some(bar), Event::Step(step)) => bar.set_message(printable(&step)),
-        (None, Event::Step(step)) if broken.is_ok() => broken = writeln!(out, "{}", printable(&step)),
-        _ => (),
+    let made = backend.make_base(&request, &mut |Event::Step(step)| match &bar {
+        Some(bar) => bar.set_message(printable(&step)),
+        // A reader that has gone away must not end the work.
+        None => drop(writeln!(out, "{}", printable(&step))),
     });
     if let Some(bar) = bar {
         bar.finish_and_clear();

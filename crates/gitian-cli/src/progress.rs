@@ -4,11 +4,12 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gitian_build::{Event, Step};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::failure::tell;
 use crate::printable::printable;
@@ -28,10 +29,10 @@ impl<'o> Progress<'o> {
 
     /// Prints an event.
     pub fn show(&mut self, event: &Event) {
-        if let Event::Step(_, log) = event
-            && let Some(live) = &self.live
-        {
-            live.watch(log.clone());
+        match (event, &self.live) {
+            (Event::Step(_, log), Some(live)) => live.watch(log.clone().map(Watched::Log)),
+            (Event::Hashing(read), Some(live)) => live.watch(Some(Watched::Bytes(Arc::clone(read)))),
+            _ => {}
         }
         match event {
             Event::Warning(text) => {
@@ -40,7 +41,7 @@ impl<'o> Progress<'o> {
             }
             _ if self.quiet => (),
             event => {
-                let line = words(event);
+                let Some(line) = words(event) else { return };
                 // A reader that has gone away must not end the build.
                 self.undisturbed(|out| writeln!(out, "{line}").and_then(|()| out.flush()).ok());
             }
@@ -55,14 +56,15 @@ impl<'o> Progress<'o> {
     }
 }
 
-fn words(event: &Event) -> String {
-    match event {
+fn words(event: &Event) -> Option<String> {
+    Some(match event {
         Event::Building(id) => format!("--- Building for {} {} ---", id.suite, id.architecture),
         Event::Step(step, _) => step_words(step),
+        Event::Hashing(_) => return None,
         Event::Said(line) | Event::Warning(line) => printable(line),
         Event::Output(line) => printable(line),
         Event::Reported { file, digest } => format!("{digest}  {file}\nDone."),
-    }
+    })
 }
 
 fn step_words(step: &Step) -> String {
@@ -96,10 +98,31 @@ fn step_words(step: &Step) -> String {
     text.to_owned()
 }
 
-/// The elapsed time and the last line of a log, on standard error, gone without a trace when dropped.
+/// What shows that the present step goes on.
+#[derive(Clone)]
+enum Watched {
+    /// The last line of a log.
+    Log(PathBuf),
+    /// How many bytes were hashed.
+    Bytes(Arc<AtomicU64>),
+}
+
+impl Watched {
+    fn message(&self) -> Option<String> {
+        match self {
+            Self::Log(path) => last_line(path),
+            Self::Bytes(read) => match read.load(Ordering::Relaxed) {
+                0 => None,
+                count => Some(format!("{} hashed", HumanBytes(count))),
+            },
+        }
+    }
+}
+
+/// The elapsed time and what is watched, on standard error, gone without a trace when dropped.
 struct LiveLine {
     bar: ProgressBar,
-    log: Arc<Mutex<Option<PathBuf>>>,
+    watched: Arc<Mutex<Option<Watched>>>,
 }
 
 /// How often the live line is drawn anew.
@@ -110,22 +133,22 @@ impl LiveLine {
         let style =
             ProgressStyle::with_template("  {elapsed} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
         let bar = ProgressBar::new_spinner().with_style(style);
-        let log: Arc<Mutex<Option<PathBuf>>> = Arc::default();
-        let (watched, drawn) = (Arc::clone(&log), bar.downgrade());
+        let watched: Arc<Mutex<Option<Watched>>> = Arc::default();
+        let (shared, drawn) = (Arc::clone(&watched), bar.downgrade());
         std::thread::spawn(move || {
             while let Some(bar) = drawn.upgrade() {
-                let path = watched.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                bar.set_message(path.and_then(|path| last_line(&path)).unwrap_or_default());
+                let now = shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                bar.set_message(now.and_then(|watched| watched.message()).unwrap_or_default());
                 bar.tick();
                 drop(bar);
                 std::thread::sleep(TICK);
             }
         });
-        Self { bar, log }
+        Self { bar, watched }
     }
 
-    fn watch(&self, log: Option<PathBuf>) {
-        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = log;
+    fn watch(&self, watched: Option<Watched>) {
+        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = watched;
         self.bar.set_message("");
         self.bar.reset_elapsed();
     }

@@ -7,7 +7,8 @@ use gitian_build::Workdir;
 use gitian_vm::Resources;
 
 use crate::args::start_target::Args;
-use crate::failure::WrongUsage;
+use crate::failure::{WrongUsage, tell};
+use crate::printable::printable;
 use crate::surroundings::Surroundings;
 use crate::target;
 
@@ -31,13 +32,17 @@ pub fn run(args: Args, around: &Surroundings, _out: &mut dyn Write) -> Result<u8
         processors: number("NPROCS", around.settings.processors.as_deref(), 2)?,
         memory_mib: number("VMEM", around.settings.memory_mib.as_deref(), 2000)?,
     };
-    let backend = target::backend(around)?;
+    let backend = target::backend(around, &suite, architecture)?;
     let id = target::named(around, &*backend, suite, architecture)?;
     let _lock = Workdir::new(&around.workdir).lock()?;
     if backend.attach()?.is_some() {
         return Err(RunsAlready { folder: around.workdir.display().to_string() }.into());
     }
-    backend.start(&id, resources)?.detach()?;
+    let target = backend.start(&id, resources)?;
+    if let Some(notice) = target.notice() {
+        tell(&format!("start-target: warning: {}", printable(&notice)));
+    }
+    target.detach()?;
     Ok(0)
 }
 

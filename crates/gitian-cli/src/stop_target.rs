@@ -6,13 +6,12 @@ use anyhow::Result;
 
 use crate::args::stop_target::Args;
 use crate::surroundings::Surroundings;
-use crate::target;
 
 /// Runs stop-target. Returns the exit code.
 ///
 /// Kept: that no target runs is no error. Source: gitian-builder 11f91fb, bin/gbuild, which calls it first of all.
 pub fn run(_args: Args, around: &Surroundings, _out: &mut dyn Write) -> Result<u8> {
-    if let Some(target) = target::backend(around)?.attach()? {
+    if let Some(target) = gitian_vm::running(&around.settings, &around.workdir)? {
         target.stop()?;
     }
     Ok(0)

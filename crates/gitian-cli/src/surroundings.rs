@@ -7,10 +7,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use gitian_process::interrupt;
+use gitian_process::{interrupt, trace};
 use gitian_vm::Settings;
 
-use crate::failure;
+use crate::calls::Calls;
+use crate::failure::{self, tell};
+use crate::printable::printable;
 
 /// What a program finds around it; tests make their own.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub struct Surroundings {
     pub workdir: PathBuf,
     /// Standard error is a terminal: a live line may be drawn there.
     pub live: bool,
+    /// How hints call our programs.
+    pub calls: Calls,
 }
 
 impl Surroundings {
@@ -30,8 +34,14 @@ impl Surroundings {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let workdir = std::env::current_dir().context("the working directory")?;
-        let live = io::stderr().is_terminal() && env.get("TERM").is_none_or(|term| term != "dumb");
-        Ok(Self { settings: Settings::from_env(&env), workdir, live })
+        let settings = Settings::from_env(&env);
+        // Between the lines of GITIAN_DEBUG it would only be in the way.
+        let live = io::stderr().is_terminal() && env.get("TERM").is_none_or(|term| term != "dumb") && !settings.debug;
+        // Without it, a hint may name a path less well.
+        let running = std::env::current_exe().ok();
+        let path = env.get("PATH").map_or("", String::as_str);
+        let calls = Calls::new(path, &workdir, &settings.installation, running.as_deref());
+        Ok(Self { settings, workdir, live, calls })
     }
 }
 
@@ -46,10 +56,15 @@ pub fn main<A: Parser>(program: &str, run: impl FnOnce(A, &Surroundings, &mut dy
         }
     };
     let mut debug = false;
+    let mut calls = Calls::default();
     let result = Surroundings::of_process().and_then(|around| {
         debug = around.settings.debug;
+        calls = around.calls.clone();
+        if debug {
+            trace::listen(|command| tell(&format!("runs: {}", printable(&command.to_string()))));
+        }
         interrupt::listen().context("signals")?;
         run(args, &around, &mut io::stdout())
     });
-    ExitCode::from(result.unwrap_or_else(|error| failure::report(program, &error, debug, &mut io::stderr())))
+    ExitCode::from(result.unwrap_or_else(|error| failure::report(program, &error, &calls, debug, &mut io::stderr())))
 }

@@ -1,10 +1,7 @@
 //! The target of a working directory, as the programs of `libexec/` find it.
 
-use std::io::Read;
-
 use anyhow::{Context, Result};
 use gitian_descriptor::{Architecture, Distro, Suite};
-use gitian_process::{Output, Streams};
 use gitian_vm::{Backend, GuestCommand, GuestUser, Target, TargetId};
 
 use crate::surroundings::Surroundings;
@@ -27,9 +24,9 @@ pub struct NoSuchUser {
     pub builder: String,
 }
 
-/// Returns the backend that the environment chooses.
-pub fn backend(around: &Surroundings) -> Result<Box<dyn Backend>> {
-    Ok(gitian_vm::select(None, &around.settings, &around.workdir)?)
+/// Returns the backend that the environment chooses, or else the base images that are here.
+pub fn backend(around: &Surroundings, suite: &Suite, architecture: Architecture) -> Result<Box<dyn Backend>> {
+    Ok(gitian_vm::select(None, &around.settings, &around.workdir, &[(suite, architecture)])?)
 }
 
 /// Returns the target that runs in the working directory.
@@ -38,7 +35,7 @@ pub fn backend(around: &Surroundings) -> Result<Box<dyn Backend>> {
 /// [`NoTarget`] when there is none.
 pub fn running(around: &Surroundings) -> Result<Box<dyn Target>> {
     let folder = || around.workdir.display().to_string();
-    Ok(backend(around)?.attach()?.ok_or_else(|| NoTarget { folder: folder() })?)
+    Ok(gitian_vm::running(&around.settings, &around.workdir)?.ok_or_else(|| NoTarget { folder: folder() })?)
 }
 
 /// Returns which target a suite and architecture mean: of the distro that `DISTRO` says, else of the base image's, else
@@ -70,10 +67,8 @@ pub fn user(target: &dyn Target, asked: Option<&str>) -> Result<GuestUser> {
     if asked == "root" {
         return Ok(GuestUser::Root);
     }
-    let mut builder = String::new();
-    let read = |pipe: &mut dyn Read| pipe.read_to_string(&mut builder).map(drop);
-    let streams = Streams { stdout: Output::Consume(Box::new(read)), ..Streams::default() };
-    target.run(&GuestCommand::new(GuestUser::Builder, ["id", "-un"]), streams)?;
+    // No name is longer than a line.
+    let (_status, builder) = gitian_vm::read(target, &GuestCommand::new(GuestUser::Builder, ["id", "-un"]), 4096)?;
     let builder = builder.trim_end();
     if asked == builder {
         return Ok(GuestUser::Builder);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::NameRefused;
+use crate::{NameRefused, calendar};
 
 /// `reference_datetime:`, `YYYY-MM-DD HH:MM:SS` in UTC.
 ///
@@ -66,7 +66,7 @@ fn epoch_seconds(text: &str) -> Option<i64> {
         Some((date, time)) => (date, Some(time)),
         None => (first, words.next()),
     };
-    let midnight = days_since_epoch(date)? * 86_400;
+    let midnight = day(date)? * 86_400;
     let Some(time) = time else { return Some(midnight) };
     let (time, zone) = match time.find(['Z', '+', '-']) {
         Some(at) => time.split_at(at),
@@ -76,26 +76,11 @@ fn epoch_seconds(text: &str) -> Option<i64> {
     words.next().is_none().then_some(seconds)
 }
 
-/// Counts in years that begin in March, so that a leap day is the last of its year.
-fn days_since_epoch(date: &str) -> Option<i64> {
+/// Returns the day of `YYYY-MM-DD`, counted from 1970-01-01.
+fn day(date: &str) -> Option<i64> {
     let mut parts = date.split('-');
     let (year, month, day) = (number(parts.next()?, 4)?, number(parts.next()?, 2)?, number(parts.next()?, 2)?);
-    if parts.next().is_some() || !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day) {
-        return None;
-    }
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    Some(year * 365 + leap_days + (153 * month + 2) / 5 + day - 1 - 719_468)
-}
-
-fn days_in(year: i64, month: i64) -> i64 {
-    let leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
+    if parts.next().is_some() { None } else { calendar::day(year, month, day) }
 }
 
 fn seconds_of_day(time: &str) -> Option<i64> {

@@ -18,6 +18,7 @@
 //! ```
 
 mod arch;
+pub mod calendar;
 mod datetime;
 mod finding;
 mod load;

@@ -155,6 +155,12 @@ name!(
     /// `distro:`, also the name of the guest user.
     Distro, "distro", word
 );
+
+impl Distro {
+    /// Those that base images are made of.
+    pub const KNOWN: [&str; 2] = ["debian", "ubuntu"];
+}
+
 name!(
     /// A file of `files:`, directly in `inputs/`.
     InputName, "file name", word

@@ -59,6 +59,22 @@ impl Node {
             if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
+    /// Returns the entries of a list.
+    pub(crate) fn items(&self) -> &[Rc<Node>] {
+        if let Content::List(items) = &self.content { items } else { &[] }
+    }
+
+    /// Returns the value of a map's key.
+    pub(crate) fn value(&self, key: &str) -> Option<&Node> {
+        let Content::Map(entries) = &self.content else { return None };
+        entries.iter().find(|entry| &*entry.key == key).map(|entry| &*entry.value)
+    }
+
+    /// Returns a text as it was written.
+    pub(crate) fn text(&self) -> Option<&str> {
+        if let Content::Text { text, .. } = &self.content { Some(text) } else { None }
+    }
+
     /// Returns what kind of value this is, with its article.
     pub(crate) fn kind(&self) -> &'static str {
         match &self.content {

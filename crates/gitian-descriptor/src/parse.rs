@@ -2,6 +2,7 @@
 //! so that all of a file are told at once.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::ops::Range;
 use std::path::Path;
 
@@ -70,13 +71,13 @@ impl Reader<'_> {
         let keys = self.keys("", root, &KEYS)?;
         let name = self.required(&keys, "name", "name: hello", Self::name);
         let distro = match keys.get("distro") {
-            Some(node) => self.name("distro", node),
+            Some(node) => self.distro(node),
             None => "ubuntu".parse::<Distro>().ok(),
         };
-        let suites = self.list(&keys, "suites", Self::name);
+        let suites = self.once_each(&keys, "suites", Self::name);
         let docker_image_digests = self.list(&keys, "docker_image_digests", Self::name);
         self.suites_or_digests(&keys);
-        let architectures = self.list(&keys, "architectures", Self::architecture);
+        let architectures = self.once_each(&keys, "architectures", Self::architecture);
         self.at_least_one(&keys, "architectures", "architectures: [amd64]");
         let packages = self.list(&keys, "packages", Self::name);
         let multiarch = self.list(&keys, "multiarch", Self::debian_architecture);
@@ -85,14 +86,17 @@ impl Reader<'_> {
         let files =
             self.list(&keys, "files", |reader, label, node| Some((reader.name(label, node)?, node.span.clone())));
         let remotes = self.list(&keys, "remotes", Self::remote);
-        self.one_place_each(&files, &remotes);
+        self.one_place_each(&keys, &files);
         let reference_datetime = keys.get("reference_datetime").map(|node| self.name("reference_datetime", node));
         if reference_datetime.is_none() && keys.count("remotes") == 0 {
             let message = "key 'reference_datetime' is missing, and there are no remotes to take it from".to_owned();
             let example = "reference_datetime: \"2020-01-31 00:00:00\"";
             self.missing(&keys, "reference_datetime", message, example);
         }
-        let script = keys.get("script").map(|node| self.text("script", node).unwrap_or_default().to_owned());
+        let script = keys.get("script").map(|node| {
+            self.warn_if_read_differently("script", node);
+            self.text("script", node).unwrap_or_default().to_owned()
+        });
         if script.is_none() {
             // Kept: the original builds nothing then, and succeeds.
             self.warnings.push(self.lines.finding(
@@ -119,7 +123,7 @@ impl Reader<'_> {
             sudo,
             enable_cache,
             reference_datetime: reference_datetime.flatten(),
-            remotes: remotes.into_iter().map(|(remote, _)| remote).collect(),
+            remotes,
             files: files.into_iter().map(|(file, _)| file).collect(),
             script: script.unwrap_or_default(),
             optionals,
@@ -153,17 +157,55 @@ impl Reader<'_> {
         }
     }
 
-    /// Files and remotes share `inputs/`, and `build/` in the guest.
-    fn one_place_each(&mut self, files: &[(InputName, Range<usize>)], remotes: &[(Remote, Range<usize>)]) {
+    /// Files and remotes share `inputs/`, and `build/` in the guest. A remote that is refused takes its place all the same.
+    fn one_place_each(&mut self, keys: &Keys<'_>, files: &[(InputName, Range<usize>)]) {
         let mut taken: HashMap<&str, &Range<usize>> = files.iter().map(|(name, span)| (name.as_str(), span)).collect();
-        for (remote, span) in remotes {
-            if let Some(first) = taken.insert(remote.dir.as_str(), span) {
+        let remotes = keys.get("remotes").into_iter().flat_map(Node::items);
+        for (dir, node) in
+            remotes.filter_map(|remote| remote.value("dir")).filter_map(|node| Some((node.text()?, node)))
+        {
+            if let Some(first) = taken.insert(dir, &node.span) {
                 let line = self.lines.line(first.start);
-                let message = format!("remotes: dir {} is taken already, in line {line}", Shown(remote.dir.as_str()));
+                let message = format!("remotes: dir {} is taken already, in line {line}", Shown(dir));
                 let hint = "files and remotes share inputs/: give each a name of its own".to_owned();
-                self.refusals.push(self.lines.finding(span.clone(), message, Some(hint)));
+                self.refuse(node, message, Some(hint));
             }
         }
+    }
+
+    /// Reads a list in which an entry that comes again is passed over, with a warning. The original builds it again, over
+    /// the outputs of the first time, and records it once.
+    fn once_each<T: PartialEq + Display>(
+        &mut self,
+        keys: &Keys<'_>,
+        key: &str,
+        read: impl Fn(&mut Self, &str, &Node) -> Option<T>,
+    ) -> Vec<T> {
+        // Digests stand beside the suites one by one, and may differ where suites are alike.
+        let kept = keys.count("docker_image_digests") > 0;
+        let with_span =
+            |reader: &mut Self, label: &str, node: &Node| Some((read(reader, label, node)?, node.span.clone()));
+        let mut values: Vec<T> = Vec::new();
+        for (value, span) in self.list(keys, key, with_span) {
+            if !kept && values.contains(&value) {
+                let message = format!("{key}: {value} is there already; it is built once");
+                self.warnings.push(self.lines.finding(span, message, Some("remove it".to_owned())));
+            } else {
+                values.push(value);
+            }
+        }
+        values
+    }
+
+    /// Reads a distribution that a base image can be made of.
+    fn distro(&mut self, node: &Node) -> Option<Distro> {
+        let distro: Distro = self.name("distro", node)?;
+        if Distro::KNOWN.contains(&distro.as_str()) {
+            return Some(distro);
+        }
+        let hint = format!("known are {}", Distro::KNOWN.join(", "));
+        self.refuse(node, format!("distro {} is not known", Shown(distro.as_str())), Some(hint));
+        None
     }
 
     fn architecture(&mut self, label: &str, node: &Node) -> Option<Architecture> {
@@ -190,13 +232,12 @@ impl Reader<'_> {
         self.name(label, node)
     }
 
-    fn remote(&mut self, label: &str, node: &Node) -> Option<(Remote, Range<usize>)> {
+    fn remote(&mut self, label: &str, node: &Node) -> Option<Remote> {
         let keys = self.keys("remotes", node, &["url", "dir", "commit"])?;
         let url = self.required(&keys, "url", "url: https://example.org/hello.git", Self::name);
         let dir = self.required(&keys, "dir", "dir: hello", Self::name);
         let commit = keys.get("commit").map(|node| self.name(&format!("{label}: commit"), node));
-        let span = keys.get("dir").map_or(node.span.clone(), |dir| dir.span.clone());
-        Some((Remote { url: url?, dir: dir?, commit: commit.flatten() }, span))
+        Some(Remote { url: url?, dir: dir?, commit: commit.flatten() })
     }
 
     fn repository(&mut self, _label: &str, node: &Node) -> Option<Repository> {

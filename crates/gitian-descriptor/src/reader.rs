@@ -144,7 +144,7 @@ impl Reader<'_> {
 
     /// Reads a text as it was written, whatever YAML would make of it.
     pub(crate) fn text<'n>(&mut self, label: &str, node: &'n Node) -> Option<&'n str> {
-        if let Content::Text { text, .. } = &node.content {
+        if let Some(text) = node.text() {
             return Some(text);
         }
         let hint = matches!(node.content, Content::Map(_)).then(|| "put it in quotes if ': ' belongs to it".to_owned());
@@ -189,7 +189,7 @@ impl Reader<'_> {
         None
     }
 
-    fn warn_if_read_differently(&mut self, label: &str, node: &Node) {
+    pub(crate) fn warn_if_read_differently(&mut self, label: &str, node: &Node) {
         let Content::Text { text, plain: true } = &node.content else { return };
         // A date and time in quotes and one without are meant alike.
         if read_differently(text) && label != "reference_datetime" {

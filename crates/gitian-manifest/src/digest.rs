@@ -23,7 +23,7 @@ impl Digest {
 
     /// Returns the digest of all that can be read.
     pub fn of_reader(reader: impl Read) -> io::Result<Self> {
-        Self::of_reader_counting(reader, |_| ())
+        Self::of_reader_watched(reader, |_| Ok(()))
     }
 
     /// Returns the digest of a file's content.
@@ -31,8 +31,12 @@ impl Digest {
         Self::of_reader(File::open(path)?)
     }
 
-    /// Returns the digest of all that can be read, and says after each piece how many bytes it had.
-    pub fn of_reader_counting(mut reader: impl Read, mut on_bytes: impl FnMut(u64)) -> io::Result<Self> {
+    /// Returns the digest of all that can be read. `on_bytes` is told after each piece how many bytes it had, and breaks
+    /// off with an error of its own.
+    pub fn of_reader_watched(
+        mut reader: impl Read,
+        mut on_bytes: impl FnMut(u64) -> io::Result<()>,
+    ) -> io::Result<Self> {
         let mut hash = Sha256::new();
         let mut buffer = [0; CHUNK];
         loop {
@@ -40,17 +44,12 @@ impl Digest {
                 Ok(0) => return Ok(Self(hash.finalize().into())),
                 Ok(count) => {
                     hash.update(&buffer[..count]);
-                    on_bytes(count as u64);
+                    on_bytes(count as u64)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    /// Returns the 32 bytes.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
     }
 }
 
@@ -107,7 +106,11 @@ mod tests {
     fn a_stream_has_the_digest_of_its_bytes_however_they_arrive() {
         let bytes: Vec<u8> = (0..3 * CHUNK + 7).map(|n| (n % 251) as u8).collect();
         let mut counted = 0;
-        let streamed = Digest::of_reader_counting(&bytes[..], |count| counted += count).unwrap();
+        let count = |count| {
+            counted += count;
+            Ok(())
+        };
+        let streamed = Digest::of_reader_watched(&bytes[..], count).unwrap();
         assert_eq!((streamed, counted), (Digest::of_bytes(&bytes), bytes.len() as u64));
     }
 

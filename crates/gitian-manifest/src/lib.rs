@@ -29,6 +29,6 @@ pub use digest::{Digest, NotADigest};
 pub use manifest::{Changed, Difference, Entry, Manifest, Parsed};
 pub use omap::{OMap, Value};
 pub use report::Report;
-pub use scan::{Refused, Scan};
+pub use scan::{OnBytes, Refused, Scan};
 pub use sigs_tree::{Signers, SigsTree};
 pub use whole_file::{read_file, write_atomically};

@@ -14,6 +14,9 @@ use walkdir::WalkDir;
 
 use crate::{Digest, Entry, Manifest};
 
+/// Is told after each piece how many bytes were read; an error ends the reading of that file.
+pub type OnBytes<'a> = dyn Fn(u64) -> io::Result<()> + Sync + 'a;
+
 /// What was found below a folder. While anything is refused, the manifest is incomplete: not one to be signed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
@@ -33,13 +36,13 @@ pub struct Refused {
 }
 
 impl Scan {
-    /// Hashes every file below a folder, hidden ones too, on all processors; `on_bytes` is told how many bytes were read.
+    /// Hashes every file below a folder, hidden ones too, on all processors.
     ///
     /// A link to a file below the folder counts as a file, a link to a folder below it is passed over, as in the
     /// original. A link that leaves the folder is refused, even if it comes back.
     ///
     /// Source: gitian-builder 11f91fb, bin/gbuild, `Dir.glob`, `sanitize_path`.
-    pub fn of_folder(root: &Path, on_bytes: &(dyn Fn(u64) + Sync)) -> Result<Self> {
+    pub fn of_folder(root: &Path, on_bytes: &OnBytes<'_>) -> Result<Self> {
         let folder = File::open(root).with_context(|| root.display().to_string())?;
         let mut paths = Vec::new();
         let mut scan = Self::default();
@@ -78,7 +81,7 @@ fn below(root: &Path, path: &Path) -> PathBuf {
 }
 
 /// Returns the line of a file, nothing for a link to a folder, or why it is refused.
-fn examine(folder: &File, path: &Path, on_bytes: &(dyn Fn(u64) + Sync)) -> Result<Option<Entry>, String> {
+fn examine(folder: &File, path: &Path, on_bytes: &OnBytes<'_>) -> Result<Option<Entry>, String> {
     let name = manifest_name(path.as_os_str())?;
     // First without really opening, which has effects of its own on a device.
     if is_folder(&open_below(folder, path, OFlag::O_PATH)?)? {
@@ -88,7 +91,7 @@ fn examine(folder: &File, path: &Path, on_bytes: &(dyn Fn(u64) + Sync)) -> Resul
     if is_folder(&file)? {
         return Ok(None);
     }
-    let digest = Digest::of_reader_counting(file, on_bytes).map_err(unreadable)?;
+    let digest = Digest::of_reader_watched(file, on_bytes).map_err(unreadable)?;
     Ok(Some(Entry { digest, path: name.to_owned() }))
 }
 
@@ -112,10 +115,15 @@ fn manifest_name(path: &OsStr) -> Result<&str, String> {
     let name = path.to_str().ok_or("has a name that is not UTF-8")?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "_@/.:+-".contains(c);
     match name.chars().find(|&c| !plain(c)) {
-        Some(c) => Err(format!("has '{}' in its name; letters, digits and '_@/.:+-' are allowed", c.escape_default())),
+        Some(c) => Err(format!("has '{}' in its name; letters, digits and '_@/.:+-' are allowed", shown(c))),
         None if name.starts_with('-') => Err("has a name that starts with '-'".to_owned()),
         None => Ok(name),
     }
+}
+
+/// Returns a character as a reader can recognise it.
+fn shown(c: char) -> String {
+    if c.is_control() || c.is_whitespace() && c != ' ' { c.escape_default().to_string() } else { c.to_string() }
 }
 
 /// Opens what is at a path, through links only while they stay below the folder: the kernel sees to it, so that nothing

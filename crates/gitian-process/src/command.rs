@@ -5,18 +5,18 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 
 use crate::streams::{Input, Output, PipeReader, PipeWriter, Streams};
-use crate::{Failure, interrupt};
+use crate::{Failure, interrupt, last_lines, trace};
 
 /// A program to be run with exactly these arguments; no shell looks at them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub struct Command {
     folder: Option<PathBuf>,
     timeout: Option<Duration>,
     uninterruptible: bool,
+    may_ask: bool,
 }
 
 /// How a program ended.
@@ -91,6 +92,8 @@ pub struct Outcome {
 const STDERR_KEPT: usize = 64 * 1024;
 /// How long a program that was told to end (SIGTERM) may take before SIGKILL.
 const TERM_GRACE: Duration = Duration::from_secs(3);
+/// How long a signal that ended a program of our process group may take to be noticed by ourselves.
+const MOMENT: Duration = Duration::from_millis(50);
 
 impl Command {
     /// Names the program, looked up in PATH if it holds no slash.
@@ -104,6 +107,7 @@ impl Command {
             folder: None,
             timeout: None,
             uninterruptible: false,
+            may_ask: false,
         }
     }
 
@@ -155,6 +159,13 @@ impl Command {
         self
     }
 
+    /// Says that the program may ask the user something on the terminal itself, as `ssh` does for a passphrase: only the
+    /// process group in the foreground may, which is ours.
+    pub fn may_ask(mut self) -> Self {
+        self.may_ask = true;
+        self
+    }
+
     /// Runs the program and returns its trimmed standard output as text (bytes that are not UTF-8 are replaced).
     pub fn text(&self) -> Result<String, Failure> {
         let outcome = self.run_ok(Streams::default())?;
@@ -167,27 +178,43 @@ impl Command {
         if outcome.status.success() {
             return Ok(outcome);
         }
-        let text = String::from_utf8_lossy(&outcome.stderr).into_owned();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        let last_lines = lines[lines.len().saturating_sub(10)..].iter().map(|line| (*line).to_owned()).collect();
+        let last_lines = last_lines(&String::from_utf8_lossy(&outcome.stderr), 10);
         Err(Failure::ProgramFailed { command_line: self.to_string(), status: outcome.status, last_lines })
     }
 
-    /// Runs the program to its end; any exit status is an answer.
+    /// Runs the program to its end; any exit status is an answer, unless we were asked to stop: then it says nothing.
+    ///
+    /// The program has a process group of its own, so that ctrl-c is for us to deal with, and all that it started is ended
+    /// with it; except when it shares one of our streams or [may ask](Self::may_ask), perhaps on our terminal.
     pub fn run(&self, streams: Streams<'_>) -> Result<Outcome, Failure> {
-        self.run_prepared(streams, |_| ())
+        let alone = !self.may_ask && !streams.share_ours();
+        self.run_grouped(streams, alone, |command| {
+            if alone {
+                command.process_group(0);
+            }
+        })
     }
 
-    /// Like [`run`](Self::run), after `prepare` has had its say about how the process is started (the sandbox enters
-    /// its namespaces there).
+    /// Like [`run`](Self::run), with a process that `prepare` starts in its own way, out of our process group (the sandbox
+    /// enters its namespaces there).
     pub fn run_prepared(
         &self,
         streams: Streams<'_>,
         prepare: impl FnOnce(&mut std::process::Command),
     ) -> Result<Outcome, Failure> {
+        self.run_grouped(streams, true, prepare)
+    }
+
+    fn run_grouped(
+        &self,
+        streams: Streams<'_>,
+        alone: bool,
+        prepare: impl FnOnce(&mut std::process::Command),
+    ) -> Result<Outcome, Failure> {
         if !self.uninterruptible {
             interrupt::check()?;
         }
+        trace::tell(self);
         let not_started = |cause: io::Error| Failure::NotStarted { command_line: self.to_string(), cause };
         let mut command = self.to_std();
         let mut plan = Plan::new(streams, &mut command).map_err(not_started)?;
@@ -207,7 +234,7 @@ impl Command {
         let ended = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let pumps = plan.start(scope, &ended);
-            let end = runtime.block_on(self.wait(&mut child));
+            let end = runtime.block_on(self.wait(&mut child, alone));
             ended.store(true, Ordering::Release);
             let streams = pumps.and_then(Pumps::join);
             let status = end?;
@@ -222,7 +249,7 @@ impl Command {
         })
     }
 
-    async fn wait(&self, child: &mut tokio::process::Child) -> Result<Status, Failure> {
+    async fn wait(&self, child: &mut tokio::process::Child, alone: bool) -> Result<Status, Failure> {
         let timed_out = async {
             match self.timeout {
                 Some(limit) => {
@@ -241,7 +268,13 @@ impl Command {
         let failure = tokio::select! {
             biased;
             end = child.wait() => {
-                return end.map(Status::from).map_err(|cause| Failure::Stream { command_line: self.to_string(), cause });
+                let status = end.map_err(|cause| Failure::Stream { command_line: self.to_string(), cause })?.into();
+                // Asked to stop together with us, it may have ended before we noticed.
+                let moment = if alone { Duration::ZERO } else { MOMENT };
+                return match self.uninterruptible || Status::success(status) {
+                    false if interrupt::comes_within(moment).await => Err(Failure::Interrupted),
+                    _ => Ok(status),
+                };
             }
             limit = timed_out => Failure::TimedOut { command_line: self.to_string(), limit },
             () = interrupted => Failure::Interrupted,
@@ -268,12 +301,17 @@ impl Command {
     }
 }
 
-/// Ends a program: SIGTERM, and after a while SIGKILL.
+/// Ends a program, with its process group if it has one of its own: SIGTERM, and after a while SIGKILL.
 async fn end(child: &mut tokio::process::Child) {
-    let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) else { return };
-    // It may have ended by itself in this moment; both calls then have nothing to do.
-    kill(Pid::from_raw(id), Signal::SIGTERM).ok();
+    let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw) else { return };
+    let signal = |signal| match getpgid(Some(id)) {
+        Ok(group) if group == id => killpg(group, signal),
+        _ => kill(id, signal),
+    };
+    // It may have ended by itself in this moment; all these calls then have nothing to do.
+    signal(Signal::SIGTERM).ok();
     if tokio::time::timeout(TERM_GRACE, child.wait()).await.is_err() {
+        signal(Signal::SIGKILL).ok();
         child.kill().await.ok();
     }
 }
@@ -487,6 +525,33 @@ mod tests {
         let failure = Command::new("sleep").arg("60").timeout(Duration::from_millis(100)).text().unwrap_err();
         assert!(matches!(failure, Failure::TimedOut { .. }), "{failure}");
         assert!(began.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_program_has_a_process_group_of_its_own_unless_it_may_need_the_terminal() {
+        let ours = nix::unistd::getpgrp().to_string();
+        let group = || Command::new("sh").args(["-c", "cut -d ' ' -f 5 /proc/self/stat"]);
+        assert_ne!(group().text().unwrap(), ours);
+        assert_eq!(group().may_ask().text().unwrap(), ours);
+        let inherit = Streams { stderr: Output::Inherit, ..Streams::default() };
+        let text = String::from_utf8(group().run_ok(inherit).unwrap().stdout).unwrap();
+        assert_eq!(text.trim_end(), ours);
+    }
+
+    #[test]
+    fn what_a_program_started_is_ended_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "sleep 60 & echo $! > pid; wait";
+        let command = Command::new("sh").args(["-c", script]).folder(folder.path());
+        command.timeout(Duration::from_millis(500)).text().unwrap_err();
+        let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim_end())).unwrap_or_default();
+        let began = Instant::now();
+        // One that nobody has taken notice of yet is a zombie.
+        while !state().is_empty() && !state().contains(") Z ") {
+            assert!(began.elapsed() < Duration::from_secs(5), "{}", state());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     #[test]

@@ -5,6 +5,12 @@ use std::time::Duration;
 
 use crate::Status;
 
+/// Returns the last lines that hold anything, at most `count`.
+pub fn last_lines(text: &str, count: usize) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(count)..].iter().map(|line| (*line).to_owned()).collect()
+}
+
 /// Why a program could not be started, did not end, or ended badly.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {

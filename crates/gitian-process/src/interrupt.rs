@@ -63,9 +63,9 @@ pub fn sleep(time: Duration) -> Result<(), crate::Failure> {
     }
 }
 
-/// Asks this process to stop, as a signal would: for a watcher that sees that going on makes no sense.
-pub fn ask(signal: i32) {
-    asked().send_if_modified(|first| first.is_none() && first.replace(signal).is_none());
+/// Whether we were asked to stop, or are so within this time.
+pub(crate) async fn comes_within(time: Duration) -> bool {
+    received().is_some() || !time.is_zero() && tokio::time::timeout(time, wait()).await.is_ok()
 }
 
 /// Waits until we are asked to stop.

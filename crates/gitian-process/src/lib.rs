@@ -15,7 +15,8 @@ mod command;
 mod failure;
 pub mod interrupt;
 mod streams;
+pub mod trace;
 
 pub use command::{Command, Outcome, Status};
-pub use failure::Failure;
+pub use failure::{Failure, last_lines};
 pub use streams::{Input, Output, Streams};

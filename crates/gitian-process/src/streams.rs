@@ -74,6 +74,13 @@ impl<'a> Streams<'a> {
         Self { stdin: Input::Inherit, stdout: Output::Inherit, stderr: Output::Inherit, merged: false }
     }
 
+    /// Whether the program gets one of our own streams.
+    pub(crate) fn share_ours(&self) -> bool {
+        matches!(self.stdin, Input::Inherit)
+            || matches!(self.stdout, Output::Inherit)
+            || matches!(self.stderr, Output::Inherit) && !self.merged
+    }
+
     /// The same streams with another standard input.
     pub fn with_input(self, stdin: Input<'a>) -> Self {
         Self { stdin, ..self }

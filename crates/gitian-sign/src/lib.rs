@@ -95,7 +95,7 @@ pub fn sign(order: &Order<'_>) -> Result<Signed> {
     run(order, &draft)?;
     let same = read_file(&draft, REPORT_LIMIT).is_ok_and(|now| now == assertion);
     ensure!(same, "{} changed the assertion that it was to sign", order.program);
-    let signed = publish(&draft, &assertion, signed)?;
+    let signed = publish(&draft, &assertion, order.program, signed)?;
     new_folders.keep();
     Ok(signed)
 }
@@ -124,9 +124,10 @@ fn run(order: &Order<'_>, draft: &Path) -> Result<()> {
 
 /// Moves a draft and all that the program left beside it to their places.
 ///
-/// The assertion comes last and an older one goes first, so that at no moment a signature stands beside a document that
-/// it does not belong to.
-fn publish(draft: &Path, assertion: &[u8], mut signed: Signed) -> Result<Signed> {
+/// A signature of another document goes first, then the assertion takes its place in one step, then come its signature and
+/// the rest: at no moment is there no assertion, or a signature beside a document that it does not belong to. What has
+/// no place is found before anything is changed.
+fn publish(draft: &Path, assertion: &[u8], program: &Command, mut signed: Signed) -> Result<Signed> {
     let context = |path: &Path| path.display().to_string();
     let workshop = draft.parent().unwrap_or(Path::new("."));
     let folder = signed.assert_path.parent().unwrap_or(Path::new("."));
@@ -134,6 +135,10 @@ fn publish(draft: &Path, assertion: &[u8], mut signed: Signed) -> Result<Signed>
         .read_dir()
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
         .with_context(|| context(workshop))?;
+    for path in &made {
+        let place = folder.join(path.file_name().unwrap_or_default());
+        ensure!(fits(path, &place, &signed), "{}: {program} left what cannot take this place", context(&place));
+    }
     let unchanged = read_file(&signed.assert_path, REPORT_LIMIT).is_ok_and(|old| old == assertion);
     let new_signature = signed.signature_path.file_name().is_some_and(|name| workshop.join(name).is_file());
     let absent = |result: io::Result<()>| match result {
@@ -141,15 +146,26 @@ fn publish(draft: &Path, assertion: &[u8], mut signed: Signed) -> Result<Signed>
         _ => Ok(()),
     };
     if !unchanged {
-        absent(fs::remove_file(&signed.assert_path)).with_context(|| context(&signed.assert_path))?;
-        // A signature of another document is worth nothing any more.
         absent(fs::remove_file(&signed.signature_path)).with_context(|| context(&signed.signature_path))?;
     }
-    for path in made.iter().filter(|path| *path != draft) {
+    fs::rename(draft, &signed.assert_path).with_context(|| context(&signed.assert_path))?;
+    let is_signature = |path: &&PathBuf| path.file_name() == signed.signature_path.file_name();
+    let rest = made.iter().filter(|path| *path != draft && !is_signature(path));
+    for path in made.iter().filter(is_signature).chain(rest) {
         let place = folder.join(path.file_name().unwrap_or_default());
         fs::rename(path, &place).with_context(|| context(&place))?;
     }
-    fs::rename(draft, &signed.assert_path).with_context(|| context(&signed.assert_path))?;
     signed.signed = new_signature || (unchanged && signed.signature_path.is_file());
     Ok(signed)
+}
+
+/// Whether what a program left can take its place: a file that of nothing or a file, a folder that of nothing, and never
+/// that of the assertion or its signature.
+fn fits(made: &Path, place: &Path, signed: &Signed) -> bool {
+    let is_folder = |path: &Path| fs::symlink_metadata(path).map(|there| there.is_dir());
+    match (is_folder(made), is_folder(place)) {
+        (Ok(true), Ok(_)) | (_, Ok(true)) => false,
+        (Ok(true), Err(_)) => place != signed.assert_path && place != signed.signature_path,
+        _ => true,
+    }
 }

@@ -19,7 +19,7 @@ use sequoia_openpgp::{Fingerprint, KeyHandle, KeyID};
 use crate::tree_file::{self, Content};
 
 /// Folders of keys that projects keep in or beside their tree.
-const KEY_FOLDERS: [&str; 3] = ["builder-keys", "gitian-keys", "gitian-pubkeys"];
+pub(crate) const KEY_FOLDERS: [&str; 3] = ["builder-keys", "gitian-keys", "gitian-pubkeys"];
 /// The largest key file that is read, in bytes.
 const KEY_FILE_LIMIT: u64 = 64 << 20;
 const ARMOR: &[u8] = b"-----BEGIN PGP PUBLIC KEY BLOCK-----";
@@ -80,6 +80,11 @@ impl Keyring {
     /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.certs.is_empty()
+    }
+
+    /// Returns whether there is a certificate with this fingerprint, given as hexadecimal digits.
+    pub fn holds(&self, fingerprint: &str) -> bool {
+        self.certs.keys().any(|known| known.to_hex().eq_ignore_ascii_case(fingerprint))
     }
 
     /// Returns what could not be used of the files that were read.

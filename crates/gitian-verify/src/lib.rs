@@ -20,16 +20,21 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+mod agreement;
+mod clear_signed;
 mod decide;
 mod differences;
 mod explain;
 mod facts;
 mod history;
 mod keyring;
+mod lint;
 mod openpgp;
 mod packages;
 mod policy;
 mod program;
+mod statement;
+mod sums;
 mod tree_file;
 mod verdict;
 
@@ -44,16 +49,21 @@ use rayon::prelude::*;
 
 use tree_file::Content;
 
+pub use agreement::{Agreement, Asked, Builder, Opinion, agreements, base_name};
+pub use clear_signed::ClearSigned;
 pub use decide::{Criteria, decide};
 pub use differences::{Difference, differences};
 pub use explain::{Cache, Cause, CommitChange, Explanation, InputChange, InputKind, explain, explain_verdict};
 pub use facts::{Document, Facts, Good, Revocation, Signature, Standing, Unknown, Weakness};
 pub use history::{History, Stray, fits, in_order};
 pub use keyring::{Keyring, Source};
-pub use openpgp::check;
+pub use lint::{Change, Fault, Finding, lint};
+pub use openpgp::{check, check_each};
 pub use packages::PackageChange;
 pub use policy::{Group, Policy, PolicyRefused, Signer};
 pub use program::{Answer, Program};
+pub use statement::{Statement, releases, statements};
+pub use sums::Sums;
 pub use verdict::{Camp, Decision, Line, Mismatch, Outcome, Reference, Refusal, Stated, Unmet, Verdict, WrongKey};
 
 /// The largest assertion that is read, in bytes; real ones have up to 200 KB.

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use sequoia_openpgp::cert::amalgamation::ValidateAmalgamation;
 use sequoia_openpgp::cert::amalgamation::key::{ErasedKeyAmalgamation, ValidErasedKeyAmalgamation};
+use sequoia_openpgp::crypto::hash::Context;
 use sequoia_openpgp::packet::key::PublicParts;
 use sequoia_openpgp::packet::{self, Packet};
 use sequoia_openpgp::parse::{PacketParser, PacketParserResult, Parse};
@@ -18,19 +19,27 @@ use sequoia_openpgp::{Cert, Error, KeyHandle};
 use crate::facts::{Good, Revocation, Signature, Standing, Unknown, Weakness};
 use crate::keyring::Keyring;
 
-/// How many signatures one file may hold; the rest is not looked at.
-const SIGNATURE_LIMIT: usize = 64;
+/// How many signatures of one file may be salted: each of those needs the whole document to be hashed anew.
+const SALTED_LIMIT: usize = 16;
 
 /// Checks a file of detached signatures, binary or armored. If it holds several, the best one counts: a bad one never
 /// hides a good one.
 pub fn check(signature: &[u8], document: &[u8], keys: &Keyring, now: SystemTime) -> Signature {
-    let packets = match signatures(signature) {
-        Ok(packets) => packets,
-        Err(found) => return Signature::NotDetached(found),
-    };
-    let checked = packets.iter().map(|packet| check_one(packet, document, keys, now));
+    let checked = check_each(signature, document, keys, now).into_iter();
     let best = checked.reduce(|best, next| if rank(&next) > rank(&best) { next } else { best });
     best.unwrap_or_else(|| Signature::NotDetached("is empty".into()))
+}
+
+/// Checks a file of detached signatures, each by itself, in the order of the file; never returns nothing.
+pub fn check_each(signature: &[u8], document: &[u8], keys: &Keyring, now: SystemTime) -> Vec<Signature> {
+    match signatures(signature) {
+        Ok(packets) if packets.is_empty() => vec![Signature::NotDetached("is empty".into())],
+        Ok(packets) => {
+            let mut digests = Digests { document, unsalted: Vec::new(), salted: 0 };
+            packets.iter().map(|packet| check_one(packet, &mut digests, keys, now)).collect()
+        }
+        Err(found) => vec![Signature::NotDetached(found)],
+    }
 }
 
 fn rank(state: &Signature) -> u8 {
@@ -65,9 +74,6 @@ fn signatures(bytes: &[u8]) -> Result<Vec<packet::Signature>, String> {
             Packet::Unknown(unknown) => return Err(format!("cannot be read: {}", first_line(unknown.error()))),
             other => return Err(format!("is not a detached signature but starts with: {}", other.tag())),
         }
-        if found.len() == SIGNATURE_LIMIT {
-            break;
-        }
         next = rest;
     }
     Ok(found)
@@ -77,7 +83,7 @@ fn first_line(cause: &anyhow::Error) -> String {
     cause.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
-fn check_one(signature: &packet::Signature, document: &[u8], keys: &Keyring, now: SystemTime) -> Signature {
+fn check_one(signature: &packet::Signature, digests: &mut Digests<'_>, keys: &Keyring, now: SystemTime) -> Signature {
     // Which key a signature names is not itself signed: a wrong name only leads to a key that does not fit.
     let issuers = signature.get_issuers();
     let mut candidates: Vec<_> = issuers.iter().flat_map(|issuer| keys.find(issuer)).collect();
@@ -92,7 +98,7 @@ fn check_one(signature: &packet::Signature, document: &[u8], keys: &Keyring, now
     }
     let mut bad = Signature::NotChecked;
     for (cert, key) in candidates {
-        match verify(signature, document, &key) {
+        match verify(signature, digests, &key) {
             Ok(made) => return Signature::Good(Box::new(good(signature, made, cert, &key, now))),
             Err(cause) => bad = Signature::Bad { key: key.key().fingerprint().to_hex(), reason: why(&cause) },
         }
@@ -111,20 +117,50 @@ fn why(cause: &anyhow::Error) -> String {
 /// Returns when a signature was made, if it is mathematically right.
 fn verify(
     signature: &packet::Signature,
-    document: &[u8],
+    digests: &mut Digests<'_>,
     key: &ErasedKeyAmalgamation<'_, PublicParts>,
 ) -> anyhow::Result<SystemTime> {
-    let mut digest = signature.hash_algo().context()?.for_signature(signature.version());
-    if let Some(salt) = signature.salt() {
-        digest.update(salt);
-    }
-    match signature.typ() {
-        SignatureType::Binary => digest.update(document),
-        SignatureType::Text => text_lines(document, |bytes| digest.update(bytes)),
-        other => anyhow::bail!("signs something else than a document: {other}"),
-    }
+    let digest = digests.digest(signature)?;
     signature.verify_hash(key.key(), digest)?;
     signature.signature_creation_time().ok_or_else(|| anyhow::anyhow!("has no date"))
+}
+
+/// A document as hashed so far, once for each way of hashing: a file may hold thousands of signatures.
+struct Digests<'d> {
+    document: &'d [u8],
+    unsalted: Vec<((HashAlgorithm, u8, SignatureType), Context)>,
+    salted: usize,
+}
+
+impl Digests<'_> {
+    /// Returns the hash that a signature completes with what it says itself.
+    fn digest(&mut self, signature: &packet::Signature) -> anyhow::Result<Context> {
+        let way = (signature.hash_algo(), signature.version(), signature.typ());
+        if signature.salt().is_some() {
+            self.salted += 1;
+            anyhow::ensure!(self.salted <= SALTED_LIMIT, "comes after {SALTED_LIMIT} others with salt");
+            return self.hash(signature);
+        }
+        if let Some((_, known)) = self.unsalted.iter().find(|(known, _)| *known == way) {
+            return Ok(known.clone());
+        }
+        let hashed = self.hash(signature)?;
+        self.unsalted.push((way, hashed.clone()));
+        Ok(hashed)
+    }
+
+    fn hash(&self, signature: &packet::Signature) -> anyhow::Result<Context> {
+        let mut digest = signature.hash_algo().context()?.for_signature(signature.version());
+        if let Some(salt) = signature.salt() {
+            digest.update(salt);
+        }
+        match signature.typ() {
+            SignatureType::Binary => digest.update(self.document),
+            SignatureType::Text => text_lines(self.document, |bytes| digest.update(bytes)),
+            other => anyhow::bail!("signs something else than a document: {other}"),
+        }
+        Ok(digest)
+    }
 }
 
 /// Hands out a document as signatures over text see it: each line ends in CR LF. Source: RFC 4880, section 5.2.1;

@@ -236,6 +236,23 @@ fn the_best_of_several_signatures_counts() {
     assert_eq!(wanted.made, Some(year(2012)));
 }
 
+/// A file may be stuffed with as many bad ones as its size allows, by a key that we know: the document is hashed once
+/// for all of them.
+#[test]
+fn thousands_of_bad_signatures_hide_no_good_one() {
+    let (alice, mut pair) = make_key(CipherSuite::Cv25519, None);
+    let keys = keyring(&[&alice]);
+    let document = vec![b'x'; 16 << 20];
+    let wrong = bytes(builder(year(2012)).sign_message(&mut pair, "another").unwrap());
+    let right = bytes(builder(year(2012)).sign_message(&mut pair, &document).unwrap());
+    let mut file = wrong.repeat((1 << 20) / wrong.len());
+    file.extend(right);
+    let began = std::time::Instant::now();
+    let state = check(&file, &document, &keys, now());
+    assert!(matches!(state, Signature::Good(_)), "{state:?}");
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+}
+
 #[test]
 fn armored_signatures_and_keyrings_of_several_blocks_are_read() {
     use sequoia_openpgp::armor::{Kind, Writer};

@@ -38,7 +38,8 @@ fn work() -> Result<()> {
             let named = rest.get(1).map_or(Some(target.architecture), |name| Architecture::from_name(name));
             let architecture = named.context("no such architecture")?;
             let target = TargetId { suite, architecture, distro: target.distro };
-            let request = BaseRequest { target, mirror: rest.get(2).cloned(), keyring: None, disk_mb: 0 };
+            let request =
+                BaseRequest { target, mirror: rest.get(2).cloned(), keyring: None, disk_mb: 0, image_digest: None };
             sandbox.make_base(&request, &mut |event| println!("{event:?}"))
         }
         "clean" => sandbox.make_clean(&target, None).map(drop),

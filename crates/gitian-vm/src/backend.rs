@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use gitian_descriptor::{Architecture, Descriptor, Distro, Suite};
+use gitian_descriptor::{Architecture, Descriptor, Distro, ImageDigest, Suite};
 use gitian_process::{Status, Streams};
 
 /// Which guest: one configuration of a build.
@@ -35,6 +35,14 @@ pub struct Resources {
     pub memory_mib: u32,
 }
 
+impl Resources {
+    /// Returns how many processes and threads one guest user may have: enough for any build on so many processors, too few
+    /// for a fork bomb to take the host down.
+    pub(crate) fn tasks(self) -> u64 {
+        2048 + 256 * u64::from(self.processors)
+    }
+}
+
 /// What `make-base-vm` was asked for.
 #[derive(Clone, Debug)]
 pub struct BaseRequest {
@@ -46,6 +54,8 @@ pub struct BaseRequest {
     pub keyring: Option<PathBuf>,
     /// Size of a disk image in MB, for backends that have one.
     pub disk_mb: u32,
+    /// A registry's image to begin with instead of packages, for docker; the target's suite is then this digest.
+    pub image_digest: Option<ImageDigest>,
 }
 
 /// A guest has ended although nobody told it to.
@@ -54,6 +64,20 @@ pub struct BaseRequest {
 pub struct GuestGone {
     /// Which, as in `bookworm-amd64`.
     pub target: String,
+}
+
+/// A guest was started and never answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the guest {target} does not come up: {cause}")]
+pub struct GuestNotUp {
+    /// Which, as in `bookworm-amd64`.
+    pub target: String,
+    /// What is known about it: one clause.
+    pub cause: String,
+    /// The file with all that its kernel wrote, from the working directory.
+    pub log: String,
+    /// The last lines of that.
+    pub last_lines: Vec<String>,
 }
 
 /// Something on this host that would stop a build, and the command that mends it.
@@ -71,13 +95,6 @@ pub struct Problem {
 pub enum Event {
     /// A new step began: `installing essential packages`.
     Step(String),
-    /// How far the present step is.
-    Progress {
-        /// Done so far, in bytes or pieces.
-        done: u64,
-        /// Out of, when known.
-        total: Option<u64>,
-    },
 }
 
 /// A set of installed packages, kept so that the next build of the same descriptor starts with it.
@@ -204,6 +221,11 @@ pub trait Target {
 
     /// Leaves the guest running after this process has ended (`--skip-cleanup`, `start-target`).
     fn detach(self: Box<Self>) -> Result<()>;
+
+    /// Returns what the user should know about a guest that was just started, if anything: why it is slow.
+    fn notice(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Returns where the base image for a suite and architecture lies in a working directory, without the backend's own

@@ -43,22 +43,48 @@ impl Debs {
 
     /// Takes a package in under the digest of its content, which is returned; the file itself is left where it is.
     pub fn add(&self, deb: &Path) -> Result<Digest> {
-        let within = || format!("package cache {}", self.folder.display());
+        let (content, digest) = self.copied(deb)?;
+        self.keep(content, &digest, deb)?;
+        Ok(digest)
+    }
+
+    /// Takes a package in if its content has this digest; returns whether it had. One that has another is not even
+    /// remembered by name: it comes from somebody who may have changed it.
+    pub fn add_expected(&self, deb: &Path, expected: &Digest) -> Result<bool> {
+        let (content, digest) = self.copied(deb)?;
+        if digest == *expected {
+            self.keep(content, &digest, deb)?;
+        }
+        Ok(digest == *expected)
+    }
+
+    /// Copies a file into the cache, still without a name: when we are killed, nothing is left of it. Returns the copy and
+    /// its digest.
+    fn copied(&self, deb: &Path) -> Result<(File, Digest)> {
+        let within = || self.shown();
         fs::create_dir_all(&self.folder).with_context(within)?;
-        // Without a name while it is written: when we are killed, nothing is left of it.
         let mut copy = tempfile::tempfile_in(&self.folder).with_context(within)?;
         let mut original = File::open(deb).with_context(|| deb.display().to_string())?;
         io::copy(&mut original, &mut copy).with_context(within)?;
         // Hashed after it was copied: what is kept is what was hashed, whatever happens to the file meanwhile.
         copy.rewind().with_context(within)?;
         let digest = Digest::of_reader(&mut copy).with_context(within)?;
-        self.give_name(copy, &digest).with_context(within)?;
+        Ok((copy, digest))
+    }
+
+    fn keep(&self, content: File, digest: &Digest, deb: &Path) -> Result<()> {
+        let within = || self.shown();
+        self.give_name(content, digest).with_context(within)?;
         if let Some(name) = deb.file_name() {
             let names = self.folder.join("names").join(name);
             fs::create_dir_all(&names).with_context(within)?;
             File::create(names.join(digest.to_string())).with_context(within)?;
         }
-        Ok(digest)
+        Ok(())
+    }
+
+    fn shown(&self) -> String {
+        format!("package cache {}", self.folder.display())
     }
 
     /// Puts an unnamed file of the cache in the place of a content.
@@ -85,6 +111,20 @@ impl Debs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_package_with_another_content_than_expected_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let deb = folder.path().join("x_1_all.deb");
+        fs::write(&deb, "tampered").unwrap();
+        let debs = Debs::new(&folder.path().join("cache"));
+        assert!(!debs.add_expected(&deb, &Digest::of_bytes(b"content")).unwrap());
+        assert!(debs.named("x_1_all.deb").is_empty());
+        assert!(debs.find(&Digest::of_bytes(b"tampered")).is_none());
+        fs::write(&deb, "content").unwrap();
+        assert!(debs.add_expected(&deb, &Digest::of_bytes(b"content")).unwrap());
+        assert_eq!(debs.named("x_1_all.deb"), [Digest::of_bytes(b"content")]);
+    }
 
     #[test]
     fn a_package_is_found_by_its_content_and_by_its_name() {

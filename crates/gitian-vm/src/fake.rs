@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use gitian_descriptor::{Architecture, Descriptor, Distro, Suite};
 use gitian_process::{Command, Output, Status, Streams};
 
@@ -27,8 +27,8 @@ pub struct Script {
     pub by_digest: bool,
     /// Every guest was upgraded before.
     pub upgraded: bool,
-    /// A command whose line holds this text ends with exit status 1.
-    pub fails: Option<String>,
+    /// A command whose line holds one of these texts ends with exit status 1; `detach` cannot be done.
+    pub fails: Vec<String>,
     /// What the build script leaves in `out/`: an existing folder, copied with links and modes.
     pub outputs: Option<PathBuf>,
     /// What the build script leaves in `cache/`, likewise.
@@ -128,7 +128,7 @@ impl Target for FakeTarget {
         let first = line.lines().next().unwrap_or_default();
         let user = if command.user == GuestUser::Root { "root" } else { "builder" };
         self.fake.note(format!("{user}: {first}"));
-        if script.fails.as_ref().is_some_and(|text| line.contains(text)) {
+        if script.fails.iter().any(|text| line.contains(text)) {
             return Ok(Status::Exited(1));
         }
         let words: Vec<&str> = line.split(' ').collect();
@@ -173,6 +173,7 @@ impl Target for FakeTarget {
 
     fn detach(self: Box<Self>) -> Result<()> {
         self.fake.note("detach".into());
+        ensure!(!self.fake.script.fails.iter().any(|text| text == "detach"), "the fake guest cannot be left");
         Ok(())
     }
 }

@@ -3,31 +3,42 @@
 //! [`Backend`] is the host's side, [`Target`] a running guest. `settings` reads the environment, `select` turns it into
 //! one backend. Each backend is a folder of its own; nothing outside of it knows which one is at work.
 
+mod answer;
 mod apt_trouble;
 mod archive;
 mod backend;
+mod base_tree;
+mod cache;
 mod debian;
 mod debs;
+mod docker;
+mod document;
 #[cfg(feature = "testing")]
 pub mod fake;
+mod kvm;
+mod lock;
+mod login;
+mod lxc;
 mod merge;
 mod pack;
 mod sandbox;
 mod select;
 mod settings;
+mod ssh;
 mod tar_stream;
 mod unpack;
 
+pub use answer::{AnswerTooLong, read};
 pub use apt_trouble::{AptTrouble, AptTroubleKind};
 pub use archive::{ArchiveRefused, UnpackError};
 pub use backend::{
-    Backend, BaseRequest, Event, GuestCommand, GuestGone, GuestUser, Layer, Network, Problem, Resources, Target,
-    TargetId, base_name,
+    Backend, BaseRequest, Event, GuestCommand, GuestGone, GuestNotUp, GuestUser, Layer, Network, Problem, Resources,
+    Target, TargetId, base_name,
 };
 pub use debs::Debs;
 pub use merge::merge;
 pub use sandbox::Sandbox;
-pub use select::{UnknownBackend, names, select};
+pub use select::{UnknownBackend, names, running, select};
 pub use settings::Settings;
-pub use tar_stream::{copy_in, copy_out, copy_out_into};
+pub use tar_stream::{NotPacked, copy_in, copy_out, copy_out_into};
 pub use unpack::{Limits, unpack};

@@ -2,18 +2,37 @@
 
 use std::path::Path;
 
+use anyhow::Result;
+use gitian_descriptor::{Architecture, Suite};
+
+use crate::backend::base_name;
+use crate::docker::Docker;
+use crate::kvm::Kvm;
+use crate::lxc::Lxc;
 use crate::sandbox::Sandbox;
-use crate::{Backend, Settings};
+use crate::{Backend, Settings, Target};
 
-/// Makes a backend for a working directory.
-type Make = fn(&Settings, &Path) -> Box<dyn Backend>;
+/// One kind of guest.
+struct Kind {
+    /// What `--backend` and `GITIAN_BACKEND` take.
+    name: &'static str,
+    /// How its base images are called in a working directory, behind `base-<suite>-<arch>`; `None` if they lie elsewhere.
+    ending: Option<&'static str>,
+    /// Makes the backend for a working directory.
+    make: fn(&Settings, &Path) -> Box<dyn Backend>,
+}
 
-/// The names that `--backend` and `GITIAN_BACKEND` take, and what makes each.
-const BACKENDS: [(&str, Make); 1] = [("sandbox", |settings, workdir| Box::new(Sandbox::new(settings, workdir)))];
+/// The kinds of guests. The first is the default; a base image in the working directory chooses the first that has one.
+const KINDS: [Kind; 4] = [
+    Kind { name: "sandbox", ending: Some(".sandbox"), make: |settings, dir| Box::new(Sandbox::new(settings, dir)) },
+    Kind { name: "kvm", ending: Some(".qcow2"), make: |settings, dir| Box::new(Kvm::new(settings, dir)) },
+    Kind { name: "lxc", ending: Some(""), make: |settings, dir| Box::new(Lxc::new(settings, dir)) },
+    Kind { name: "docker", ending: None, make: |settings, dir| Box::new(Docker::new(settings, dir)) },
+];
 
 /// The names that `--backend` and `GITIAN_BACKEND` take.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    BACKENDS.iter().map(|(name, _)| *name)
+    KINDS.iter().map(|kind| kind.name)
 }
 
 /// A backend was asked for that this program does not have.
@@ -26,8 +45,36 @@ pub struct UnknownBackend {
     pub name: String,
 }
 
-/// Returns the backend for a run in `workdir`: by the option, else `GITIAN_BACKEND`, else `USE_*`, else the sandbox.
-pub fn select(option: Option<&str>, settings: &Settings, workdir: &Path) -> Result<Box<dyn Backend>, UnknownBackend> {
+/// Returns the backend for a run in `workdir`: by the option, else `GITIAN_BACKEND`, else `USE_*`, else the one that has a
+/// base image here for one of these suites and architectures, else the sandbox.
+pub fn select(
+    option: Option<&str>,
+    settings: &Settings,
+    workdir: &Path,
+    wanted: &[(&Suite, Architecture)],
+) -> Result<Box<dyn Backend>, UnknownBackend> {
+    let kind = match asked(option, settings)? {
+        Some(kind) => kind,
+        None => KINDS.iter().find(|kind| kind.has_base(workdir, wanted)).unwrap_or(&KINDS[0]),
+    };
+    Ok((kind.make)(settings, workdir))
+}
+
+/// Returns the target that runs in `workdir`, of the kind that the environment chooses; if it chooses none, of any kind.
+pub fn running(settings: &Settings, workdir: &Path) -> Result<Option<Box<dyn Target>>> {
+    if let Some(kind) = asked(None, settings)? {
+        return (kind.make)(settings, workdir).attach();
+    }
+    for kind in &KINDS {
+        if let Some(target) = (kind.make)(settings, workdir).attach()? {
+            return Ok(Some(target));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the kind that somebody asks for.
+fn asked(option: Option<&str>, settings: &Settings) -> Result<Option<&'static Kind>, UnknownBackend> {
     let asked = [
         ("--backend", option),
         ("GITIAN_BACKEND", settings.backend.as_deref()),
@@ -35,10 +82,61 @@ pub fn select(option: Option<&str>, settings: &Settings, workdir: &Path) -> Resu
         ("USE_DOCKER=1", settings.use_docker.then_some("docker")),
         ("USE_VBOX=1", settings.use_vbox.then_some("vbox")),
     ];
-    let (asked_by, name) =
-        asked.into_iter().find_map(|(by, name)| Some((by, name?))).unwrap_or(("the default", "sandbox"));
-    match BACKENDS.iter().find(|(known, _)| *known == name) {
-        Some((_, make)) => Ok(make(settings, workdir)),
+    let Some((asked_by, name)) = asked.into_iter().find_map(|(by, name)| Some((by, name?))) else { return Ok(None) };
+    match KINDS.iter().find(|kind| kind.name == name) {
+        Some(kind) => Ok(Some(kind)),
         None => Err(UnknownBackend { asked_by, name: name.to_owned() }),
+    }
+}
+
+impl Kind {
+    fn has_base(&self, workdir: &Path, wanted: &[(&Suite, Architecture)]) -> bool {
+        let Some(ending) = self.ending else { return false };
+        wanted.iter().any(|(suite, architecture)| {
+            let mut name = base_name(suite, *architecture).into_os_string();
+            name.push(ending);
+            workdir.join(name).is_file()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_different_and_so_are_endings() {
+        for (number, kind) in KINDS.iter().enumerate() {
+            for other in &KINDS[..number] {
+                assert_ne!(kind.name, other.name);
+                assert!(kind.ending.is_none() || kind.ending != other.ending, "{}", kind.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_goes_before_the_base_images_that_are_here() {
+        let work = tempfile::tempdir().unwrap();
+        let suite: Suite = "bookworm".parse().unwrap();
+        let wanted = [(&suite, Architecture::Amd64)];
+        let chosen = |option, settings: &Settings| select(option, settings, work.path(), &wanted).map(|b| b.name());
+        let none = Settings::default();
+        assert_eq!(chosen(None, &none).unwrap(), "sandbox");
+        for kind in KINDS.iter().rev() {
+            let asked = Settings { backend: Some(kind.name.to_owned()), use_lxc: true, ..Settings::default() };
+            assert_eq!(chosen(None, &asked).unwrap(), kind.name);
+            assert_eq!(chosen(Some(kind.name), &none).unwrap(), kind.name);
+            // From the last kind to the first: each that has a base image goes before those behind it.
+            if let Some(ending) = kind.ending {
+                std::fs::write(work.path().join(format!("base-jammy-amd64{ending}")), "").unwrap();
+                std::fs::write(work.path().join(format!("base-bookworm-amd64{ending}")), "").unwrap();
+                assert_eq!(chosen(None, &none).unwrap(), kind.name);
+            }
+        }
+        let unknown = chosen(Some("xen"), &none).unwrap_err();
+        assert!(
+            unknown.to_string().starts_with("--backend: there is no backend 'xen' (there is: sandbox"),
+            "{unknown}"
+        );
     }
 }

@@ -14,6 +14,18 @@ pub struct Settings {
     pub use_docker: bool,
     /// `USE_VBOX=1`.
     pub use_vbox: bool,
+    /// `GITIAN_DOCKER`: the program that stands for docker, such as `podman`.
+    pub docker: Option<String>,
+    /// `GITIAN_DOCKER_NETWORK`: the network that docker's guests are in, instead of the engine's default.
+    pub docker_network: Option<String>,
+    /// `GITIAN_ALLOW_PRIVILEGED=1`: docker's guests may do what the host's root may.
+    pub allow_privileged: bool,
+    /// `GITIAN_HOST_IP`: how guests with a network of their own reach this host.
+    pub host_ip: Option<String>,
+    /// `LXC_BRIDGE`: the bridge that LXC's guests are on, instead of sharing the host's network.
+    pub lxc_bridge: Option<String>,
+    /// `LXC_GUEST_IP`: their address there.
+    pub lxc_guest_ip: Option<String>,
     /// `MIRROR_HOST`: an apt-cacher-ng on port 3142.
     pub mirror_host: Option<String>,
     /// `DISTRO`, for programs that have no option for it.
@@ -22,6 +34,8 @@ pub struct Settings {
     pub processors: Option<String>,
     /// `VMEM`: memory in MiB, for programs that have no option for it.
     pub memory_mib: Option<String>,
+    /// `VM_SSH_PORT`: the port of this host that leads to a guest that boots.
+    pub vm_ssh_port: Option<String>,
     /// `CI` is set: the build log goes to standard output as well.
     pub ci: bool,
     /// `GITIAN_DEBUG=1`: errors with their chain of causes, every command line.
@@ -43,10 +57,17 @@ impl Settings {
             use_lxc: one("USE_LXC"),
             use_docker: one("USE_DOCKER"),
             use_vbox: one("USE_VBOX"),
+            docker: get("GITIAN_DOCKER"),
+            docker_network: get("GITIAN_DOCKER_NETWORK"),
+            allow_privileged: one("GITIAN_ALLOW_PRIVILEGED"),
+            host_ip: get("GITIAN_HOST_IP"),
+            lxc_bridge: get("LXC_BRIDGE"),
+            lxc_guest_ip: get("LXC_GUEST_IP"),
             mirror_host: get("MIRROR_HOST"),
             distro: get("DISTRO"),
             processors: get("NPROCS"),
             memory_mib: get("VMEM"),
+            vm_ssh_port: get("VM_SSH_PORT"),
             ci: env.contains_key("CI"),
             debug: one("GITIAN_DEBUG"),
             cache: get("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from).join("gitian"),

@@ -6,13 +6,18 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use gitian_process::{Failure, Input, Output, Status, Streams};
+use gitian_process::{Failure, Input, Output, Status, Streams, last_lines};
 
 use crate::pack::pack;
 use crate::{GuestCommand, GuestUser, Limits, Target, UnpackError, merge, unpack};
 
 /// How much of what the guest's tar complains about is kept, in bytes.
 const COMPLAINTS: u64 = 16 * 1024;
+
+/// The guest's tar could not pack all that was to be copied out.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct NotPacked(pub Failure);
 
 /// Copies a host file or folder into a folder of the guest (relative to the user's home), owned by that user.
 ///
@@ -97,7 +102,11 @@ fn fetch(
         }
     };
     let streams = Streams { stdout: Output::Consume(Box::new(consume)), ..Streams::default() };
-    let ran = run(target, &GuestCommand::new(user, tar), streams);
+    let ran = run(target, &GuestCommand::new(user, tar), streams).map_err(|error| match error.downcast() {
+        Ok(failure @ Failure::ProgramFailed { .. }) => NotPacked(failure).into(),
+        Ok(other) => other.into(),
+        Err(error) => error,
+    });
     match unpacked {
         Ok(()) => ran,
         // When the stream just ends, the guest knows better why.
@@ -117,8 +126,7 @@ fn run<'a>(target: &dyn Target, command: &GuestCommand, streams: Streams<'a>) ->
     }
     let words: Vec<_> = command.argv.iter().map(|word| word.to_string_lossy()).collect();
     let text = String::from_utf8_lossy(&complaints);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let last_lines = lines[lines.len().saturating_sub(10)..].iter().map(|line| (*line).to_owned()).collect();
+    let last_lines = last_lines(&text, 10);
     Err(Failure::ProgramFailed { command_line: format!("in the guest: {}", words.join(" ")), status, last_lines }
         .into())
 }

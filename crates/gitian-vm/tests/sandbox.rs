@@ -52,7 +52,7 @@ fn base() -> Result<&'static str, &'static str> {
         if let Some(problem) = sandbox.check(&[]).first() {
             return Err(format!("{problem} ({})", problem.mend));
         }
-        let request = BaseRequest { target: target(), mirror: None, keyring: None, disk_mb: 0 };
+        let request = BaseRequest { target: target(), mirror: None, keyring: None, disk_mb: 0, image_digest: None };
         sandbox.make_base(&request, &mut |_| ()).map_err(|error| format!("{error:#}"))?;
         fs::read_to_string(folder.path().join("base-bookworm-amd64.sandbox")).map_err(|error| error.to_string())
     });
@@ -656,7 +656,7 @@ fn a_base_image_that_is_missing_or_of_another_kind_is_named_with_what_makes_it()
     assert!(write("debian", "bookworm", &digest).contains("not in this user's cache"));
     let told = sandbox.check(&[target()]);
     assert!(told.iter().any(|problem| problem.what.contains("not in this user's cache")), "{told:?}");
-    let request = BaseRequest { target: target(), mirror: None, keyring: None, disk_mb: 0 };
+    let request = BaseRequest { target: target(), mirror: None, keyring: None, disk_mb: 0, image_digest: None };
     let found = problem(sandbox.make_base(&request, &mut |_| ()).unwrap_err());
     assert_eq!(found.what, "base-bookworm-amd64.sandbox already exists, please remove it first");
     assert!(!folder.path().join("var").exists(), "nothing was touched");
@@ -668,12 +668,16 @@ fn an_unknown_suite_or_distro_is_told_before_much_is_done() {
         return skip(reason);
     }
     let folder = tempfile::tempdir().unwrap();
-    let sandbox = sandbox(folder.path());
+    // A cache of its own: in the shared one, another process may be making a base image.
+    let cache = tempfile::tempdir().unwrap();
+    let settings = Settings { cache: cache.path().to_owned(), ..Settings::default() };
+    let sandbox = Sandbox::new(&settings, folder.path());
     let request = |distro: &str, suite: &str| BaseRequest {
         target: TargetId { distro: distro.parse().unwrap(), suite: suite.parse().unwrap(), ..target() },
         mirror: None,
         keyring: None,
         disk_mb: 0,
+        image_digest: None,
     };
     let found = problem(sandbox.make_base(&request("debian", "no-such-suite"), &mut |_| ()).unwrap_err());
     assert!(found.what.starts_with("debian no-such-suite is not on the mirror"), "{}", found.what);
@@ -681,8 +685,9 @@ fn an_unknown_suite_or_distro_is_told_before_much_is_done() {
     let found = problem(sandbox.make_base(&request("fedora", "40"), &mut |_| ()).unwrap_err());
     assert_eq!(found.what, "there are no base images of distro fedora");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    let left: Vec<_> = fs::read_dir(cache().join("bases")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with(".new-")), "{left:?}");
+    let bases = fs::read_dir(cache.path().join("bases")).into_iter().flatten();
+    let left: Vec<_> = bases.map(|entry| entry.unwrap().file_name()).filter(|name| name != "lock").collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

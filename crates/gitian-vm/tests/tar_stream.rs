@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use gitian_process::{Command, Failure, Status, Streams};
-use gitian_vm::{ArchiveRefused, GuestCommand, GuestUser, Layer, Limits, Target, copy_in, copy_out};
+use gitian_vm::{ArchiveRefused, GuestCommand, GuestUser, Layer, Limits, NotPacked, Target, copy_in, copy_out};
 
 const LIMITS: Limits = Limits { bytes: 1 << 30, entries: 100_000 };
 
@@ -176,14 +176,12 @@ fn a_folder_that_the_guest_does_not_have_is_told_with_the_words_of_its_tar() {
     fs::write(host.join("file"), "x").unwrap();
     fs::create_dir(host.join("out")).unwrap();
     fs::write(host.join("out/kept"), "x").unwrap();
-    let failures = [
-        copy_in(guest, GuestUser::Builder, &host.join("file"), "no/where").unwrap_err(),
-        copy_out(guest, GuestUser::Builder, "no/where", &host.join("out"), LIMITS).unwrap_err(),
-    ];
-    for failure in failures {
-        let Some(Failure::ProgramFailed { status, last_lines, .. }) = failure.downcast_ref() else {
-            panic!("{failure:#}")
-        };
+    let into = copy_in(guest, GuestUser::Builder, &host.join("file"), "no/where").unwrap_err();
+    let out_of = copy_out(guest, GuestUser::Builder, "no/where", &host.join("out"), LIMITS).unwrap_err();
+    for (failure, error) in
+        [(into.downcast_ref(), &into), (out_of.downcast_ref().map(|NotPacked(failure)| failure), &out_of)]
+    {
+        let Some(Failure::ProgramFailed { status, last_lines, .. }) = failure else { panic!("{error:#}") };
         assert_eq!(*status, Status::Exited(2));
         assert!(last_lines[0].contains("no/where: Cannot open: No such file or directory"), "{last_lines:?}");
     }

@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long)]
     pub upgrade: bool,
 
-    /// Print nothing but errors
+    /// Print nothing but warnings and errors
     #[arg(short, long)]
     pub quiet: bool,
 
@@ -70,6 +70,10 @@ pub struct Args {
     /// Build in this kind of guest
     #[arg(long, value_name = "NAME")]
     pub backend: Option<String>,
+
+    /// Build in each of these kinds of guest, the first as without this option, and compare what they gave
+    #[arg(long, value_name = "NAME,NAME…", value_delimiter = ',', conflicts_with_all = ["backend", "check", "skip_image", "skip_cleanup"])]
+    pub cross_check: Vec<String>,
 
     /// Give the script the network, or none (default: as the descriptor says, else on; off is recommended)
     #[arg(long, value_name = "on|off", value_parser = network)]

@@ -27,7 +27,8 @@ pub struct Args {
     #[arg(short, long, value_name = "REL", default_value = "test")]
     pub release: ReleaseName,
 
-    /// The sigs tree (default: sigs/<name> of the installation)
+    /// The sigs tree (default: sigs/<name> below GITIAN_BASE, which bin/gsign of a checkout sets to the checkout, else below
+    /// the working directory)
     #[arg(short, long, value_name = "DEST")]
     pub destination: Option<PathBuf>,
 
@@ -42,7 +43,7 @@ pub struct Args {
     )]
     pub signing_program: Command,
 
-    /// Print nothing but errors
+    /// Print nothing but warnings and errors
     #[arg(short, long)]
     pub quiet: bool,
 }

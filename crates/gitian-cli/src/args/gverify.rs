@@ -1,5 +1,6 @@
 //! `gverify [options] <descriptor>.yml`. Source: gitian-builder 11f91fb, bin/gverify.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -70,7 +71,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE|DIR")]
     pub keys: Vec<PathBuf>,
 
-    /// How many must agree; a key counts once
+    /// How many must agree; a key counts once (with --files: how many must have built each file, default 2)
     #[arg(long, value_name = "N")]
     pub min_good: Option<u64>,
 
@@ -105,6 +106,26 @@ pub struct Args {
     /// Print nothing on standard output; the exit status tells
     #[arg(short, long)]
     pub quiet: bool,
+
+    /// Write the verdicts with their reasons as a page for a browser as well
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+
+    /// Write the verdicts with their reasons as Markdown, for a comment on a pull request, as well
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+
+    /// Tell instead whether these files are what independent people built; a SHA256SUMS stands for all that it lists
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["descriptor", "name", "all", "json", "html", "markdown"])]
+    pub files: Vec<PathBuf>,
+
+    /// Check instead a change to the tree before it is merged: BASE..HEAD of its git repository, or the changed paths
+    #[arg(long, value_name = "RANGE|PATH", num_args = 1.., conflicts_with_all = ["descriptor", "name", "all", "json", "html", "markdown", "files"])]
+    pub lint: Vec<OsString>,
+
+    /// Who proposes the change (default: whose folder most of the changed files are in)
+    #[arg(long, value_name = "SIGNER", requires = "lint")]
+    pub signer: Option<String>,
 }
 
 /// A name of one folder, or several below each other; `*` and `?` allowed.

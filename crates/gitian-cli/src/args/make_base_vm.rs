@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use gitian_descriptor::{Architecture, Distro, Suite};
+use gitian_descriptor::{Architecture, Distro, ImageDigest, Suite};
 
 /// Make the pristine system that builds for one suite and architecture start from.
 #[derive(Debug, Parser)]
@@ -48,6 +48,18 @@ pub struct Args {
     /// Make an image for Docker
     #[arg(long)]
     pub docker: bool,
+
+    /// For Docker: begin with the registry's image DISTRO@sha256:DIGEST instead of packages; it stands in for the suite
+    #[arg(long, value_name = "DIGEST", visible_alias = "docker-image-hash", value_parser = digest)]
+    pub docker_image_digest: Option<ImageDigest>,
+}
+
+fn digest(text: &str) -> Result<ImageDigest, String> {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text);
+    match digits.len() == 64 && digits.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')) {
+        true => digits.parse().map_err(|error: gitian_descriptor::NameRefused| error.to_string()),
+        false => Err("is not 64 hexadecimal digits".to_owned()),
+    }
 }
 
 fn architecture(text: &str) -> Result<Architecture, String> {

@@ -8,11 +8,11 @@ use gitian_process::{Command, Failure, Streams};
 use nix::sys::statfs::{NFS_SUPER_MAGIC, statfs};
 use nix::unistd::{AccessFlags, access, getuid};
 
-use super::base_image;
 use super::enclosure::Enclosure;
 use super::id_map::{IdMap, NoRange};
-use super::place::CachePlace;
+use super::pointers;
 use super::rootfs::trial_steps;
+use crate::cache::CachePlace;
 use crate::{Problem, TargetId};
 
 /// The least free space that is not a problem, in bytes.
@@ -82,7 +82,7 @@ impl Facts {
             Ok(map) if !missing_programs.iter().any(|program| program.starts_with("new")) => try_namespaces(map),
             _ => Namespaces::Untried,
         };
-        let bases = targets.iter().filter_map(|target| base_problem(cache, workdir, target)).collect();
+        let bases = targets.iter().filter_map(|target| pointers(workdir).trouble(cache, target)).collect();
         Self {
             root: getuid().is_root(),
             no_range: map.err(),
@@ -129,17 +129,6 @@ pub(super) fn is_nearly_full(folder: &Path) -> bool {
     const ENOUGH_FILES: u64 = 20_000;
     let few_files = statfs(folder).is_ok_and(|found| found.files() > 0 && found.files_free() < ENOUGH_FILES);
     few_files || look_at(Role::Workdir, folder).free.is_some_and(|free| free < ENOUGH)
-}
-
-fn base_problem(cache: &CachePlace, workdir: &Path, target: &TargetId) -> Option<Problem> {
-    match base_image::find_pointer(workdir, target) {
-        Ok(pointer) => (!base_image::is_cached(cache, &pointer.base)).then(|| base_image::lost(target, &pointer.base)),
-        Err(error) => Some(
-            error
-                .downcast()
-                .unwrap_or_else(|error| Problem { what: format!("{error:#}"), mend: base_image::command_for(target) }),
-        ),
-    }
 }
 
 /// Returns what would stop a build.

@@ -27,7 +27,7 @@ const END: Duration = Duration::from_secs(20);
 const NOTICE: Duration = Duration::from_secs(2);
 
 /// Running namespaces.
-pub(super) struct Enclosure {
+pub(crate) struct Enclosure {
     init: Init,
     handle: Handle,
     doors: Arc<Doors>,
@@ -39,13 +39,13 @@ pub(super) struct Enclosure {
 /// Identifies an enclosure's first process across processes and restarts of the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Init {
+pub(crate) struct Init {
     /// Its process id.
-    pub(super) pid: i32,
+    pub(crate) pid: i32,
     /// When it started, in clock ticks since the host's start.
-    pub(super) started: u64,
+    pub(crate) started: u64,
     /// Which start of the host that was.
-    pub(super) boot: String,
+    pub(crate) boot: String,
 }
 
 impl Init {
@@ -64,29 +64,29 @@ impl Init {
 }
 
 /// Someone inside an enclosure.
-pub(super) struct Insider {
+pub(crate) struct Insider {
     /// User and group id.
-    pub(super) id: u32,
+    pub(crate) id: u32,
     /// The folder to start in; `None`: the command's.
-    pub(super) folder: Option<CString>,
+    pub(crate) folder: Option<CString>,
     /// The program; `None`: the command's.
-    pub(super) program: Option<Program>,
+    pub(crate) program: Option<Program>,
     /// Limits of a guest.
-    pub(super) bounds: Option<Bounds>,
+    pub(crate) bounds: Option<Bounds>,
     /// Only a loopback of its own for a network.
-    pub(super) without_network: bool,
+    pub(crate) without_network: bool,
 }
 
 impl Insider {
     /// Root of the enclosure, running what the command says.
-    pub(super) fn root() -> Self {
+    pub(crate) fn root() -> Self {
         Self { id: 0, folder: None, program: None, bounds: None, without_network: false }
     }
 }
 
 /// A command could not be put to an enclosure.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NotEntered {
+pub(crate) enum NotEntered {
     /// On the way in.
     #[error("{}: {cause}", stage.describe())]
     Stage {
@@ -102,7 +102,7 @@ pub(super) enum NotEntered {
 
 impl NotEntered {
     /// Returns what is the matter without this envelope, which nobody outside looks into.
-    pub(super) fn opened(self) -> anyhow::Error {
+    pub(crate) fn opened(self) -> anyhow::Error {
         match self {
             Self::Failure(failure) => failure.into(),
             stage @ Self::Stage { .. } => stage.into(),
@@ -113,12 +113,12 @@ impl NotEntered {
 impl Enclosure {
     /// Starts one with all namespaces (the network is the host's), prepared by these steps. Its first process holds
     /// `kept` open as long as it lives.
-    pub(super) fn start(map: &IdMap, steps: &[Step], kept: Option<BorrowedFd<'_>>) -> Result<Self, NotBorn> {
+    pub(crate) fn start(map: &IdMap, steps: &[Step], kept: Option<BorrowedFd<'_>>) -> Result<Self, NotBorn> {
         Self::start_with(ALL, map, steps, kept)
     }
 
     /// Starts one that has only the user ids and sees the host's files with them.
-    pub(super) fn of_ids(map: &IdMap) -> Result<Self, NotBorn> {
+    pub(crate) fn of_ids(map: &IdMap) -> Result<Self, NotBorn> {
         Self::start_with(USER, map, &[], None)
     }
 
@@ -140,12 +140,12 @@ impl Enclosure {
     }
 
     /// Identifies its first process.
-    pub(super) fn init(&self) -> &Init {
+    pub(crate) fn init(&self) -> &Init {
         &self.init
     }
 
     /// Returns the enclosure of this first process if it still runs.
-    pub(super) fn find(init: &Init) -> Result<Option<Self>> {
+    pub(crate) fn find(init: &Init) -> Result<Option<Self>> {
         let pid = Pid::from_raw(init.pid);
         // The handle is opened before the look at the start time: what the two agree on is one process.
         let Ok(handle) = Handle::open(pid) else { return Ok(None) };
@@ -162,18 +162,18 @@ impl Enclosure {
     }
 
     /// Whether its first process has ended.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.handle.has_ended_within(0).unwrap_or(true)
     }
 
     /// Whether its first process has ended or does so this moment: it is the last one to go.
-    pub(super) fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         const MOMENT_MS: u16 = 500;
         self.handle.has_ended_within(MOMENT_MS).unwrap_or(true)
     }
 
     /// Runs a command inside.
-    pub(super) fn run(&self, command: &Command, insider: Insider, streams: Streams<'_>) -> Result<Outcome, NotEntered> {
+    pub(crate) fn run(&self, command: &Command, insider: Insider, streams: Streams<'_>) -> Result<Outcome, NotEntered> {
         let entry = Entry {
             doors: Arc::clone(&self.doors),
             id: insider.id,
@@ -198,7 +198,7 @@ impl Enclosure {
     }
 
     /// Runs a program of the host with the enclosure's ids, as its root; a status other than 0 is an error.
-    pub(super) fn run_ok(&self, command: &Command, streams: Streams<'_>) -> Result<Outcome> {
+    pub(crate) fn run_ok(&self, command: &Command, streams: Streams<'_>) -> Result<Outcome> {
         let outcome = self.run(command, Insider::root(), streams).map_err(NotEntered::opened)?;
         if outcome.status.success() {
             return Ok(outcome);
@@ -208,7 +208,7 @@ impl Enclosure {
     }
 
     /// Ends it and everything inside, and waits for the end.
-    pub(super) fn end(mut self) -> Result<()> {
+    pub(crate) fn end(mut self) -> Result<()> {
         self.kill()
     }
 
@@ -225,7 +225,7 @@ impl Enclosure {
     }
 
     /// Lets it live on without this process.
-    pub(super) fn release(mut self) -> Result<()> {
+    pub(crate) fn release(mut self) -> Result<()> {
         if let Some(lifeline) = self.lifeline.take() {
             std::fs::File::from(lifeline).write_all(b"d").context("release the guest")?;
         }
@@ -260,7 +260,7 @@ impl Drop for Enclosure {
 }
 
 /// Returns the error of a program that ended badly, with the last lines of what it said.
-pub(super) fn failed(command: &Command, outcome: &Outcome, said: &str) -> Failure {
+pub(crate) fn failed(command: &Command, outcome: &Outcome, said: &str) -> Failure {
     let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
     let last_lines = lines[lines.len().saturating_sub(10)..].iter().map(|line| (*line).to_owned()).collect();
     Failure::ProgramFailed { command_line: command.to_string(), status: outcome.status, last_lines }

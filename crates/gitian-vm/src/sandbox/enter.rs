@@ -24,7 +24,7 @@ use nix::unistd::{Pid, UnlinkatFlags, chdir, fchdir, getppid, mkdir, pivot_root,
 
 /// What pid 1 does on its way to a guest, one system call or few.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Keeps what is mounted from now on to ourselves.
     KeepMountsPrivate,
     /// Opens a folder, which later steps call [`slot`].
@@ -78,7 +78,7 @@ const FIRST_SLOT: RawFd = 16;
 
 /// Returns the path by which later steps reach what [`Step::Open`] opened: short, and free of what a mount option
 /// cannot hold, however long and odd the real path is.
-pub(super) fn slot(slot: u8) -> String {
+pub(crate) fn slot(slot: u8) -> String {
     format!("/proc/self/fd/{}", FIRST_SLOT + RawFd::from(slot))
 }
 
@@ -170,14 +170,14 @@ impl Step {
 }
 
 /// An enclosure's pid 1, just started.
-pub(super) struct Born {
+pub(crate) struct Born {
     /// It ends, and all with it, when this is closed; a byte written here tells it to live on by itself.
-    pub(super) lifeline: OwnedFd,
+    pub(crate) lifeline: OwnedFd,
 }
 
 /// Why no pid 1 could be started.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NotBorn {
+pub(crate) enum NotBorn {
     /// The system refuses new namespaces.
     #[error("new namespaces: {0}")]
     Clone(io::Error),
@@ -203,9 +203,9 @@ pub(super) enum NotBorn {
 }
 
 /// The namespaces that an enclosure may have.
-pub(super) const USER: CloneFlags = CloneFlags::CLONE_NEWUSER;
+pub(crate) const USER: CloneFlags = CloneFlags::CLONE_NEWUSER;
 /// All that separate a guest from the host, but for the network.
-pub(super) const ALL: CloneFlags = CloneFlags::CLONE_NEWUSER
+pub(crate) const ALL: CloneFlags = CloneFlags::CLONE_NEWUSER
     .union(CloneFlags::CLONE_NEWNS)
     .union(CloneFlags::CLONE_NEWPID)
     .union(CloneFlags::CLONE_NEWUTS)
@@ -222,7 +222,7 @@ const PARKED: RawFd = 64;
 
 /// Starts pid 1 of new namespaces: `map` writes its user and group ids, then it performs the steps and waits until its
 /// lifeline is closed. It holds `kept` open (a lock) as long as it lives.
-pub(super) fn start(
+pub(crate) fn start(
     namespaces: CloneFlags,
     steps: &[Step],
     kept: Option<BorrowedFd<'_>>,
@@ -366,36 +366,36 @@ fn put_in_place([go, lifeline, report, kept, null]: [RawFd; 5]) -> Result<(), Er
 }
 
 /// How one program enters an enclosure; made before the fork.
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// The enclosure's namespaces.
-    pub(super) doors: Arc<Doors>,
+    pub(crate) doors: Arc<Doors>,
     /// User and group id inside.
-    pub(super) id: u32,
+    pub(crate) id: u32,
     /// The folder that it starts in, seen from inside; `None`: the present one.
-    pub(super) folder: Option<CString>,
+    pub(crate) folder: Option<CString>,
     /// What is started; `None`: what the command itself says, looked up inside, with its environment.
-    pub(super) program: Option<Program>,
+    pub(crate) program: Option<Program>,
     /// Whether it is a guest's: few capabilities, few processes.
-    pub(super) bounds: Option<Bounds>,
+    pub(crate) bounds: Option<Bounds>,
     /// Whether it has only a loopback of its own for a network.
-    pub(super) without_network: bool,
+    pub(crate) without_network: bool,
 }
 
 /// A program with everything that `execve` takes.
-pub(super) struct Program {
+pub(crate) struct Program {
     /// Where it may lie, in the order of looking.
-    pub(super) candidates: Vec<CString>,
+    pub(crate) candidates: Vec<CString>,
     /// Arguments, the name first.
-    pub(super) argv: Vec<CString>,
+    pub(crate) argv: Vec<CString>,
     /// `NAME=value`.
-    pub(super) env: Vec<CString>,
+    pub(crate) env: Vec<CString>,
 }
 
 /// What a guest's program may not go beyond.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(crate) struct Bounds {
     /// Processes and threads of one user.
-    pub(super) tasks: u64,
+    pub(crate) tasks: u64,
 }
 
 /// The capabilities that dpkg, apt, su and sudo need, and no more.
@@ -408,7 +408,7 @@ const CAPABILITY_LIMIT: libc::c_ulong = 64;
 /// Where entering stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     /// Joining the namespaces.
     Join = 1,
     /// Its own network.
@@ -425,7 +425,7 @@ pub(super) enum Stage {
 
 impl Stage {
     /// Says what was tried, for an error.
-    pub(super) fn describe(self) -> &'static str {
+    pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::Join => "join its namespaces",
             Self::Network => "set up a loopback of its own",
@@ -437,7 +437,7 @@ impl Stage {
     }
 
     /// Returns the stage that [`Entry`] wrote.
-    pub(super) fn from_byte(byte: u8) -> Option<Self> {
+    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
         [Self::Join, Self::Network, Self::Fork, Self::Bound, Self::User, Self::Folder]
             .into_iter()
             .find(|stage| *stage as u8 == byte)
@@ -446,13 +446,13 @@ impl Stage {
 
 /// Open namespaces of a running enclosure.
 #[derive(Debug)]
-pub(super) struct Doors {
+pub(crate) struct Doors {
     open: Vec<(CloneFlags, OwnedFd)>,
 }
 
 impl Doors {
     /// Opens the namespaces of a process.
-    pub(super) fn open(pid: Pid, namespaces: CloneFlags) -> io::Result<Self> {
+    pub(crate) fn open(pid: Pid, namespaces: CloneFlags) -> io::Result<Self> {
         // The user namespace comes first: it gives the right to join the others.
         let known = [
             ("user", CloneFlags::CLONE_NEWUSER),
@@ -480,7 +480,7 @@ impl Doors {
 ///
 /// Two processes: the first joins the namespaces, passes on signals and the exit status, and dies with us; the second
 /// is inside, also by its process id, and dies with the first.
-pub(super) fn prepare(command: &mut std::process::Command, entry: Entry, report: OwnedFd) {
+pub(crate) fn prepare(command: &mut std::process::Command, entry: Entry, report: OwnedFd) {
     let owner = nix::unistd::getpid();
     let argv = entry.program.as_ref().map(|program| Pointers::new(&program.argv));
     let env = entry.program.as_ref().map(|program| Pointers::new(&program.env));
@@ -789,11 +789,11 @@ fn exit_now(status: i32) -> ! {
 
 /// A process that stays the same one even when its number is used again.
 #[derive(Debug)]
-pub(super) struct Handle(OwnedFd);
+pub(crate) struct Handle(OwnedFd);
 
 impl Handle {
     /// Opens a process.
-    pub(super) fn open(pid: Pid) -> io::Result<Self> {
+    pub(crate) fn open(pid: Pid) -> io::Result<Self> {
         // SAFETY: takes numbers only; the answer is a new descriptor, owned right away.
         unsafe {
             let fd = Errno::result(libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0))?;
@@ -802,7 +802,7 @@ impl Handle {
     }
 
     /// Ends it at once.
-    pub(super) fn kill(&self) -> io::Result<()> {
+    pub(crate) fn kill(&self) -> io::Result<()> {
         let none = std::ptr::null::<libc::siginfo_t>();
         // SAFETY: the descriptor is open, and no further information is given.
         let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.0.as_raw_fd(), libc::SIGKILL, none, 0) };
@@ -813,7 +813,7 @@ impl Handle {
     }
 
     /// Waits for its end, this many milliseconds at most; whether it has ended.
-    pub(super) fn has_ended_within(&self, milliseconds: u16) -> io::Result<bool> {
+    pub(crate) fn has_ended_within(&self, milliseconds: u16) -> io::Result<bool> {
         let mut wanted = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
         loop {
             match poll(&mut wanted, PollTimeout::from(milliseconds)) {

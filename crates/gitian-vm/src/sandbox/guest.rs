@@ -9,12 +9,12 @@ use gitian_process::{Command, Failure, Output, Status, Streams};
 
 use super::enclosure::{Enclosure, Insider, NotEntered};
 use super::enter::{Bounds, Program};
-use super::place::{TargetPlace, remove_file};
-use super::{Held, Image, Sandbox};
-use crate::{GuestCommand, GuestGone, GuestUser, Layer, Network, Resources, Target};
-
-/// The uid and gid of the guest's ordinary user.
-pub(super) const BUILDER: u32 = 1000;
+use super::layer::Held;
+use super::place::TargetPlace;
+use super::{Image, Sandbox};
+use crate::document::remove_file;
+use crate::login::Login;
+use crate::{GuestCommand, GuestGone, Layer, Network, Resources, Target};
 
 /// A running guest.
 pub(super) struct Guest {
@@ -43,7 +43,7 @@ impl Guest {
     }
 
     fn gone(&self) -> GuestGone {
-        GuestGone { target: self.image.target.name() }
+        GuestGone { target: self.image.target.to_string() }
     }
 
     fn place(&self) -> TargetPlace {
@@ -51,32 +51,9 @@ impl Guest {
     }
 }
 
-/// Returns how many processes and threads one guest user may have: enough for any build on so many processors, too few
-/// for a fork bomb to take the host down.
-fn tasks(resources: Resources) -> u64 {
-    2048 + 256 * u64::from(resources.processors)
-}
-
-/// Returns what a guest's program is started with: name, home, and an environment of exactly what the command says.
-/// Source: the original's LXC guest, as observed (login defaults of Debian).
+/// Returns what a guest's program is started with.
 fn insider(command: &GuestCommand, builder: &str, resources: Resources) -> Result<Insider> {
-    let (id, name, home, path) = match command.user {
-        GuestUser::Root => {
-            (0, "root", "/root".to_owned(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        }
-        GuestUser::Builder => {
-            (BUILDER, builder, format!("/home/{builder}"), "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games")
-        }
-    };
-    let mut env: Vec<(OsString, OsString)> =
-        [("HOME", home.as_str()), ("LOGNAME", name), ("PATH", path), ("SHELL", "/bin/bash"), ("USER", name)]
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect();
-    for (name, value) in &command.env {
-        env.retain(|(known, _)| known != name);
-        env.push((name.clone(), value.clone()));
-    }
+    let Login { id, home, env, .. } = Login::of(command, builder);
     let path = env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
     let Some(program) = command.argv.first() else { bail!("a guest command without a program") };
     let program = Program {
@@ -95,14 +72,14 @@ fn insider(command: &GuestCommand, builder: &str, resources: Resources) -> Resul
         id,
         folder: Some(c_string(OsStr::new(&home))?),
         program: Some(program),
-        bounds: Some(Bounds { tasks: tasks(resources) }),
+        bounds: Some(Bounds { tasks: resources.tasks() }),
         without_network: command.network == Network::Off,
     })
 }
 
 /// Puts a pipe between a guest's program and a file of the host: a file with an owner that the guest does not know cannot
 /// be opened as `/dev/stderr`, and if it could, would be emptied.
-fn through_pipes(streams: Streams<'_>) -> Streams<'_> {
+pub(crate) fn through_pipes(streams: Streams<'_>) -> Streams<'_> {
     Streams { stdout: through_pipe(streams.stdout), stderr: through_pipe(streams.stderr), ..streams }
 }
 
@@ -145,9 +122,9 @@ impl Target for Guest {
             Err(NotEntered::Failure(failure)) => Err(failure.into()),
             Err(NotEntered::Stage { .. }) if enclosure.is_ending() => Err(self.gone().into()),
             Err(NotEntered::Stage { stage, cause: Failure::NotStarted { cause, .. } }) => {
-                Err(cause).with_context(|| format!("guest {}: {}", self.image.target.name(), stage.describe()))
+                Err(cause).with_context(|| format!("guest {}: {}", self.image.target, stage.describe()))
             }
-            Err(error) => Err(error).with_context(|| format!("guest {}", self.image.target.name())),
+            Err(error) => Err(error).with_context(|| format!("guest {}", self.image.target)),
         }
     }
 
@@ -179,6 +156,7 @@ impl Target for Guest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::GuestUser;
 
     fn texts(strings: &[CString]) -> Vec<&str> {
         strings.iter().map(|string| string.to_str().unwrap()).collect()

@@ -13,36 +13,36 @@ use nix::unistd::{Pid, Uid, User, getuid};
 use crate::Problem;
 
 /// How many ids a guest has.
-pub(super) const COUNT: u32 = 65_536;
+pub(crate) const COUNT: u32 = 65_536;
 /// Where root's guests have their ids: in a part of the number space that neither distributions nor container tools give
 /// out (systemd's list of uses leaves 1879048192 to 2147352575 free).
 const ROOTS_FIRST: u32 = 2_000_000_000;
 
 /// The ids of the host behind a guest's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct IdMap {
+pub(crate) struct IdMap {
     /// The user id behind guest root's.
-    pub(super) first_uid: u32,
+    pub(crate) first_uid: u32,
     /// The group id behind guest root's.
-    pub(super) first_gid: u32,
+    pub(crate) first_gid: u32,
     by_helpers: bool,
 }
 
 /// Why the caller has no ids for guests.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("user {user} has no range of {COUNT} {what} in {file}")]
-pub(super) struct NoRange {
+pub(crate) struct NoRange {
     /// The user's name, or number.
-    pub(super) user: String,
+    pub(crate) user: String,
     /// `user ids` or `group ids`.
-    pub(super) what: &'static str,
+    pub(crate) what: &'static str,
     /// Where it was looked for.
-    pub(super) file: &'static str,
+    pub(crate) file: &'static str,
 }
 
 impl NoRange {
     /// Says what gives the user a range: one that nobody has yet.
-    pub(super) fn problem(&self) -> Problem {
+    pub(crate) fn problem(&self) -> Problem {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let first = free_from(&(read("/etc/subuid") + "\n" + &read("/etc/subgid")));
         let range = format!("{first}-{}", first + u64::from(COUNT) - 1);
@@ -64,8 +64,11 @@ fn free_from(text: &str) -> u64 {
 }
 
 impl IdMap {
+    /// The host's own ids, for guests whose root is the host's; only root can use them.
+    pub(crate) const HOST: Self = Self { first_uid: 0, first_gid: 0, by_helpers: false };
+
     /// Returns the ids of whoever runs this program.
-    pub(super) fn of_caller() -> Result<Self, NoRange> {
+    pub(crate) fn of_caller() -> Result<Self, NoRange> {
         let uid = getuid();
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         if uid.is_root()
@@ -91,12 +94,12 @@ impl IdMap {
     }
 
     /// Whether `newuidmap` and `newgidmap` are needed.
-    pub(super) fn needs_helpers(&self) -> bool {
+    pub(crate) fn needs_helpers(&self) -> bool {
         self.by_helpers
     }
 
     /// Gives a process in a new user namespace its ids.
-    pub(super) fn write(&self, pid: Pid) -> Result<()> {
+    pub(crate) fn write(&self, pid: Pid) -> Result<()> {
         for (helper, file, first) in
             [("newuidmap", "uid_map", self.first_uid), ("newgidmap", "gid_map", self.first_gid)]
         {
@@ -113,7 +116,7 @@ impl IdMap {
 }
 
 /// Returns a user's name, or the number where there is none.
-pub(super) fn user_name(uid: Uid) -> String {
+pub(crate) fn user_name(uid: Uid) -> String {
     User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 

@@ -13,37 +13,45 @@ use gitian_process::{Command, Streams};
 use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 
-use super::base_image::new_folder;
 use super::enclosure::Enclosure;
 use super::id_map::IdMap;
-use super::place::{
-    LockKind, entries, lock, make_fs, make_private, move_tree, read_document, remove, try_lock, write_document,
-};
+use super::place::{entries, make_fs, make_private, move_tree, new_folder, remove};
+use crate::document::{read_document, write_document};
+use crate::lock::{LockKind, lock, try_lock};
 
 /// How many layers are kept, the latest used.
 const KEPT: usize = 8;
 /// How long a layer stays after its last use although there is a newer one: a build that has chosen it may not hold it yet.
 const SPARED: Duration = Duration::from_secs(600);
 
+/// A lock on a layer that a guest stands on.
+pub(crate) type Held = Flock<File>;
+
+/// Returns what tells a layer that is made now from others with the same key.
+pub(crate) fn new_name() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{}", since.as_nanos(), std::process::id())
+}
+
 /// What a layer stands on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Record {
+pub(crate) struct Record {
     /// Tells this layer from an earlier one with the same key.
-    pub(super) made: String,
+    pub(crate) made: String,
     /// The base image.
-    pub(super) base: String,
+    pub(crate) base: String,
     /// Whether it is a whole copy rather than an overlay's upper part.
-    pub(super) whole: bool,
+    pub(crate) whole: bool,
 }
 
 /// The kept layers of certain ids.
-pub(super) struct Layers {
+pub(crate) struct Layers {
     folder: PathBuf,
 }
 
 impl Layers {
-    pub(super) fn new(folder: PathBuf) -> Self {
+    pub(crate) fn new(folder: PathBuf) -> Self {
         Self { folder }
     }
 
@@ -52,12 +60,12 @@ impl Layers {
     }
 
     /// Returns the tree of a layer.
-    pub(super) fn tree(&self, key: &str, made: &str) -> PathBuf {
+    pub(crate) fn tree(&self, key: &str, made: &str) -> PathBuf {
         self.place(key, made).join("fs/tree")
     }
 
     /// Returns the record of the newest layer with a key that is kept and whole, and notes that it was used.
-    pub(super) fn find(&self, key: &str) -> Result<Option<Record>> {
+    pub(crate) fn find(&self, key: &str) -> Result<Option<Record>> {
         if !is_key(key) {
             return Ok(None);
         }
@@ -78,7 +86,7 @@ impl Layers {
     }
 
     /// Holds a layer so that nobody removes it; `None` if it is not there any more.
-    pub(super) fn hold(&self, key: &str, made: &str) -> Result<Option<Flock<File>>> {
+    pub(crate) fn hold(&self, key: &str, made: &str) -> Result<Option<Flock<File>>> {
         if !self.tree(key, made).is_dir() {
             return Ok(None);
         }
@@ -87,7 +95,7 @@ impl Layers {
     }
 
     /// Takes a tree out of a target's folder as this layer.
-    pub(super) fn keep(&self, key: &str, from: (&Path, &str), record: &Record, map: &IdMap) -> Result<()> {
+    pub(crate) fn keep(&self, key: &str, from: (&Path, &str), record: &Record, map: &IdMap) -> Result<()> {
         make_private(&self.folder)?;
         let (staging, staging_lock) = new_folder(&self.folder, map)?;
         let ids = Enclosure::of_ids(map)?;
@@ -113,7 +121,7 @@ impl Layers {
     }
 
     /// Removes every layer that nobody holds.
-    pub(super) fn remove_all(&self, map: &IdMap) -> Result<()> {
+    pub(crate) fn remove_all(&self, map: &IdMap) -> Result<()> {
         let ids = Enclosure::of_ids(map)?;
         for name in entries(&self.folder)? {
             let folder = self.folder.join(name);

@@ -4,15 +4,14 @@
 //! target is an [`Enclosure`], entered by every command. All of it dies with its owner unless it was detached, and
 //! mounts exist in the enclosure only, so that nothing can be left on the host but files, which the next run takes over.
 
-mod base_image;
 mod check;
-mod enclosure;
+pub(crate) mod enclosure;
 mod enter;
-mod guest;
-mod id_map;
-mod layer;
-mod place;
-mod rootfs;
+pub(crate) mod guest;
+pub(crate) mod id_map;
+pub(crate) mod layer;
+pub(crate) mod place;
+pub(crate) mod rootfs;
 
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd};
@@ -25,16 +24,15 @@ use gitian_descriptor::{Architecture, Distro, Suite};
 use gitian_process::{Command, Streams, interrupt};
 use serde::{Deserialize, Serialize};
 
-use self::base_image::{Maker, Pointer};
 use self::enclosure::{Enclosure, Init};
 use self::guest::Guest;
 use self::id_map::IdMap;
-use self::layer::Layers;
-use self::place::{
-    CachePlace, TargetPlace, entries, make_fs, make_private, pointer, read_document, remove, remove_file,
-    write_document,
-};
+use self::layer::{Held, Layers};
+use self::place::{TargetPlace, entries, make_fs, make_private, remove};
 use self::rootfs::{Folders, Rooting, guest_steps, probe_steps};
+use crate::base_tree::{BaseTree, Maker, Pointers};
+use crate::cache::CachePlace;
+use crate::document::{Which, read_document, remove_file, unusable, write_document};
 use crate::{Backend, BaseRequest, Event, Layer, Problem, Resources, Settings, Target, TargetId};
 
 /// The sandbox of one working directory.
@@ -62,29 +60,6 @@ struct Image {
 struct LayerUsed {
     key: String,
     made: String,
-}
-
-/// A [`TargetId`] as it is written down.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Which {
-    distro: String,
-    suite: String,
-    architecture: String,
-}
-
-impl Which {
-    fn of(target: &TargetId) -> Self {
-        Self {
-            distro: target.distro.to_string(),
-            suite: target.suite.to_string(),
-            architecture: target.architecture.debian().to_owned(),
-        }
-    }
-
-    fn name(&self) -> String {
-        format!("{}-{}", self.suite, self.architecture)
-    }
 }
 
 /// A guest that runs: `var/target/init.yml`.
@@ -161,20 +136,24 @@ impl Sandbox {
             let layers = self.layers(&map);
             held = layers.hold(&layer.key, &layer.made)?;
             if held.is_none() {
-                let what = format!("the layer below the target {} is no longer kept", image.target.name());
-                return Err(unusable(what, &image.target.suite, &image.target.architecture).into());
+                let what = format!("the layer below the target {} is no longer kept", image.target);
+                return Err(unusable(what, &image.target).into());
             }
             lower.push(layers.tree(&layer.key, &layer.made));
         }
         if !image.whole {
-            lower.push(base_image::tree(&cache, &image.base, &map)?);
+            let Some(tree) = BaseTree::find(&cache, &image.base) else {
+                let what = format!("the base image below the target {} is no longer kept", image.target);
+                return Err(unusable(what, &image.target).into());
+            };
+            lower.push(tree.unpacked(&map)?);
         }
         let own = place.fs();
         let rooting = if image.whole { Rooting::Copy } else { Rooting::Overlay };
         let resolv_conf = fs::read("/etc/resolv.conf").ok();
         let steps = guest_steps(&Folders { lower: &lower, own: &own, rooting }, resolv_conf.as_deref())?;
         let enclosure = Enclosure::start(&map, &steps, held.as_ref().map(|held| held.as_fd()))
-            .with_context(|| format!("start the guest {}", image.target.name()))?;
+            .with_context(|| format!("start the guest {}", image.target))?;
         let running = Running {
             init: enclosure.init().clone(),
             processors: resources.processors,
@@ -188,11 +167,11 @@ impl Sandbox {
     /// left: nothing on top of that layer.
     fn keep_layer(&self, image: &Image, layer: &Layer) -> Result<Image> {
         if image.layer.is_some() {
-            bail!("the target {} was itself made from a layer: no other can be kept of it", image.target.name());
+            bail!("the target {} was itself made from a layer: no other can be kept of it", image.target);
         }
         let map = caller_ids()?;
         let place = self.target_place();
-        let made = format!("{:x}-{}", now_nanos(), std::process::id());
+        let made = layer::new_name();
         let record = layer::Record { made: made.clone(), base: image.base.clone(), whole: image.whole };
         let layers = self.layers(&map);
         remove_file(&place.image())?;
@@ -216,20 +195,20 @@ impl Sandbox {
     }
 }
 
+/// Returns what on this host would stop making a base tree for a working directory's guests.
+pub(crate) fn base_tree_problems(cache: &CachePlace, workdir: &Path) -> Vec<Problem> {
+    check::problems(&check::Facts::gather(cache, workdir, &[]))
+}
+
 /// Returns the ids that stand behind the caller's guests; to have none is a [`Problem`].
 fn caller_ids() -> Result<IdMap, Problem> {
     IdMap::of_caller().map_err(|none| none.problem())
 }
 
-/// The problem of a target that cannot be started, whatever is tried.
-fn unusable(what: String, suite: impl std::fmt::Display, architecture: &str) -> Problem {
-    let mend =
-        format!("libexec/make-clean-vm --suite {suite} --arch {architecture}    (or gbuild without --skip-image)");
-    Problem { what, mend }
+/// The small files that name base images of the sandbox in a working directory.
+fn pointers(workdir: &Path) -> Pointers<'_> {
+    Pointers { workdir, ending: ".sandbox", option: "" }
 }
-
-/// A lock on a layer that a guest stands on.
-type Held = nix::fcntl::Flock<File>;
 
 /// Nanoseconds since 1970; only to make names that do not repeat.
 fn now_nanos() -> u128 {
@@ -261,26 +240,25 @@ impl Backend for Sandbox {
     fn make_base(&self, request: &BaseRequest, report: &mut dyn FnMut(Event)) -> Result<()> {
         let cache = self.cache_place();
         let proxy_host = self.proxy_host.as_deref();
-        Maker { cache: &cache, workdir: &self.workdir, proxy_host, report }.make(request)
+        let pointers = pointers(&self.workdir);
+        pointers.expect_none(&request.target)?;
+        let tree = Maker { cache: &cache, proxy_host, option: "", report }.make(request, &[])?;
+        report(Event::Step("unpacking the base image".into()));
+        tree.unpacked(&caller_ids()?)?;
+        pointers.write(&request.target, &tree)
     }
 
     fn base_distro(&self, suite: &Suite, architecture: Architecture) -> Result<Option<Distro>> {
-        let path = pointer(&self.workdir, suite, architecture);
-        let Some(found) = read_document::<Pointer>(&path)? else { return Ok(None) };
-        found.distro.parse().map(Some).with_context(|| path.display().to_string())
+        pointers(&self.workdir).distro(suite, architecture)
     }
 
     fn base_id(&self, target: &TargetId) -> Result<String> {
-        Ok(base_image::find_pointer(&self.workdir, target)?.base)
+        pointers(&self.workdir).digest(target)
     }
 
     fn make_clean(&self, target: &TargetId, layer: Option<&Layer>) -> Result<bool> {
         let map = caller_ids()?;
-        let base = base_image::find_pointer(&self.workdir, target)?.base;
-        let cache = self.cache_place();
-        if !base_image::is_cached(&cache, &base) {
-            return Err(base_image::lost(target, &base).into());
-        }
+        let base = pointers(&self.workdir).tree(&self.cache_place(), target)?;
         if let Some(stale) = self.attach()? {
             stale.stop()?;
         }
@@ -293,7 +271,8 @@ impl Backend for Sandbox {
             // The old target may be what fills it.
             self.sweeper.wait();
         }
-        let tree = base_image::tree(&cache, &base, &map)?;
+        let tree = base.unpacked(&map)?;
+        let base = base.digest().to_owned();
         let fs = make_fs(place.folder())?;
         let whole = match before {
             Some(before) => before.whole,
@@ -325,11 +304,11 @@ impl Backend for Sandbox {
         }
         let Some(image) = read_document::<Image>(&self.target_place().image())? else {
             let what = format!("there is no target {target} in {}", self.workdir.display());
-            return Err(unusable(what, &target.suite, target.architecture.debian()).into());
+            return Err(unusable(what, &Which::of(target)).into());
         };
         if image.target != Which::of(target) {
-            let what = format!("the target in {} is {}, not {target}", self.workdir.display(), image.target.name());
-            return Err(unusable(what, &target.suite, target.architecture.debian()).into());
+            let what = format!("the target in {} is {}, not {target}", self.workdir.display(), image.target);
+            return Err(unusable(what, &Which::of(target)).into());
         }
         let (enclosure, held) = self.start_image(&image, resources)?;
         Ok(Box::new(Guest::new(self.clone(), image, resources, enclosure, held)))

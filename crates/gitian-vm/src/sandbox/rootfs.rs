@@ -13,11 +13,11 @@ use nix::sys::stat::Mode;
 use super::enter::{Step, slot};
 
 /// The host name of every guest.
-pub(super) const HOST_NAME: &str = "gitian";
+pub(crate) const HOST_NAME: &str = "gitian";
 
 /// How a guest's root is put together from what lies on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rooting {
+pub(crate) enum Rooting {
     /// An overlay: writes go to `upper` in the target's folder.
     Overlay,
     /// `upper` is a whole copy: for hosts where the file system allows no overlay.
@@ -25,13 +25,13 @@ pub(super) enum Rooting {
 }
 
 /// The folders of a guest.
-pub(super) struct Folders<'a> {
+pub(crate) struct Folders<'a> {
     /// Read-only trees, the topmost first.
-    pub(super) lower: &'a [PathBuf],
+    pub(crate) lower: &'a [PathBuf],
     /// The target's own folder, which holds `upper`, `work` and `root`.
-    pub(super) own: &'a Path,
+    pub(crate) own: &'a Path,
     /// How they make a root.
-    pub(super) rooting: Rooting,
+    pub(crate) rooting: Rooting,
 }
 
 /// Devices that a guest has, each the host's own node.
@@ -47,7 +47,7 @@ const HOST_SYS: u8 = 3;
 const LOWER: u8 = 4;
 
 /// Returns the steps from a new set of namespaces to a guest, with this `/etc/resolv.conf`.
-pub(super) fn guest_steps(folders: &Folders<'_>, resolv_conf: Option<&[u8]>) -> Result<Vec<Step>> {
+pub(crate) fn guest_steps(folders: &Folders<'_>, resolv_conf: Option<&[u8]>) -> Result<Vec<Step>> {
     let own = slot(OWN);
     let root = format!("{own}/root");
     let mut steps = vec![
@@ -91,11 +91,11 @@ fn root_steps(folders: &Folders<'_>, own: &str, root: &str) -> Result<Vec<Step>>
 }
 
 /// The first of [`probe_steps`] whose failure means that an overlay does not work here.
-pub(super) const PROBE_FROM: usize = 7;
+pub(crate) const PROBE_FROM: usize = 7;
 
 /// Returns steps that make an overlay and do to it what a package manager does: hide a folder of the lower tree and make
 /// another in its place.
-pub(super) fn probe_steps(folders: &Folders<'_>) -> Result<Vec<Step>> {
+pub(crate) fn probe_steps(folders: &Folders<'_>) -> Result<Vec<Step>> {
     let [tree] = folders.lower else { bail!("a probe takes one lower tree") };
     let own = slot(OWN);
     let root = format!("{own}/root");
@@ -167,11 +167,11 @@ fn view_steps(resolv_conf: Option<&[u8]>) -> Result<Vec<Step>> {
 }
 
 /// The folder at which [`workshop_steps`] shows its own folder.
-pub(super) const WORKSHOP: &str = "/mnt";
+pub(crate) const WORKSHOP: &str = "/mnt";
 
 /// Returns the steps to a place where programs of the host (mmdebstrap) work as root of the enclosure: they see the
 /// host's files as anybody does, and `own` at [`WORKSHOP`].
-pub(super) fn workshop_steps(own: &Path) -> Result<Vec<Step>> {
+pub(crate) fn workshop_steps(own: &Path) -> Result<Vec<Step>> {
     Ok(vec![
         Step::KeepMountsPrivate,
         Step::Open { slot: OWN, path: c_path(own)? },
@@ -183,7 +183,7 @@ pub(super) fn workshop_steps(own: &Path) -> Result<Vec<Step>> {
 }
 
 /// Returns the steps that show whether namespaces work at all: a mount of each kind that a guest needs.
-pub(super) fn trial_steps() -> Result<Vec<Step>> {
+pub(crate) fn trial_steps() -> Result<Vec<Step>> {
     Ok(vec![
         Step::KeepMountsPrivate,
         Step::BecomeRoot,

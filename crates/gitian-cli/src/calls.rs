@@ -1,0 +1,150 @@
+//! How whoever reads a hint can call our programs: hints name them as they lie in a checkout, `bin/NAME` and `libexec/NAME`.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// The programs that hints name, with their folder in a checkout.
+const PROGRAMS: [(&str, &str); 10] = [
+    ("bin", "gbuild"),
+    ("bin", "gsign"),
+    ("bin", "gverify"),
+    ("bin", "make-base-vm"),
+    ("libexec", "copy-from-target"),
+    ("libexec", "copy-to-target"),
+    ("libexec", "make-clean-vm"),
+    ("libexec", "on-target"),
+    ("libexec", "start-target"),
+    ("libexec", "stop-target"),
+];
+
+/// Where our programs may be found; empty, hints stay as they are.
+#[derive(Clone, Debug, Default)]
+pub struct Calls {
+    /// The folders of PATH.
+    path: Vec<PathBuf>,
+    /// A checkout may be what the user works in.
+    workdir: PathBuf,
+    /// Below these they lie, in a checkout and under a prefix.
+    folders: Vec<PathBuf>,
+}
+
+impl Calls {
+    /// Looks in PATH, in the working directory, in the installation, and around the running program if that lies in the
+    /// `lib/gitian` of a prefix.
+    pub fn new(path: &str, workdir: &Path, installation: &Path, running: Option<&Path>) -> Self {
+        let prefix = running.and_then(|program| {
+            let folder = program.parent()?;
+            if folder.ends_with("lib/gitian") { folder.ancestors().nth(2) } else { None }
+        });
+        let mut folders = vec![installation.to_owned()];
+        folders.extend(prefix.map(Path::to_owned));
+        Self {
+            path: path.split(':').filter(|folder| !folder.is_empty()).map(PathBuf::from).collect(),
+            workdir: workdir.to_owned(),
+            folders,
+        }
+    }
+
+    /// Returns a hint with every program called in a way that works here: by its name if PATH has it, as in a checkout if
+    /// that is the working directory, else by its whole path.
+    pub fn in_hint(&self, hint: &str) -> String {
+        respell(hint, |folder, name| self.call(folder, name))
+    }
+
+    fn call(&self, folder: &str, name: &str) -> Option<String> {
+        if self.path.iter().any(|of_path| is_program(&of_path.join(name))) {
+            return Some(name.to_owned());
+        }
+        if is_program(&self.workdir.join(folder).join(name)) {
+            return None;
+        }
+        let mut places = self
+            .folders
+            .iter()
+            .flat_map(|base| [base.join(folder).join(name), base.join(folder).join("gitian").join(name)]);
+        let found = places.find(|place| is_program(place))?;
+        Some(shell_words::quote(&found.display().to_string()).into_owned())
+    }
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|there| there.is_file() && there.permissions().mode() & 0o111 != 0)
+}
+
+/// Returns a text with every `FOLDER/NAME` of a program of ours replaced, where it is a word of its own.
+fn respell(text: &str, call: impl Fn(&str, &str) -> Option<String>) -> String {
+    let of_a_path = |c: char| c.is_alphanumeric() || "/._-~".contains(c);
+    let mut text = text.to_owned();
+    for (folder, name) in PROGRAMS {
+        let written = format!("{folder}/{name}");
+        let mut done = String::new();
+        let mut rest = text.as_str();
+        while let Some(at) = rest.find(&written) {
+            let (before, after) = (&rest[..at], &rest[at + written.len()..]);
+            let alone = !before.ends_with(of_a_path) && !after.starts_with(|c| of_a_path(c) && c != '.');
+            done += before;
+            match call(folder, name) {
+                Some(other) if alone => done += &other,
+                _ => done += &written,
+            }
+            rest = after;
+        }
+        text = done + rest;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn place(path: &Path) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn only_a_word_of_its_own_is_a_program() {
+        let call = |_: &str, name: &str| Some(name.to_uppercase());
+        for (text, expected) in [
+            ("bin/make-base-vm --suite x", "MAKE-BASE-VM --suite x"),
+            ("`libexec/start-target 64 x` starts", "`START-TARGET 64 x` starts"),
+            ("rm x && bin/gbuild x.yml; bin/gbuild.", "rm x && GBUILD x.yml; GBUILD."),
+            ("libexec/on-target", "ON-TARGET"),
+            (
+                "/usr/bin/gbuild ./bin/gbuild x-bin/gbuild bin/gbuilder bin/gbuild/x",
+                "/usr/bin/gbuild ./bin/gbuild x-bin/gbuild bin/gbuilder bin/gbuild/x",
+            ),
+            ("gbuild --skip-cleanup", "gbuild --skip-cleanup"),
+        ] {
+            assert_eq!(respell(text, call), expected);
+        }
+    }
+
+    #[test]
+    fn a_program_is_called_as_the_reader_can_call_it() {
+        let here = tempfile::tempdir().unwrap();
+        let (work, path) = (here.path().join("work"), here.path().join("path"));
+        let (base, prefix) = (here.path().join("the base"), here.path().join("prefix"));
+        let running = prefix.join("lib/gitian/gbuild");
+        let search = format!("/nonexistent::{}", path.display());
+        let hint = |program: &str| Calls::new(&search, &work, &base, Some(&running)).in_hint(&format!("{program} -x"));
+        // Found nowhere: as in a checkout.
+        assert_eq!(hint("libexec/on-target"), "libexec/on-target -x");
+        place(&prefix.join("libexec/gitian/on-target"));
+        assert_eq!(hint("libexec/on-target"), format!("{}/libexec/gitian/on-target -x", prefix.display()));
+        place(&base.join("libexec/on-target"));
+        assert_eq!(hint("libexec/on-target"), format!("'{}/libexec/on-target' -x", base.display()));
+        place(&work.join("libexec/on-target"));
+        assert_eq!(hint("libexec/on-target"), "libexec/on-target -x");
+        place(&path.join("on-target"));
+        assert_eq!(hint("libexec/on-target"), "on-target -x");
+        // A file that is no program does not count.
+        fs::write(path.join("gbuild"), "").unwrap();
+        assert_eq!(hint("bin/gbuild"), "bin/gbuild -x");
+        assert_eq!(Calls::default().in_hint("bin/gbuild"), "bin/gbuild");
+    }
+}

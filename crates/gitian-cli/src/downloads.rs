@@ -1,0 +1,297 @@
+//! `gverify --files`: are the files that I downloaded those that independent people built? One line a file.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+use gitian_manifest::Digest;
+use gitian_verify::{
+    Agreement, Asked, Builder, Checker, Document, Facts, Opinion, Program, Source, Statement, Sums, agreements,
+    base_name, fits, releases, statements,
+};
+
+use crate::args::gverify::Args;
+use crate::args::sigs_tree;
+use crate::failure::{WrongUsage, tell};
+use crate::gverify::keys;
+use crate::printable::printable;
+use crate::surroundings::Surroundings;
+
+/// How many people must have built a file: one is not independent of himself.
+const WANTED: usize = 2;
+/// Up to how many files documents are searched for before they are read and their signatures checked.
+const LOOKED_FOR: usize = 4;
+/// How many people a line names.
+const NAMED: usize = 8;
+
+/// Runs `gverify --files`. Returns the exit code: 0 every file is agreed on, 1 not so, 2 nobody says anything about any.
+pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
+    let downloads = Downloads::read(&args.files)?;
+    let root = tree(args, around, &downloads)?;
+    let mut source = None;
+    let program = args.verify_program.clone().map(Program);
+    let known = match &program {
+        Some(_) => None,
+        None => {
+            let beside = downloads.lists.first().and_then(|list| list.path.parent());
+            let place = root.as_deref().or(beside).unwrap_or(&around.workdir);
+            let chosen = source.insert(Source::choose(&args.keys, place));
+            let loaded = chosen.load()?;
+            keys::tell_keys(chosen, &loaded, args.verbose);
+            Some(loaded)
+        }
+    };
+    let checker = match (&program, &known) {
+        (Some(program), _) => Checker::Program(program),
+        (None, Some(keys)) => Checker::Keys { keys, now: args.at.unwrap_or_else(SystemTime::now) },
+        (None, None) => bail!("no keys"),
+    };
+    let mut heard = Vec::new();
+    for list in &downloads.lists {
+        let package = list.path.display().to_string();
+        let says = |facts| Statement { release: String::new(), package: package.clone(), facts };
+        // A list without any signature says nothing by itself.
+        if list.is_signed() {
+            heard.extend(list.facts(&checker)?.into_iter().map(says));
+        }
+    }
+    if let Some(root) = &root {
+        let wanted = match &args.release {
+            Some(release) => releases(root)?.into_iter().filter(|name| fits(release, name)).collect(),
+            None => releases(root)?,
+        };
+        if let (Some(release), []) = (&args.release, &wanted[..]) {
+            bail!("{}: has no release {release}", root.display());
+        }
+        let needles: Vec<[Vec<u8>; 2]> = downloads
+            .asked
+            .iter()
+            .map(|file| [base_name(&file.name).as_bytes().to_vec(), file.digest.to_string().into_bytes()])
+            .collect();
+        // To look for many costs more than to read everything.
+        let relevant =
+            |bytes: &[u8]| needles.len() > LOOKED_FOR || needles.iter().flatten().any(|needle| holds(bytes, needle));
+        heard.extend(statements(root, &wanted, &checker, &relevant)?);
+    }
+    let opinions = agreements(&downloads.asked, &heard);
+    let wanted = args.min_good.map_or(WANTED, |wanted| usize::try_from(wanted).unwrap_or(usize::MAX));
+    for ((file, agreement), damaged) in downloads.asked.iter().zip(&opinions).zip(&downloads.damaged) {
+        let line = if *damaged { DAMAGED.to_owned() } else { line(agreement, wanted) };
+        writeln!(out, "{}", printable(&format!("{}: {line}", file.name)))?;
+        if args.verbose {
+            people(agreement, out)?;
+        }
+    }
+    out.flush()?;
+    downloads.tell(&heard);
+    let missing = keys::missing(heard.iter().map(|statement| &statement.facts));
+    if let Some(hint) = source.as_ref().and_then(|source| keys::hint(&missing, source)) {
+        tell(&format!("hint: {hint}"));
+    }
+    let damaged = downloads.damaged.contains(&true);
+    Ok(exit_code(&opinions, wanted, damaged, args))
+}
+
+const DAMAGED: &str = "MISMATCH: the file here is not the one that the list means; download it again";
+
+fn exit_code(opinions: &[Agreement], wanted: usize, damaged: bool, args: &Args) -> u8 {
+    let opinions: Vec<Opinion> = opinions.iter().map(|agreement| agreement.opinion(wanted)).collect();
+    if opinions.contains(&Opinion::TooFew) {
+        tell("hint: --min-good 1 is content with a single person's word");
+    }
+    if opinions.contains(&Opinion::Disputed) && args.release.is_none() {
+        tell("hint: if another release has files of the same name, say which one is meant: --release REL");
+    }
+    if damaged {
+        1
+    } else if opinions.iter().all(|opinion| *opinion == Opinion::Agreed) {
+        0
+    } else if opinions.iter().all(|opinion| *opinion == Opinion::NotListed) {
+        tell(
+            "hint: is the release in the tree? `git pull` there gets the newest; file names and bytes both are looked for",
+        );
+        2
+    } else {
+        1
+    }
+}
+
+/// Returns the tree to look into; none is needed if the lists are signed themselves.
+fn tree(args: &Args, around: &Surroundings, downloads: &Downloads) -> Result<Option<PathBuf>> {
+    match &args.destination {
+        Some(path) => Ok(Some(sigs_tree(Some(path), &around.settings.installation, "").root)),
+        None if downloads.lists.iter().any(Sums::is_signed) => Ok(None),
+        None => bail!(WrongUsage(
+            "--files needs to know who built them: --destination TREE, or a SHA256SUMS with its signatures beside it"
+                .into()
+        )),
+    }
+}
+
+fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+    let Some((&first, rest)) = needle.split_first() else { return false };
+    let starts = bytes.iter().enumerate().filter(|&(_, &byte)| byte == first).map(|(at, _)| at + 1);
+    starts.into_iter().any(|at| bytes[at..].starts_with(rest))
+}
+
+/// What the command line names, sorted out.
+#[derive(Default)]
+struct Downloads {
+    asked: Vec<Asked>,
+    /// For each file asked about: it lies here, and is not what the list says.
+    damaged: Vec<bool>,
+    lists: Vec<Sums>,
+    /// Files that a list names and that are not here.
+    absent: usize,
+}
+
+impl Downloads {
+    fn read(paths: &[PathBuf]) -> Result<Self> {
+        let mut downloads = Self::default();
+        for path in paths {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            match list(path, &name)? {
+                Some(sums) => downloads.add_list(sums)?,
+                // It is looked at together with what it signs.
+                None if is_signature(path) => {}
+                None => downloads.add(Asked { name, digest: digest(path)? }, false),
+            }
+        }
+        if downloads.asked.is_empty() {
+            bail!(WrongUsage("--files names signatures only; name the files that they belong to".into()));
+        }
+        Ok(downloads)
+    }
+
+    fn add(&mut self, asked: Asked, damaged: bool) {
+        match self.asked.iter().position(|known| *known == asked) {
+            Some(known) => self.damaged[known] |= damaged,
+            None => {
+                self.asked.push(asked);
+                self.damaged.push(damaged);
+            }
+        }
+    }
+
+    /// Adds the files of a list, and compares those that lie beside it.
+    fn add_list(&mut self, sums: Sums) -> Result<()> {
+        let folder = sums.path.parent().unwrap_or(Path::new("")).to_owned();
+        for entry in &sums.manifest.entries {
+            let damaged = match beside(&folder, &entry.path) {
+                Some(path) => digest(&path)? != entry.digest,
+                None => {
+                    self.absent += 1;
+                    false
+                }
+            };
+            self.add(Asked { name: entry.path.clone(), digest: entry.digest }, damaged);
+        }
+        self.lists.push(sums);
+        Ok(())
+    }
+
+    /// Says what the lines about files do not.
+    fn tell(&self, heard: &[Statement]) {
+        let (names, are) = if self.absent == 1 { ("file", "is") } else { ("files", "are") };
+        if self.absent > 0 {
+            tell(&format!(
+                "gverify: {} listed {names} {are} not here; only the listed digest was looked up",
+                self.absent
+            ));
+        }
+        let unreadable = |facts: &Facts| match &facts.document {
+            Document::OutOfReach(reason) | Document::Malformed(reason) => {
+                Some(format!("gverify: warning: {}: {reason}", facts.assert_path.display()))
+            }
+            Document::Absent | Document::Read(_) => None,
+        };
+        for line in heard.iter().filter_map(|statement| unreadable(&statement.facts)) {
+            tell(&printable(&line));
+        }
+    }
+}
+
+/// Reads a list of files, if a file is one by its name.
+fn list(path: &Path, name: &str) -> Result<Option<Sums>> {
+    if !name.to_ascii_uppercase().contains("SHA256SUM") {
+        return Ok(None);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let root = folder.canonicalize().with_context(|| folder.display().to_string())?;
+    match Sums::read(&root, path) {
+        Ok(sums) => Ok(Some(sums)),
+        Err(_) if is_signature(path) => Ok(None),
+        Err(Document::Absent) => bail!("{}: does not exist", path.display()),
+        Err(Document::OutOfReach(reason) | Document::Malformed(reason)) => bail!("{}: {reason}", path.display()),
+        Err(Document::Read(_)) => Ok(None),
+    }
+}
+
+fn is_signature(path: &Path) -> bool {
+    path.extension().is_some_and(|end| ["asc", "sig"].iter().any(|known| end == *known))
+}
+
+/// Returns where a listed file is, if it lies below the list's folder.
+fn beside(folder: &Path, listed: &str) -> Option<PathBuf> {
+    let plain = Path::new(listed).components().all(|part| matches!(part, Component::Normal(_)));
+    let path = folder.join(listed);
+    (plain && path.symlink_metadata().is_ok_and(|found| found.is_file())).then_some(path)
+}
+
+fn digest(path: &Path) -> Result<Digest> {
+    let shown = || path.display().to_string();
+    let found = fs::metadata(path).with_context(shown)?;
+    if !found.is_file() {
+        bail!("{}: is not a regular file", path.display());
+    }
+    Digest::of_file(path).with_context(shown)
+}
+
+/// Returns what is said about a file.
+fn line(agreement: &Agreement, wanted: usize) -> String {
+    let (these, others) = (&agreement.built_by, &agreement.otherwise);
+    match agreement.opinion(wanted) {
+        Opinion::Agreed if others.is_empty() => format!("OK, built by {}", named(these)),
+        Opinion::Agreed => format!("OK, built by {}; something else by {}", named(these), named(others)),
+        Opinion::TooFew => format!("TOO FEW: built by {}, wanted are {wanted}", named(these)),
+        Opinion::Disputed => format!("DISPUTED: built by {}, something else by {}", named(these), named(others)),
+        Opinion::Different => format!("MISMATCH: something else was built by {}", named(others)),
+        Opinion::Unproven => {
+            let signers: Vec<&str> = agreement.unproven.iter().map(String::as_str).collect();
+            format!("UNPROVEN: listed without a good signature by {}", enumerated(&signers))
+        }
+        Opinion::NotListed => "NOT LISTED: nobody says that he built it".to_owned(),
+    }
+}
+
+/// Returns how many people, who, and for which releases.
+fn named(builders: &[Builder]) -> String {
+    let signers: Vec<&str> = builders.iter().map(|builder| &*builder.signer).collect();
+    let mut releases: Vec<&str> = builders.iter().map(|builder| &*builder.release).collect();
+    releases.retain(|release| !release.is_empty());
+    releases.sort_unstable();
+    releases.dedup();
+    let of = if releases.is_empty() { String::new() } else { format!(" for {}", enumerated(&releases)) };
+    format!("{}{of} ({})", builders.len(), enumerated(&signers))
+}
+
+fn enumerated(names: &[&str]) -> String {
+    let more = if names.len() > NAMED { format!(" and {} more", names.len() - NAMED) } else { String::new() };
+    names[..names.len().min(NAMED)].join(", ") + &more
+}
+
+/// Prints everyone by name.
+fn people(agreement: &Agreement, out: &mut dyn Write) -> io::Result<()> {
+    for (sign, builders) in [("=", &agreement.built_by), ("!", &agreement.otherwise)] {
+        for Builder { signer, release, path } in builders {
+            let of = if release.is_empty() { String::new() } else { format!(" of {release}") };
+            writeln!(out, "  {sign} {}", printable(&format!("{signer}{of}: {path}")))?;
+        }
+    }
+    for signer in &agreement.unproven {
+        writeln!(out, "  ? {}", printable(&format!("{signer}: without a good signature")))?;
+    }
+    Ok(())
+}

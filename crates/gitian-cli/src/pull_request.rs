@@ -1,0 +1,149 @@
+//! `gverify --lint`: the check that a sigs repository runs on a pull request. One line a fault.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+use gitian_process::{Command, Output, Streams};
+use gitian_verify::{Change, Fault, Finding, Source, lint};
+
+use crate::args::gverify::Args;
+use crate::args::sigs_tree;
+use crate::failure::{WrongUsage, tell};
+use crate::gverify::keys::tell_keys;
+use crate::printable::printable;
+use crate::surroundings::Surroundings;
+
+/// Runs `gverify --lint`. Returns the exit code: 0 nothing speaks against the change, 1 something does, 2 nothing
+/// changed.
+pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
+    let destination = args.destination.as_deref().unwrap_or(Path::new("."));
+    let root = sigs_tree(Some(destination), &around.settings.installation, "").root;
+    let changes = match range(&args.lint, &root) {
+        Some((base, head)) => of_range(&root, base, head)?,
+        None => of_paths(&root, &args.lint),
+    };
+    if changes.is_empty() {
+        tell("gverify: nothing changed, so there is nothing to check");
+        return Ok(2);
+    }
+    if args.verify_program.is_some() {
+        bail!(WrongUsage("--lint has to know which key made a signature, which --verify-program does not tell".into()));
+    }
+    let source = Source::choose(&args.keys, &root);
+    let keys = source.load()?;
+    tell_keys(&source, &keys, args.verbose);
+    let findings = lint(&root, &changes, args.signer.as_deref(), &keys, args.at.unwrap_or_else(SystemTime::now))?;
+    for Finding { path, fault } in &findings {
+        writeln!(out, "{}", printable(&format!("{}: {fault}", path.display())))?;
+    }
+    if findings.is_empty() {
+        let files =
+            if changes.len() == 1 { "1 changed file".into() } else { format!("{} changed files", changes.len()) };
+        writeln!(out, "{files}: OK")?;
+    }
+    out.flush()?;
+    hints(&findings).iter().for_each(|hint| tell(&printable(&format!("hint: {hint}"))));
+    Ok(u8::from(!findings.is_empty()))
+}
+
+/// Returns what mends the faults, each kind once.
+fn hints(findings: &[Finding]) -> Vec<String> {
+    let mut hints = Vec::new();
+    let mut add = |hint: String| {
+        if !hints.contains(&hint) {
+            hints.push(hint);
+        }
+    };
+    for Finding { path, fault } in findings {
+        let shown = path.display();
+        match fault {
+            Fault::NoSignature | Fault::BadSignature(_) | Fault::Weak(_) => {
+                add("sign it again: gpg --digest-algo SHA512 --detach-sign FILE, or gsign".into());
+            }
+            Fault::NoKey(_) => add("add the public key to the key folder: gpg --armor --export KEY".into()),
+            Fault::OtherKey { .. } | Fault::KeyExchanged { .. } => {
+                add("sign with the usual key, or have the new one added to the key folder by itself first".into());
+            }
+            Fault::Foreign { .. } => add("one change, one signer: propose each signer's files by themselves".into()),
+            Fault::OutOfPlace => add("a signer's files are RELEASE/SIGNER/NAME-build.assert and .sig beside it".into()),
+            Fault::Says { what: "release", .. } => {
+                add("gsign --release REL writes both the folder and what the document says".into());
+            }
+            Fault::NoDocument => add(format!("add {shown} as well")),
+            Fault::Removed | Fault::Unreadable(_) | Fault::Says { .. } | Fault::Manifest(_) | Fault::NotAKey => {}
+        }
+    }
+    hints
+}
+
+/// Returns the two ends of a range of git, if that is what the arguments are: one, with dots, and no file of the tree.
+fn range<'a>(args: &'a [OsString], root: &Path) -> Option<(&'a OsStr, &'a OsStr)> {
+    let [one] = args else { return None };
+    let bytes = one.as_bytes();
+    let at = bytes.windows(2).position(|pair| pair == b"..")?;
+    if root.join(one).symlink_metadata().is_ok() || bytes.contains(&b'/') && bytes.windows(3).any(|part| part == b"../")
+    {
+        return None;
+    }
+    let (base, head) = (&bytes[..at], &bytes[at..]);
+    let head = head.strip_prefix(b"...").or_else(|| head.strip_prefix(b"..")).unwrap_or(head);
+    let or_head = |end: &'a [u8]| if end.is_empty() { OsStr::new("HEAD") } else { OsStr::from_bytes(end) };
+    Some((or_head(base), or_head(head)))
+}
+
+/// Takes paths as they are typed: of the tree, or leading into it.
+fn of_paths(root: &Path, args: &[OsString]) -> Vec<Change> {
+    let top = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    let below = |path: &Path| {
+        [root, &top].iter().find_map(|root| path.strip_prefix(root).ok()).map_or_else(|| path.to_owned(), PathBuf::from)
+    };
+    let change = |arg: &OsString| {
+        let path = below(Path::new(arg));
+        Change { removed: root.join(&path).symlink_metadata().is_err(), path }
+    };
+    args.iter().map(change).collect()
+}
+
+/// Asks git what changed since `head` left `base`, and insists on that being what lies in the tree.
+fn of_range(root: &Path, base: &OsStr, head: &OsStr) -> Result<Vec<Change>> {
+    let base = commit(root, base)?;
+    let head = commit(root, head)?;
+    let listed =
+        git(root, &["diff", "--relative", "--no-renames", "--name-status", "-z", &format!("{base}...{head}")])?;
+    let mut fields = listed.split(|byte| *byte == 0).filter(|field| !field.is_empty());
+    let mut changes = Vec::new();
+    while let (Some(status), Some(path)) = (fields.next(), fields.next()) {
+        changes.push(Change { path: OsString::from_vec(path.to_vec()).into(), removed: status.starts_with(b"D") });
+    }
+    // What is read is the tree as it lies there: it has to be the one that is meant.
+    let lies_here = git(root, &["diff", "--relative", "--no-renames", "--name-only", "-z", &head])?;
+    let differs = lies_here.split(|byte| *byte == 0).map(|path| Path::new(OsStr::from_bytes(path)));
+    for path in differs {
+        if changes.iter().any(|change| change.path == path) {
+            bail!("{}: is not here as it is in {head}; git checkout {head} first", path.display());
+        }
+    }
+    Ok(changes)
+}
+
+/// Returns the id of a commit; a name that git could take for an option never reaches it as one.
+fn commit(root: &Path, name: &OsStr) -> Result<String> {
+    let mut wanted = name.to_owned();
+    wanted.push("^{commit}");
+    let id = git(root, &[OsStr::new("rev-parse"), "--verify".as_ref(), "--end-of-options".as_ref(), &wanted])?;
+    Ok(String::from_utf8_lossy(&id).trim().to_owned())
+}
+
+fn git<A: AsRef<OsStr>>(root: &Path, args: &[A]) -> Result<Vec<u8>> {
+    let command = Command::new("git").args(["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"]);
+    let command = command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C.UTF-8").folder(root).args(args);
+    // A hook that calls us has these set; they would turn the call to another repository.
+    let of_another = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR"];
+    let command = of_another.into_iter().fold(command, Command::without_env);
+    let done = command.run_ok(Streams { stdout: Output::Capture, ..Streams::default() });
+    Ok(done.with_context(|| format!("git repository {}", root.display()))?.stdout)
+}

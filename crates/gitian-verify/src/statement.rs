@@ -1,0 +1,156 @@
+//! What anyone in a tree vouches for, whatever the tree's layout: gitian's assertions and guix' lists side by side.
+//!
+//! ```text
+//! <release>/<signer>/<package>-build.assert        and .sig
+//! <release>/<signer>/<package>.SHA256SUMS          and .asc
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use gitian_manifest::SigsTree;
+use rayon::prelude::*;
+
+use crate::facts::{Document, Facts, Signature};
+use crate::sums::Sums;
+use crate::tree_file::{self, Content};
+use crate::{ASSERT_LIMIT, Checker, Question, signer_facts};
+
+const ASSERT_END: &str = "-build.assert";
+pub(crate) const SUMS_END: &str = ".SHA256SUMS";
+
+/// Something that a signer vouches for.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// The release, as its folder says.
+    pub release: String,
+    /// The package, as the file's name says: `hello`, or `noncodesigned` in a tree of guix.
+    pub package: String,
+    /// What is known about it.
+    pub facts: Facts,
+}
+
+/// Returns the releases of a tree: its folders, in the order of their names, without hidden ones.
+pub fn releases(root: &Path) -> Result<Vec<String>> {
+    let entries = root.read_dir().with_context(|| root.display().to_string())?;
+    let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut names: Vec<String> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.retain(|name| !name.starts_with('.'));
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Finds out about everything that the signers of some releases left and that is `relevant`, which is asked for a
+/// document's bytes before anything is checked.
+pub fn statements(
+    root: &Path,
+    releases: &[String],
+    checker: &Checker<'_>,
+    relevant: &(dyn Fn(&[u8]) -> bool + Sync),
+) -> Result<Vec<Statement>> {
+    let tree = SigsTree::new(root);
+    let top = root.canonicalize().with_context(|| root.display().to_string())?;
+    let mut places = Vec::new();
+    for release in releases {
+        let signers = tree.signers(release).with_context(|| tree.release_folder(release).display().to_string())?;
+        places.extend(signers.names.iter().flat_map(|signer| signer_documents(&tree, release, signer)));
+    }
+    let found = places.into_par_iter().map(|place| place.statement(&tree, &top, checker, relevant));
+    found.filter_map(Result::transpose).collect()
+}
+
+/// The two kinds of documents that people sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Assert,
+    Sums,
+}
+
+/// Returns what a file is by its name, and the package that it is about.
+pub(crate) fn kind_of(name: &str) -> Option<(Kind, &str)> {
+    let kinds = [(Kind::Assert, ASSERT_END), (Kind::Sums, SUMS_END)];
+    kinds.into_iter().find_map(|(kind, end)| Some((kind, name.strip_suffix(end)?)))
+}
+
+/// Returns the documents in a signer's folder, sorted; a folder that cannot be read holds none.
+pub(crate) fn signer_documents(tree: &SigsTree, release: &str, signer: &str) -> Vec<Place> {
+    let entries = fs::read_dir(tree.signer_folder(release, signer)).into_iter().flatten().flatten();
+    let mut found: Vec<Place> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let (kind, package) = kind_of(&name)?;
+            Some(Place { release: release.to_owned(), signer: signer.to_owned(), package: package.to_owned(), kind })
+        })
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+/// Where a document is in a tree.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub release: String,
+    pub signer: String,
+    pub package: String,
+    pub kind: Kind,
+}
+
+impl Place {
+    fn statement(
+        self,
+        tree: &SigsTree,
+        top: &Path,
+        checker: &Checker<'_>,
+        relevant: &(dyn Fn(&[u8]) -> bool + Sync),
+    ) -> Result<Option<Statement>> {
+        let path = self.path(tree);
+        // What cannot be read is reported, whatever it may say.
+        if let Content::Bytes(bytes) = tree_file::read(top, &path, ASSERT_LIMIT)
+            && !relevant(&bytes)
+        {
+            return Ok(None);
+        }
+        let facts = self.facts(tree, top, checker)?;
+        Ok(Some(Statement { release: self.release, package: self.package, facts }))
+    }
+
+    /// Returns where the document is.
+    pub(crate) fn path(&self, tree: &SigsTree) -> PathBuf {
+        match self.kind {
+            Kind::Assert => tree.assert_path(&self.release, &self.signer, &self.package),
+            Kind::Sums => tree.signer_folder(&self.release, &self.signer).join(format!("{}{SUMS_END}", self.package)),
+        }
+    }
+
+    /// Finds out about the document and its signature. `top` is the tree's canonical path.
+    pub(crate) fn facts(&self, tree: &SigsTree, top: &Path, checker: &Checker<'_>) -> Result<Facts> {
+        match self.kind {
+            Kind::Assert => {
+                let (release, package) = (self.release.clone(), self.package.clone());
+                signer_facts(&Question { tree: tree.clone(), release, package }, checker, top, &self.signer)
+            }
+            Kind::Sums => self.sums(top, self.path(tree), checker),
+        }
+    }
+
+    fn sums(&self, top: &Path, assert_path: PathBuf, checker: &Checker<'_>) -> Result<Facts> {
+        let (document, signature) = match Sums::read(top, &assert_path) {
+            Ok(sums) => (sums.document(&self.release, &self.package), sums.signature(checker)?),
+            Err(document @ Document::Absent) => (document, Signature::Absent),
+            Err(document) => (document, Signature::NotChecked),
+        };
+        let mut name = assert_path.clone().into_os_string();
+        name.push(".asc");
+        let (signer, signature_path) = (self.signer.clone(), name.into());
+        Ok(Facts {
+            signer,
+            assert_path,
+            signature_path,
+            document,
+            signature,
+            unpaired: Vec::new(),
+            misnamed_signature: None,
+        })
+    }
+}

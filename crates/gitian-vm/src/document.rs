@@ -1,0 +1,83 @@
+//! Small YAML documents of our own: written as a whole or not at all.
+
+use std::fmt;
+use std::fs::{self, Permissions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::{Problem, TargetId};
+
+/// Writes a document so that it is there as a whole or not at all.
+pub(crate) fn write_document(path: &Path, document: &impl Serialize) -> Result<()> {
+    let object = || format!("write {}", path.display());
+    let text = serde_yaml::to_string(document).with_context(object)?;
+    let folder = path.parent().with_context(object)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(object)?;
+    file.write_all(text.as_bytes()).with_context(object)?;
+    file.as_file().set_permissions(Permissions::from_mode(0o644)).with_context(object)?;
+    file.as_file().sync_data().with_context(object)?;
+    file.persist(path).with_context(object)?;
+    Ok(())
+}
+
+/// Reads a document; `None` if there is none.
+pub(crate) fn read_document<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    match fs::read_to_string(path) {
+        Ok(text) => serde_yaml::from_str(&text).map(Some).with_context(|| format!("read {}", path.display())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+    }
+}
+
+/// Removes a file if it is there.
+pub(crate) fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A [`TargetId`] as it is written down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Which {
+    /// The distro.
+    pub(crate) distro: String,
+    /// The suite.
+    pub(crate) suite: String,
+    /// The architecture, in Debian's spelling.
+    pub(crate) architecture: String,
+}
+
+impl Which {
+    /// Writes a target down.
+    pub(crate) fn of(target: &TargetId) -> Self {
+        Self {
+            distro: target.distro.to_string(),
+            suite: target.suite.to_string(),
+            architecture: target.architecture.debian().to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Which {
+    /// Writes `bookworm-amd64`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.suite, self.architecture)
+    }
+}
+
+/// The problem of a target that cannot be started, whatever is tried.
+pub(crate) fn unusable(what: String, target: &Which) -> Problem {
+    let Which { suite, architecture, .. } = target;
+    let mend =
+        format!("libexec/make-clean-vm --suite {suite} --arch {architecture}    (or gbuild without --skip-image)");
+    Problem { what, mend }
+}

@@ -1,0 +1,145 @@
+//! A running machine: the backend's [`Target`].
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use gitian_descriptor::Architecture;
+use gitian_process::{Input, Status, Streams};
+use serde::{Deserialize, Serialize};
+
+use super::layer::Layers;
+use super::machine::{self, MachinePlace};
+use super::qmp::Qmp;
+use super::{Image, overlay};
+use crate::document::{Which, read_document, write_document};
+use crate::ssh::{Ssh, Unreached};
+use crate::{GuestCommand, GuestGone, GuestUser, Layer, Problem, Target, TargetId};
+
+/// A machine that runs: `var/kvm/machine.yml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Running {
+    pub(super) target: Which,
+    /// The port of the host that leads to its sshd.
+    pub(super) port: u16,
+}
+
+impl Running {
+    pub(super) fn target(&self) -> Result<TargetId> {
+        let Which { distro, suite, architecture } = &self.target;
+        let known = Architecture::from_name(architecture).with_context(|| format!("architecture '{architecture}'"))?;
+        Ok(TargetId { distro: distro.parse()?, suite: suite.parse()?, architecture: known })
+    }
+}
+
+/// A running machine.
+pub(super) struct Guest {
+    pub(super) place: MachinePlace,
+    pub(super) target: TargetId,
+    pub(super) ssh: Ssh,
+    pub(super) layers: Layers,
+    pub(super) notice: Option<String>,
+}
+
+impl Guest {
+    /// Returns why the guest is not reached: it is gone, it stands still, or else what ssh said.
+    fn explained(&self, unreached: anyhow::Error) -> anyhow::Error {
+        let gone = || anyhow::Error::from(GuestGone { target: self.target.to_string() });
+        match self.place.process() {
+            Ok(Some(_)) => {}
+            Ok(None) => return gone(),
+            Err(error) => return error,
+        }
+        // A machine that does not even answer here is told by what ssh said.
+        match Qmp::connect(&self.place.folder()).and_then(|mut qmp| qmp.state()) {
+            Ok(state) if state != "running" => stands_still(&self.target, &state).into(),
+            _ => unreached,
+        }
+    }
+}
+
+/// Returns the problem of a machine whose processors do not run.
+fn stands_still(target: &TargetId, state: &str) -> Problem {
+    match state {
+        "io-error" => Problem {
+            what: format!("the guest {target} stands still: its disk could not be written on the host"),
+            mend: "make room on the disk (`df -h .`), then build again".into(),
+        },
+        _ => Problem {
+            what: format!("the guest {target} stands still: its machine is in the state '{state}'"),
+            mend: "libexec/stop-target, then build again".into(),
+        },
+    }
+}
+
+impl Target for Guest {
+    fn run(&self, command: &GuestCommand, streams: Streams<'_>) -> Result<Status> {
+        match self.ssh.run(command, streams) {
+            Err(error) if error.is::<Unreached>() => Err(self.explained(error)),
+            other => other,
+        }
+    }
+
+    fn keep_layer(&mut self, layer: &Layer) -> Result<()> {
+        let image = read_document::<Image>(&self.place.image())?.context("the target's image.yml is missing")?;
+        // Where the base image is not in the cache, nothing else can be.
+        let (true, Some(kept)) = (image.cached && image.layer.is_none(), self.layers.place(&layer.key)?) else {
+            return Ok(());
+        };
+        let synced = self.ssh.ask(GuestUser::Builder, "sync", Input::Empty, machine::SYNC);
+        synced.context("the guest does not write what it has in memory to its disk")?;
+        let mut qmp = Qmp::connect(&self.place.folder())?;
+        let size = qmp.disk_size()?;
+        let disk = self.place.disk();
+        if fs::rename(&disk, &kept).is_err() {
+            // The cache is on another file system.
+            return Ok(());
+        }
+        let changed = overlay(&kept, &disk, Some(size)).and_then(|()| qmp.change_disk(&disk));
+        if let Err(error) = changed {
+            fs::rename(&kept, &disk).with_context(|| disk.display().to_string())?;
+            return Err(error);
+        }
+        let image = Image { layer: Some(kept.clone()), ..image };
+        write_document(&self.place.image(), &image)?;
+        self.layers.keep(&layer.key, &kept, &image.base)
+    }
+
+    fn stop(self: Box<Self>) -> Result<()> {
+        machine::stop(&self.place, Some(&self.ssh))
+    }
+
+    fn detach(self: Box<Self>) -> Result<()> {
+        // It belongs to nobody anyway.
+        Ok(())
+    }
+
+    fn notice(&self) -> Option<String> {
+        self.notice.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running(architecture: &str) -> Running {
+        let which = Which { distro: "debian".into(), suite: "sid".into(), architecture: architecture.into() };
+        Running { target: which, port: 1 }
+    }
+
+    #[test]
+    fn a_target_is_read_back_as_it_was_written_down() {
+        let found = running("i386");
+        assert_eq!(Which::of(&found.target().unwrap()), found.target);
+        assert!(running("vax").target().is_err());
+    }
+
+    #[test]
+    fn a_machine_that_stands_still_is_told_with_its_reason() {
+        let target = running("i386").target().unwrap();
+        for (state, what) in [("io-error", "its disk could not be written"), ("paused", "in the state 'paused'")] {
+            assert!(stands_still(&target, state).what.contains(what), "{state}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Guests that are containers of LXC.
+//!
+//! A base image is a plain file `base-<suite>-<arch>`, as drivers test for it, that names a base tree of the cache. A
+//! target is a folder, `var/lxc`, with what the guest wrote on top of that: LXC itself puts an overlay together, in the
+//! guest's own namespace, so that no mount is left on the host. Guest root is the host's, with few capabilities.
+
+mod config;
+mod guest;
+mod tools;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use gitian_descriptor::{Architecture, Distro, Suite};
+use serde::{Deserialize, Serialize};
+
+use self::config::Net;
+use self::guest::Guest;
+use self::tools::Tools;
+use crate::base_tree::{BaseTree, Maker, Pointers, command_for};
+use crate::cache::CachePlace;
+use crate::document::{Which, read_document, remove_file, unusable, write_document};
+use crate::sandbox::base_tree_problems;
+use crate::sandbox::id_map::IdMap;
+use crate::sandbox::layer::{self, Held, Layers};
+use crate::sandbox::place::make_private;
+use crate::{Backend, BaseRequest, Event, Layer, Problem, Resources, Settings, Target, TargetId, base_name};
+
+/// The option of make-base-vm that makes these base images.
+const OPTION: &str = "--lxc ";
+/// The name of a guest in its folder.
+const NAME: &str = "gitian-target";
+/// A base image that is a pointer is never as large, in bytes; one of the original's always is larger.
+const POINTER_AT_MOST: u64 = 64 * 1024;
+
+/// LXC's guests of one working directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Lxc {
+    cache: PathBuf,
+    workdir: PathBuf,
+    installation: PathBuf,
+    proxy_host: Option<String>,
+    bridge: Option<String>,
+    guest_ip: Option<String>,
+    tools: Tools,
+}
+
+/// What a target is: `var/lxc/image.yml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Image {
+    target: Which,
+    base: String,
+    layer: Option<LayerUsed>,
+}
+
+/// A layer below a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LayerUsed {
+    key: String,
+    made: String,
+}
+
+impl Lxc {
+    pub(crate) fn new(settings: &Settings, workdir: &Path) -> Self {
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let workdir = absolute(workdir);
+        Self {
+            cache: absolute(&settings.cache),
+            installation: absolute(&settings.installation),
+            proxy_host: settings.mirror_host.clone(),
+            bridge: settings.lxc_bridge.clone(),
+            guest_ip: settings.lxc_guest_ip.clone(),
+            tools: Tools::new(workdir.join("var/lxc")),
+            workdir,
+        }
+    }
+
+    fn cache_place(&self) -> CachePlace {
+        CachePlace::new(&self.cache)
+    }
+
+    fn pointers(&self) -> Pointers<'_> {
+        Pointers { workdir: &self.workdir, ending: "", option: OPTION }
+    }
+
+    fn layers(&self) -> Layers {
+        Layers::new(self.cache_place().layers(IdMap::HOST.first_uid))
+    }
+
+    fn image(&self) -> PathBuf {
+        self.tools.path().join("image.yml")
+    }
+
+    /// What the guest writes; LXC makes a folder `work` beside it.
+    fn upper(&self) -> PathBuf {
+        self.tools.path().join("fs/upper")
+    }
+
+    /// An image that the original made cannot be a guest's overlay.
+    fn foreign(&self, target: &TargetId) -> Option<Problem> {
+        let name = base_name(&target.suite, target.architecture);
+        let large = fs::metadata(self.workdir.join(&name)).is_ok_and(|found| found.len() > POINTER_AT_MOST);
+        large.then(|| Problem {
+            what: format!("base image {} is a disk image of the original gitian-builder", name.display()),
+            mend: format!("mv {0} {0}.old && {1}", name.display(), command_for(OPTION, target)),
+        })
+    }
+
+    fn tree(&self, target: &TargetId) -> Result<BaseTree> {
+        match self.foreign(target) {
+            Some(problem) => Err(problem.into()),
+            None => self.pointers().tree(&self.cache_place(), target),
+        }
+    }
+
+    /// Starts the guest of an image, with or without the network; what it stands on is held meanwhile.
+    fn start_image(&self, image: &Image, online: bool) -> Result<Option<Held>> {
+        let mut lower = Vec::new();
+        let mut held = None;
+        if let Some(used) = &image.layer {
+            held = self.layers().hold(&used.key, &used.made)?;
+            if held.is_none() {
+                let what = format!("the layer below the target {} is no longer kept", image.target);
+                return Err(unusable(what, &image.target).into());
+            }
+            lower.push(self.layers().tree(&used.key, &used.made));
+        }
+        let Some(tree) = BaseTree::find(&self.cache_place(), &image.base) else {
+            let what = format!("the base image below the target {} is no longer kept", image.target);
+            return Err(unusable(what, &image.target).into());
+        };
+        lower.push(tree.unpacked(&IdMap::HOST)?);
+        let template = fs::read_to_string(self.installation.join("etc/lxc.config.in"));
+        let template = template.as_deref().unwrap_or(config::TEMPLATE);
+        let net = match (&self.bridge, online) {
+            (_, false) => Net::Off,
+            (Some(bridge), true) => Net::Bridge(bridge, self.guest_ip.as_deref()),
+            (None, true) => Net::Host,
+        };
+        let text = config::render(template, &lower, &self.upper(), &net)?;
+        let path = self.workdir.join("var/lxc.config");
+        fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+        let started = || {
+            self.tools.start(&path)?;
+            guest::settle(&self.tools, online)
+        };
+        started().with_context(|| format!("start the guest {}", image.target)).inspect_err(|_| {
+            // The first error says more than one that follows from it.
+            self.tools.kill().ok();
+        })?;
+        Ok(held)
+    }
+
+    /// Removes what the last target wrote.
+    fn empty_upper(&self) -> Result<()> {
+        let folder = self.tools.path().join("fs");
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("remove {}", folder.display()));
+            }
+            _ => {}
+        }
+        self.make_upper()
+    }
+
+    fn make_upper(&self) -> Result<()> {
+        let upper = self.upper();
+        fs::create_dir_all(&upper).with_context(|| format!("make {}", upper.display()))?;
+        // It is the guest's root folder.
+        let mode = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
+        fs::set_permissions(&upper, mode).with_context(|| format!("make {}", upper.display()))
+    }
+
+    /// Whether a target's files can be moved into the cache as they are: from another file system the marks of what an
+    /// overlay hides would get lost.
+    fn can_keep(&self) -> bool {
+        let device = |path: &Path| fs::metadata(path).ok().map(|found| found.dev());
+        device(self.tools.path()).is_some_and(|own| device(&self.cache) == Some(own))
+    }
+
+    /// Moves what a stopped target has written into the cache as a layer; returns the image of the target that is left.
+    fn keep_layer(&self, image: &Image, layer: &Layer) -> Result<Image> {
+        if image.layer.is_some() {
+            bail!("the target {} was itself made from a layer: no other can be kept of it", image.target);
+        }
+        let made = layer::new_name();
+        let record = layer::Record { made: made.clone(), base: image.base.clone(), whole: false };
+        remove_file(&self.image())?;
+        let from = self.tools.path().join("fs");
+        self.layers().keep(&layer.key, (&from, "upper"), &record, &IdMap::HOST)?;
+        self.empty_upper()?;
+        let image = Image { layer: Some(LayerUsed { key: layer.key.clone(), made }), ..image.clone() };
+        write_document(&self.image(), &image)?;
+        Ok(image)
+    }
+}
+
+impl Backend for Lxc {
+    fn name(&self) -> &'static str {
+        "lxc"
+    }
+
+    fn check(&self, targets: &[TargetId]) -> Vec<Problem> {
+        let mut problems = tools::problems(self.bridge.as_deref());
+        if targets.is_empty() {
+            problems.extend(base_tree_problems(&self.cache_place(), &self.workdir));
+        }
+        let cache = self.cache_place();
+        let trouble = |target| self.foreign(target).or_else(|| self.pointers().trouble(&cache, target));
+        problems.extend(targets.iter().filter_map(trouble));
+        problems
+    }
+
+    fn make_base(&self, request: &BaseRequest, report: &mut dyn FnMut(Event)) -> Result<()> {
+        let cache = self.cache_place();
+        self.pointers().expect_none(&request.target)?;
+        let proxy_host = self.proxy_host.as_deref();
+        let tree = Maker { cache: &cache, proxy_host, option: OPTION, report }.make(request, &[])?;
+        report(Event::Step("unpacking the base image".into()));
+        tree.unpacked(&IdMap::HOST)?;
+        self.pointers().write(&request.target, &tree)
+    }
+
+    fn base_distro(&self, suite: &Suite, architecture: Architecture) -> Result<Option<Distro>> {
+        let name = base_name(suite, architecture);
+        if fs::metadata(self.workdir.join(name)).is_ok_and(|found| found.len() > POINTER_AT_MOST) {
+            return Ok(None);
+        }
+        self.pointers().distro(suite, architecture)
+    }
+
+    fn base_id(&self, target: &TargetId) -> Result<String> {
+        Ok(self.tree(target)?.digest().to_owned())
+    }
+
+    fn make_clean(&self, target: &TargetId, layer: Option<&Layer>) -> Result<bool> {
+        let tree = self.tree(target)?;
+        make_private(self.tools.path())?;
+        self.tools.kill()?;
+        remove_file(&self.image())?;
+        self.empty_upper()?;
+        let base = tree.digest().to_owned();
+        let kept = match layer {
+            Some(layer) => self.layers().find(&layer.key)?.filter(|record| record.base == base),
+            None => None,
+        };
+        let layer = layer.zip(kept).map(|(layer, record)| LayerUsed { key: layer.key.clone(), made: record.made });
+        let from_layer = layer.is_some();
+        write_document(&self.image(), &Image { target: Which::of(target), base, layer })?;
+        Ok(from_layer)
+    }
+
+    fn start(&self, target: &TargetId, _resources: Resources) -> Result<Box<dyn Target>> {
+        let which = Which::of(target);
+        let shown = self.workdir.display();
+        let Some(image) = read_document::<Image>(&self.image())? else {
+            return Err(unusable(format!("there is no target {target} in {shown}"), &which).into());
+        };
+        if image.target != which {
+            return Err(unusable(format!("the target in {shown} is {}, not {target}", image.target), &which).into());
+        }
+        self.tools.kill()?;
+        let held = self.start_image(&image, true)?;
+        Ok(Box::new(Guest::new(self.clone(), image, held)))
+    }
+
+    fn attach(&self) -> Result<Option<Box<dyn Target>>> {
+        let Some(image) = read_document::<Image>(&self.image())? else { return Ok(None) };
+        if !self.tools.is_running()? {
+            return Ok(None);
+        }
+        let held = match &image.layer {
+            Some(used) => self.layers().hold(&used.key, &used.made)?,
+            None => None,
+        };
+        Ok(Some(Box::new(Guest::new(self.clone(), image, held))))
+    }
+}

@@ -1,0 +1,245 @@
+//! Docker's guests: what may be wrong with the engine and its images, and what is left when builds end early. Each on an
+//! engine of the tests' own.
+
+mod support;
+
+use std::fs;
+use std::time::Duration;
+
+use assert_cmd::Command;
+use nix::sys::signal::Signal;
+use support::backends::row;
+use support::programs::{Answer, Workdir};
+use support::running::{Running, within};
+
+const BASE: &str = "base-bookworm-amd64";
+
+/// A working directory with a base image on the tests' engine, and how to ask that engine.
+fn ready() -> Option<(Workdir, impl Fn(&[&str]) -> String)> {
+    let work = row("docker").workdir()?;
+    let host = work.env("DOCKER_HOST");
+    Some((work, move |args: &[&str]| docker(&host, args).succeeds().stdout.trim().to_owned()))
+}
+
+fn docker(host: &str, args: &[&str]) -> Answer {
+    support::programs::answer(Command::new("docker").env("DOCKER_HOST", host).args(args))
+}
+
+/// A build of a script.
+fn gbuild(work: &Workdir, options: &[&str], script: &str) -> Answer {
+    let descriptor = work.descriptor("", script);
+    work.run("gbuild", &[options, &[descriptor]].concat())
+}
+
+/// Starts a build and waits until its script runs.
+fn start_endless(work: &Workdir) -> Running {
+    let log = work.path().join("var/build.log");
+    fs::remove_file(&log).ok();
+    let descriptor = work.descriptor("", "trap '' INT TERM HUP\necho it runs\nsleep 600");
+    let mut running = work.start("gbuild", &[descriptor]);
+    let runs = || fs::read_to_string(&log).is_ok_and(|log| log.contains("\nit runs\n"));
+    assert!(within(Duration::from_secs(180), || runs() || running.has_ended()));
+    if running.has_ended() {
+        let answer = running.answer();
+        panic!("{}{}", answer.stdout, answer.stderr);
+    }
+    running
+}
+
+/// The containers of a working directory.
+fn containers(docker: &impl Fn(&[&str]) -> String, work: &Workdir) -> Vec<String> {
+    let listed = docker(&["ps", "--all", "--format", "{{.Names}} {{.Label \"gitian.owner\"}}"]);
+    let own = format!(":{}", work.path().display());
+    listed.lines().filter(|line| line.ends_with(&own)).map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn an_engine_that_does_not_answer_is_told_with_what_to_do() {
+    for program in ["docker", "no-such-docker"] {
+        let mut work = Workdir::new();
+        work.set_env("GITIAN_DOCKER", program);
+        work.set_env("DOCKER_HOST", &format!("unix://{}/none", work.path().display()));
+        work.set_env("USE_DOCKER", "1");
+        let descriptor = work.descriptor("", "true");
+        let (what, mend) = match program {
+            "docker" if row("docker").bare_workdir().is_none() => continue,
+            "docker" => ("docker: Cannot connect to the Docker daemon at unix://", "systemctl start docker"),
+            _ => ("program no-such-docker is not installed", "set GITIAN_DOCKER to docker or podman"),
+        };
+        for told in [work.run("gbuild", &[descriptor]), work.run("make-base-vm", &["--docker"])] {
+            assert_eq!(told.code, 1, "{}", told.stderr);
+            assert!(told.stderr.contains(what) && told.stderr.contains(mend), "{}", told.stderr);
+        }
+    }
+}
+
+#[test]
+fn an_engine_that_is_not_for_this_user_is_told_with_what_to_do() {
+    let Some(engine) = row("docker").bare_workdir() else { return };
+    let Some(mut work) = Workdir::of_ordinary_user() else { return };
+    work.set_env("DOCKER_HOST", &engine.env("DOCKER_HOST"));
+    // The folder of the socket is open to all: it is the socket that is not.
+    let folder = engine.env("DOCKER_HOST").replace("unix://", "").replace("/socket", "");
+    Command::new("chmod").args(["755", &folder]).assert().success();
+    let told = work.run("make-base-vm", &["--docker"]);
+    assert_eq!(told.code, 1, "{}", told.stderr);
+    assert!(told.stderr.to_lowercase().contains("permission denied while trying to connect"), "{}", told.stderr);
+    assert!(told.stderr.contains("sudo usermod -aG docker $USER"), "{}", told.stderr);
+}
+
+#[test]
+fn base_images_that_do_not_fit_are_told_with_what_makes_them() {
+    let Some((work, docker)) = ready() else { return };
+    let told = work.run("make-base-vm", &["--distro", "debian", "--suite", "bookworm"]);
+    assert_eq!(
+        (told.code, told.stderr.as_str()),
+        (
+            1,
+            "make-base-vm: error: docker image base-bookworm-amd64 already exists, please remove it first\nhint: docker rmi base-bookworm-amd64\n"
+        )
+    );
+    let check = |suite: &str, more: &str| {
+        let descriptor = work.descriptor(more, "true");
+        let text = fs::read_to_string(work.path().join(descriptor)).unwrap().replace("bookworm", suite);
+        fs::write(work.path().join(descriptor), text).unwrap();
+        work.run("gbuild", &["--check", descriptor]).stdout
+    };
+    let told = check("bookworm", "");
+    assert!(told.contains("nothing would stop a build of trial (docker)"), "{told}");
+    let told = check("bullseye", "");
+    assert!(told.contains("docker image base-bullseye-amd64 does not exist"), "{told}");
+    assert!(told.contains("bin/make-base-vm --docker --distro debian --suite bullseye --arch amd64"), "{told}");
+
+    docker(&["tag", BASE, "base-trixie-amd64"]);
+    let told = check("trixie", "");
+    assert!(told.contains("docker image base-trixie-amd64 is one of bookworm-amd64, not trixie-amd64"), "{told}");
+    assert!(told.contains("hint: docker rmi base-trixie-amd64 && bin/make-base-vm --docker"), "{told}");
+
+    let empty = work.path().join("empty.tar");
+    tar_of_nothing(&empty);
+    let empty = empty.to_str().unwrap();
+    docker(&["import", "--change", "LABEL gitian.format=0", empty, "base-jammy-amd64"]);
+    let told = check("jammy", "");
+    assert!(told.contains("docker image base-jammy-amd64 was made by another version of make-base-vm"), "{told}");
+    docker(&["import", "--change", "LABEL gitian.distro=ubuntu", empty, "base-sid-amd64"]);
+    let told = check("sid", "");
+    assert!(told.contains("is one of distro ubuntu, not debian"), "{told}");
+    assert!(told.contains("write `distro: ubuntu` in the descriptor"), "{told}");
+
+    // Digests stand in for suites.
+    let digest = "0123456789abcdef".repeat(4);
+    let told = check("bookworm", &format!("docker_image_digests: [\"{digest}\"]\n"));
+    assert!(told.contains(&format!("docker image base-{digest}-amd64 does not exist")), "{told}");
+    let command = format!("bin/make-base-vm --docker --distro debian --docker-image-digest {digest} --arch amd64");
+    assert!(told.contains(&command), "{told}");
+    for image in ["base-trixie-amd64", "base-jammy-amd64", "base-sid-amd64"] {
+        docker(&["rmi", image]);
+    }
+}
+
+fn tar_of_nothing(path: &std::path::Path) {
+    Command::new("tar").args(["-cf", path.to_str().unwrap(), "-T", "/dev/null"]).assert().success();
+}
+
+#[test]
+fn an_image_that_somebody_made_is_taken_and_given_the_user() {
+    let Some((work, docker)) = ready() else { return };
+    docker(&["run", "--name=maker", "--network=none", BASE, "userdel", "--remove", "debian"]);
+    let export = "docker export maker | docker import - base-own-amd64 && docker rm maker";
+    let mut shell = Command::new("bash");
+    shell.args(["-c", export]).env("DOCKER_HOST", work.env("DOCKER_HOST")).assert().success();
+    let descriptor = work.descriptor("", "id -un > $OUTDIR/id\necho ~ > $OUTDIR/home\nstat -c %U ~ >> $OUTDIR/home");
+    let text = fs::read_to_string(work.path().join(descriptor)).unwrap().replace("bookworm", "own");
+    fs::write(work.path().join(descriptor), text).unwrap();
+    work.run("gbuild", &[descriptor]).succeeds();
+    let out = |name: &str| fs::read_to_string(work.path().join("build/out").join(name)).unwrap();
+    assert_eq!((out("id").as_str(), out("home").as_str()), ("debian\n", "/home/debian\ndebian\n"));
+}
+
+#[test]
+fn a_name_that_is_taken_is_left_to_whoever_has_it() {
+    let Some((work, docker)) = ready() else { return };
+    // Our guests are found by their ids: another test's is not harmed by another name.
+    let aside = format!("aside-{}", std::process::id());
+    self::docker(&work.env("DOCKER_HOST"), &["rename", "gitian-target", &aside]);
+    let theirs = "create --name=gitian-target --entrypoint=/bin/true base-bookworm-amd64";
+    let host = work.env("DOCKER_HOST");
+    self::docker(&host, &theirs.split(' ').collect::<Vec<_>>()).succeeds();
+    let id = || docker(&["inspect", "--format", "{{.Id}}", "gitian-target"]);
+    let before = id();
+    gbuild(&work, &["--skip-cleanup"], "echo built > $OUTDIR/file").succeeds();
+    let own = containers(&docker, &work);
+    assert!(own.len() == 1 && own[0].starts_with("gitian-target-"), "{own:?}");
+    assert_eq!(id(), before);
+    let told = work.run("on-target", &["cat", "out/file"]).succeeds();
+    assert_eq!(told.stdout, "built\n");
+    work.run("stop-target", &[]).succeeds();
+    assert_eq!(work.run("on-target", &["true"]).code, 1);
+    // What stopped keeps its files, for `gbuild -i`.
+    let again = gbuild(&work, &["--skip-image"], "echo again > $OUTDIR/file");
+    again.succeeds();
+    assert_eq!(fs::read_to_string(work.path().join("build/out/file")).unwrap(), "again\n");
+}
+
+#[test]
+fn whatever_ends_a_build_the_next_one_takes_over_and_an_interrupt_leaves_nothing() {
+    let Some((work, docker)) = ready() else { return };
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGKILL, 137)] {
+        let running = start_endless(&work);
+        running.signal(signal);
+        let told = running.answer();
+        assert_eq!(told.code, code, "{}", told.stderr);
+        let left = containers(&docker, &work);
+        assert_eq!(left.len(), usize::from(signal == Signal::SIGKILL), "after {signal}: {left:?}");
+    }
+    gbuild(&work, &[], "echo built > $OUTDIR/file").succeeds();
+    assert_eq!(containers(&docker, &work).len(), 1, "the stopped target, for `gbuild -i`");
+
+    // A guest that somebody ends.
+    let running = start_endless(&work);
+    docker(&["kill", &containers(&docker, &work)[0]]);
+    let told = running.answer();
+    assert_eq!(told.code, 1, "{}", told.stderr);
+    assert!(told.stderr.contains("the guest bookworm-amd64 is gone"), "{}", told.stderr);
+    gbuild(&work, &[], "echo built > $OUTDIR/file").succeeds();
+}
+
+#[test]
+fn libexec_works_as_with_other_guests() {
+    let Some((work, _)) = ready() else { return };
+    let ok = |name: &str, args: &[&str]| work.run(name, args).succeeds().stdout;
+    ok("make-clean-vm", &["--suite", "bookworm", "--arch", "amd64"]);
+    assert_eq!(work.run("on-target", &["true"]).code, 1, "it does not run yet");
+    ok("start-target", &["64", "bookworm-amd64"]);
+    assert_eq!(ok("on-target", &["-u", "root", "id", "-u"]), "0\n");
+    assert_eq!(
+        ok("on-target", &["-e", "A=b  c", "sh", "-c", "echo \"$A\"; id -un; hostname; pwd"]),
+        "b  c\ndebian\ngitian\n/home/debian\n"
+    );
+    let odd = ["a  b", "it's", "new\nline", "", "*", "$(id)", "-u", "--"];
+    let mut words = vec!["printf", "<%s>"];
+    words.extend(odd);
+    assert_eq!(ok("on-target", &words), odd.map(|word| format!("<{word}>")).concat());
+    for (script, code) in [("exit 3", 3), ("kill -TERM $$", 143), ("exit 0", 0)] {
+        assert_eq!(work.run("on-target", &["sh", "-c", script]).code, code, "{script}");
+    }
+    assert_eq!(work.run("on-target", &["no-such-program"]).code, 127);
+
+    let bytes: Vec<u8> = (0..5_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let mut cat = work.program("on-target");
+    let output = cat.args(["sh", "-c", "cat; echo told >&2"]).write_stdin(bytes.clone()).output().unwrap();
+    assert!(output.stdout == bytes, "{} bytes came back", output.stdout.len());
+    assert_eq!(output.stderr, b"told\n");
+
+    fs::create_dir_all(work.path().join("tree/sub")).unwrap();
+    fs::write(work.path().join("tree/sub/a b"), "one").unwrap();
+    ok("copy-to-target", &["-q", "-u", "root", "tree", "/srv"]);
+    ok("copy-to-target", &["tree", "."]);
+    let listed = ok("on-target", &["find", "tree", "/srv/tree", "-printf", "%p %U %m\\n"]);
+    assert!(listed.contains("tree/sub/a b 1000 644\n") && listed.contains("/srv/tree/sub/a b 0 644\n"), "{listed}");
+    ok("copy-from-target", &["tree/sub", "."]);
+    assert_eq!(fs::read_to_string(work.path().join("sub/a b")).unwrap(), "one");
+    ok("stop-target", &[]);
+    ok("stop-target", &[]);
+    assert_eq!(work.run("on-target", &["true"]).code, 1);
+}

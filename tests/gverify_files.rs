@@ -1,0 +1,247 @@
+//! `gverify --files` as an ordinary user runs it: files that were downloaded, a tree of gitian's or of guix' layout, a
+//! list with its signatures.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gitian_manifest::Digest;
+use support::gnupg::Home;
+use support::programs::{Answer, Workdir};
+
+const GOOD: &str = "the right bytes\n";
+const EVIL: &str = "other bytes\n";
+
+/// Three builders with keys, and downloads beside their trees.
+struct Fixture {
+    home: Home,
+    work: Workdir,
+}
+
+impl Fixture {
+    fn new() -> Option<Self> {
+        let fixture = Self { home: Home::new()?, work: Workdir::new() };
+        fs::create_dir_all(fixture.path("sigs/builder-keys")).unwrap();
+        for name in ["alice", "bob", "carol"] {
+            fixture.home.make_key(name, "ed25519");
+            fixture.home.export(name, &fixture.path("sigs/builder-keys"));
+        }
+        fixture.home.make_key("mallory", "ed25519");
+        for (name, content) in [("app-1.0.zip", GOOD), ("doc.txt", "read me\n")] {
+            fs::write(fixture.path(name), content).unwrap();
+        }
+        Some(fixture)
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.work.path().join(path)
+    }
+
+    /// Lets somebody sign a list of files in the layout of guix.
+    fn guix(&self, release: &str, signer: &str, key: &str, files: &[(&str, &str)]) {
+        let path = self.path("sigs").join(release).join(signer).join("noncodesigned.SHA256SUMS");
+        write(&path, &list(files));
+        self.sign(key, &path, &["--armor", "--output", &format!("{}.asc", path.display()), "--detach-sign"]);
+    }
+
+    /// Lets somebody sign an assertion in the layout of gitian.
+    fn gitian(&self, release: &str, signer: &str, files: &[(&str, &str)]) {
+        let path = self.path("sigs").join(release).join(signer).join("app-build.assert");
+        let lines: String = list(files).lines().map(|line| format!("    {line}\n")).collect();
+        write(&path, &format!("--- !!omap\n- out_manifest: |\n{lines}- release: '{release}'\n- name: app\n"));
+        self.sign(signer, &path, &["--output", &format!("{}.sig", path.display()), "--detach-sign"]);
+    }
+
+    fn sign(&self, key: &str, path: &Path, how: &[&str]) {
+        let user = format!("{key}@example.org");
+        self.home.gpg(&[&["--yes", "-u", &user], how, &[path.to_str().unwrap()]].concat());
+    }
+
+    fn ask(&self, args: &[&str]) -> Answer {
+        self.work.run("gverify", args)
+    }
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn list(files: &[(&str, &str)]) -> String {
+    files.iter().map(|(name, content)| format!("{}  {name}\n", Digest::of_bytes(content.as_bytes()))).collect()
+}
+
+#[test]
+fn a_file_is_ok_when_two_people_with_good_signatures_built_it() {
+    let Some(fixture) = Fixture::new() else { return };
+    let files = [("app-1.0.zip", GOOD), ("app-1.0-win.zip", "not downloaded\n")];
+    fixture.guix("1.0", "alice", "alice", &files);
+    fixture.gitian("1.0-linux", "bob", &files);
+    let answer = fixture.ask(&["-d", "sigs", "--files", "app-1.0.zip"]);
+    let expected = "app-1.0.zip: OK, built by 2 for 1.0, 1.0-linux (alice, bob)\n";
+    assert_eq!((answer.stdout.as_str(), answer.code), (expected, 0), "{}", answer.stderr);
+    // A file that nobody lists is named, and no success.
+    let answer = fixture.ask(&["-d", "sigs", "--files", "app-1.0.zip", "doc.txt"]);
+    assert!(answer.stdout.ends_with("doc.txt: NOT LISTED: nobody says that he built it\n"), "{}", answer.stdout);
+    assert_eq!(answer.code, 1);
+    assert_eq!(fixture.ask(&["-d", "sigs", "--files", "doc.txt"]).code, 2);
+    // One release alone has only one of them.
+    let answer = fixture.ask(&["-d", "sigs", "-r", "1.0", "--files", "app-1.0.zip"]);
+    let expected = "app-1.0.zip: TOO FEW: built by 1 for 1.0 (alice), wanted are 2\n";
+    assert_eq!((answer.stdout.as_str(), answer.code), (expected, 1));
+    assert_eq!(answer.stderr.lines().last(), Some("hint: --min-good 1 is content with a single person's word"));
+    let answer = fixture.ask(&["-d", "sigs", "-r", "1.0", "--min-good", "1", "--files", "app-1.0.zip"]);
+    assert_eq!(answer.code, 0, "{}", answer.stdout);
+    // Under another name it is the same file.
+    fs::rename(fixture.path("app-1.0.zip"), fixture.path("renamed")).unwrap();
+    let answer = fixture.ask(&["-v", "-d", "sigs", "--files", "renamed"]);
+    assert!(
+        answer.stdout.starts_with("renamed: OK, ") && answer.stdout.contains("  = bob of 1.0-linux: app-1.0.zip\n"),
+        "{}",
+        answer.stdout
+    );
+}
+
+#[test]
+fn only_good_signatures_of_different_people_count() {
+    let cases: [(&str, &dyn Fn(&Fixture), &str); 7] = [
+        (
+            "one key under two names",
+            &|f| {
+                f.guix("1.0", "alice", "alice", &[("app-1.0.zip", GOOD)]);
+                f.guix("1.0", "twin", "alice", &[("app-1.0.zip", GOOD)]);
+            },
+            "TOO FEW: built by 1 for 1.0 (alice), wanted are 2",
+        ),
+        (
+            "a key that is not known",
+            &|f| f.guix("1.0", "mallory", "mallory", &[("app-1.0.zip", GOOD)]),
+            "UNPROVEN: listed without a good signature by mallory of 1.0",
+        ),
+        (
+            "a list that was changed",
+            &|f| {
+                f.guix("1.0", "bob", "bob", &[("app-1.0.zip", EVIL)]);
+                let path = f.path("sigs/1.0/bob/noncodesigned.SHA256SUMS");
+                fs::write(path, list(&[("app-1.0.zip", GOOD)])).unwrap();
+            },
+            "UNPROVEN: listed without a good signature by bob of 1.0",
+        ),
+        (
+            "everybody built something else",
+            &|f| {
+                f.guix("1.0", "bob", "bob", &[("app-1.0.zip", EVIL)]);
+                f.guix("1.0", "carol", "carol", &[("sub/app-1.0.zip", EVIL)]);
+            },
+            "MISMATCH: something else was built by 2 for 1.0 (bob, carol)",
+        ),
+        (
+            "two against one",
+            &|f| {
+                f.guix("1.0", "alice", "alice", &[("app-1.0.zip", GOOD)]);
+                f.guix("1.0", "bob", "bob", &[("app-1.0.zip", EVIL)]);
+                f.guix("1.0", "carol", "carol", &[("app-1.0.zip", EVIL)]);
+            },
+            "DISPUTED: built by 1 for 1.0 (alice), something else by 2 for 1.0 (bob, carol)",
+        ),
+        (
+            "a release of one's own hides nobody",
+            &|f| {
+                f.guix("evil", "alice", "alice", &[("app-1.0.zip", GOOD)]);
+                f.guix("1.0", "bob", "bob", &[("app-1.0.zip", EVIL)]);
+            },
+            "DISPUTED: built by 1 for evil (alice), something else by 1 for 1.0 (bob)",
+        ),
+        (
+            "no signature",
+            &|f| write(&f.path("sigs/1.0/bob/all.SHA256SUMS"), &list(&[("app-1.0.zip", GOOD)])),
+            "UNPROVEN: listed without a good signature by bob of 1.0",
+        ),
+    ];
+    for (what, plant, line) in cases {
+        let Some(fixture) = Fixture::new() else { return };
+        plant(&fixture);
+        let answer = fixture.ask(&["-d", "sigs", "--files", "app-1.0.zip"]);
+        assert_eq!(answer.stdout, format!("app-1.0.zip: {line}\n"), "{what}: {}", answer.stderr);
+        assert_eq!(answer.code, 1, "{what}");
+    }
+}
+
+#[test]
+fn a_list_is_asked_about_with_all_its_files_and_its_own_signatures() {
+    let Some(fixture) = Fixture::new() else { return };
+    let text = list(&[("app-1.0.zip", GOOD), ("app-1.0-win.zip", "not downloaded\n")]);
+    let sums = fixture.path("SHA256SUMS");
+    fs::write(&sums, &text).unwrap();
+    // Without signatures there is nobody to believe.
+    let answer = fixture.ask(&["--files", "SHA256SUMS"]);
+    assert_eq!(answer.code, 2);
+    assert!(answer.stderr.contains("--destination TREE, or a SHA256SUMS with its signatures"), "{}", answer.stderr);
+    // Several in one file; a bad one and an unknown one hide nobody.
+    let mut signatures = Vec::new();
+    for (key, document) in [("mallory", &*text), ("carol", "another list"), ("alice", &text), ("bob", &text)] {
+        let (path, output) = (fixture.path("document"), fixture.path("one.sig"));
+        fs::write(&path, document).unwrap();
+        fixture.sign(key, &path, &["--output", output.to_str().unwrap(), "--detach-sign"]);
+        signatures.extend(fs::read(output).unwrap());
+    }
+    fs::write(fixture.path("SHA256SUMS.sig"), signatures).unwrap();
+    let keys = ["--keys", "sigs/builder-keys"];
+    let answer = fixture.ask(&[&keys[..], &["--files", "SHA256SUMS", "SHA256SUMS.sig"]].concat());
+    let people = "(alice <alice@example.org>, bob <bob@example.org>)";
+    let expected = format!("app-1.0.zip: OK, built by 2 {people}\napp-1.0-win.zip: OK, built by 2 {people}\n");
+    assert_eq!((answer.stdout, answer.code), (expected, 0), "{}", answer.stderr);
+    assert!(answer.stderr.starts_with("gverify: 1 listed file is not here; "), "{}", answer.stderr);
+    // What lies here is not what the list means.
+    fs::write(fixture.path("app-1.0.zip"), EVIL).unwrap();
+    let answer = fixture.ask(&[&keys[..], &["--files", "SHA256SUMS"]].concat());
+    assert!(answer.stdout.starts_with("app-1.0.zip: MISMATCH: the file here is not"), "{}", answer.stdout);
+    assert_eq!(answer.code, 1);
+}
+
+#[test]
+fn a_clear_signed_list_counts_and_what_stands_around_it_does_not() {
+    let Some(fixture) = Fixture::new() else { return };
+    let plain = fixture.path("plain");
+    fs::write(&plain, list(&[("app-1.0.zip", GOOD)])).unwrap();
+    let sums = fixture.path("SHA256SUMS.asc");
+    fixture.sign("alice", &plain, &["--output", sums.to_str().unwrap(), "--clear-sign"]);
+    let args = ["--keys", "sigs/builder-keys", "--min-good", "1", "--files", "SHA256SUMS.asc"];
+    let answer = fixture.ask(&args);
+    let expected = "app-1.0.zip: OK, built by 1 (alice <alice@example.org>)\n";
+    assert_eq!((answer.stdout.as_str(), answer.code), (expected, 0), "{}", answer.stderr);
+    let signed = fs::read_to_string(&sums).unwrap();
+    for changed in [
+        signed.replace("app-1.0.zip", "app-2.0.zip"),
+        format!("{}{signed}", list(&[("doc.txt", "read me\n")])),
+        signed.replacen("\n\n", &format!("\n{}\n", list(&[("doc.txt", "read me\n")])), 1),
+    ] {
+        fs::write(&sums, changed).unwrap();
+        let answer = fixture.ask(&args);
+        assert!(answer.code != 0 && !answer.stdout.contains("OK"), "{}", answer.stdout);
+    }
+}
+
+#[test]
+fn names_in_a_list_lead_nowhere() {
+    let Some(fixture) = Fixture::new() else { return };
+    let secret = fixture.path("secret");
+    fs::write(&secret, GOOD).unwrap();
+    nix::unistd::mkfifo(&fixture.path("downloads.fifo"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+    let listed =
+        [("../secret", EVIL), (secret.to_str().unwrap(), EVIL), ("downloads.fifo", EVIL), ("\u{1b}[2Kx: OK", EVIL)];
+    fs::create_dir(fixture.path("downloads")).unwrap();
+    fixture.guix("1.0", "alice", "alice", &listed);
+    fixture.guix("1.0", "bob", "bob", &listed);
+    fs::write(fixture.path("downloads/SHA256SUMS"), list(&listed)).unwrap();
+    let answer = fixture.ask(&["-d", "sigs", "--files", "downloads/SHA256SUMS"]);
+    assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
+    assert!(answer.stderr.contains("gverify: 4 listed files are not here"), "{}", answer.stderr);
+    assert!(answer.stdout.contains(r"\u{1b}[2Kx: OK: OK, built by 2") && !answer.stdout.contains('\u{1b}'));
+    let answer = fixture.ask(&["-d", "sigs", "--files", "downloads.fifo"]);
+    assert_eq!(
+        (answer.stderr.lines().last(), answer.code),
+        (Some("gverify: error: downloads.fifo: is not a regular file"), 2)
+    );
+}

@@ -1,0 +1,154 @@
+//! The life of a key as gverify tells it: keys, signatures and revocations by gpg at faked times. What each combination
+//! amounts to is tested in gitian-verify (`tests/keys.rs`); here is what a user reads.
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+
+use assert_cmd::Command;
+use support::gnupg::Home;
+use support::programs::Workdir;
+
+const DESCRIPTOR: &str = "name: app\ndistro: debian\nsuites: [bookworm]\narchitectures: [amd64]\n\
+                          reference_datetime: \"2010-01-01 00:00:00\"\nscript: \"true\"\n";
+const DOCUMENT: &str = "--- !!omap\n- out_manifest: |\n    \
+                        ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  app.zip\n\
+                        - release: '1.0'\n- name: app\n";
+
+struct Fixture {
+    home: Home,
+    work: Workdir,
+}
+
+impl Fixture {
+    fn new() -> Option<Self> {
+        let fixture = Self { home: Home::new()?, work: Workdir::new() };
+        fs::create_dir(fixture.path("keys")).unwrap();
+        fs::write(fixture.path("app.yml"), DESCRIPTOR).unwrap();
+        Some(fixture)
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.work.path().join(path)
+    }
+
+    /// Runs gpg at the start of a year.
+    fn gpg(&self, year: u32, args: &[&str]) -> Vec<u8> {
+        let time = format!("{year}0101T000000!");
+        self.home.gpg(&[&["--faked-system-time", &time], args].concat())
+    }
+
+    fn make_key(&self, name: &str, algorithm: &str, expires: &str) {
+        self.gpg(2012, &["--quick-gen-key", &format!("{name} <{name}@example.org>"), algorithm, "sign", expires]);
+    }
+
+    fn sign(&self, name: &str, year: u32, options: &[&str]) {
+        let path = self.path("sigs/1.0").join(name).join("app-build.assert");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, DOCUMENT).unwrap();
+        let (user, signature) = (format!("{name}@example.org"), format!("{}.sig", path.display()));
+        let fixed = ["--yes", "-u", &user, "--output", &signature, "--detach-sign", path.to_str().unwrap()];
+        self.gpg(year, &[options, &fixed].concat());
+    }
+
+    /// Revokes a key; reason 1: somebody else has it, 3: it is no longer used.
+    fn revoke(&self, name: &str, year: u32, reason: u32) {
+        let revocation = self.path(&format!("{name}.rev"));
+        let mut gpg = Command::new("gpg");
+        gpg.args([
+            "--no-tty",
+            "--quiet",
+            "--yes",
+            "--command-fd",
+            "0",
+            "--pinentry-mode",
+            "loopback",
+            "--passphrase",
+            "",
+        ]);
+        gpg.args(["--faked-system-time", &format!("{year}0101T000000!"), "--output", revocation.to_str().unwrap()]);
+        gpg.args(["--gen-revoke", &format!("{name}@example.org")]).env("GNUPGHOME", self.home.path());
+        gpg.write_stdin(format!("y\n{reason}\nmoved on\n\ny\n")).assert().success();
+        self.gpg(year, &["--import", revocation.to_str().unwrap()]);
+    }
+
+    fn export(&self, name: &str) {
+        self.home.export(name, &self.path("keys"));
+    }
+
+    fn verify(&self) -> String {
+        let args = ["-r", "1.0", "-d", "sigs", "--keys", "keys", "-c", "alice", "app.yml"];
+        self.work.run("gverify", &args).stdout
+    }
+}
+
+/// ```text
+///            2012      2014      2016      2018      today
+///   alice     ●─────────signs─────┼─────────┼─────────┤
+///   bob       ●─────────signs─────┼─────────╳         │   expires
+///   carol     ●─────────┼─────────╳         signs     │   expired; prolonged in a copy that we do not have
+///   dave      ●─────────signs─────┼─────────╳         │   revoked: no longer used
+///   erin      ●─────────┼─────────╳         signs     │   revoked: no longer used (a signature of another machine)
+///   frank     ●─────────signs─────┼─────────╳         │   revoked: somebody else has it
+/// ```
+#[test]
+fn the_life_of_a_key_is_told_with_its_dates() {
+    let Some(fixture) = Fixture::new() else { return };
+    for (name, expires) in [
+        ("alice", "never"),
+        ("bob", "2018-01-01"),
+        ("carol", "2016-01-01"),
+        ("dave", "never"),
+        ("erin", "never"),
+        ("frank", "never"),
+    ] {
+        fixture.make_key(name, "ed25519", expires);
+        if name == "carol" {
+            fixture.export(name);
+            let fingerprint = fixture.gpg(2014, &["--with-colons", "--list-keys", "carol"]);
+            let listed = String::from_utf8(fingerprint).unwrap();
+            let line = listed.lines().find(|line| line.starts_with("fpr:")).unwrap();
+            fixture.gpg(2014, &["--quick-set-expire", line.split(':').nth(9).unwrap(), "never"]);
+        }
+        fixture.sign(name, if matches!(name, "carol" | "erin") { 2018 } else { 2014 }, &[]);
+    }
+    fixture.revoke("dave", 2018, 3);
+    fixture.revoke("erin", 2016, 3);
+    fixture.revoke("frank", 2018, 1);
+    for name in ["alice", "bob", "dave", "erin", "frank"] {
+        fixture.export(name);
+    }
+    let expected = "alice: OK\n\n\
+        gverify: note: the key expired on 2018-01-01, after it had signed\nbob: OK\n\n\
+        gverify: note: signed on 2018-01-01, after the key had expired on 2016-01-01; a newer copy of the key may say \
+        otherwise\ncarol: OK\n\n\
+        gverify: note: the key was revoked on 2018-01-01 (moved on), after it had signed\ndave: OK\n\n\
+        gverify: signed on 2018-01-01, after the key had been revoked on 2016-01-01 (moved on)\nerin: BAD SIGNATURE\n\n\
+        gverify: somebody else has the key: it was revoked on 2018-01-01 (moved on)\nfrank: BAD SIGNATURE\n\n";
+    assert_eq!(fixture.verify(), expected);
+}
+
+/// Three signatures in one file: of a key that is not known, over something else, and the right one.
+#[test]
+fn one_bad_signature_never_hides_the_good_one_beside_it() {
+    let Some(fixture) = Fixture::new() else { return };
+    for name in ["alice", "stranger"] {
+        fixture.make_key(name, "ed25519", "never");
+    }
+    fixture.export("alice");
+    let path = |name: &str| fixture.path("sigs/1.0").join(name).join("app-build.assert.sig");
+    fixture.sign("stranger", 2014, &[]);
+    let unknown = fs::read(path("stranger")).unwrap();
+    fs::remove_dir_all(fixture.path("sigs/1.0/stranger")).unwrap();
+    fixture.sign("alice", 2014, &["--textmode"]);
+    let right = fs::read(path("alice")).unwrap();
+    let mut wrong = right.clone();
+    *wrong.last_mut().unwrap() ^= 1;
+    for order in [[&unknown, &wrong, &right], [&right, &wrong, &unknown], [&wrong, &right, &unknown]] {
+        fs::write(path("alice"), order.map(Vec::as_slice).concat()).unwrap();
+        assert_eq!(fixture.verify(), "alice: OK\n\n");
+    }
+    fs::write(path("alice"), [&unknown[..], &wrong].concat()).unwrap();
+    assert!(fixture.verify().ends_with("alice: BAD SIGNATURE\n\n"), "{}", fixture.verify());
+}

@@ -1,0 +1,256 @@
+//! `gverify --lint` on pull requests to a sigs repository: right ones pass, each kind of wrong one is named.
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+
+use assert_cmd::Command;
+use support::gnupg::Home;
+use support::programs::{Answer, Workdir};
+
+const LINES: &str = "    ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  app-1.0.zip\n";
+
+/// A repository with alice's and bob's keys and one release of each.
+struct Fixture {
+    home: Home,
+    work: Workdir,
+}
+
+impl Fixture {
+    fn new() -> Option<Self> {
+        let fixture = Self { home: Home::new()?, work: Workdir::new() };
+        fs::create_dir_all(fixture.path("builder-keys")).unwrap();
+        for name in ["alice", "bob"] {
+            fixture.home.make_key(name, "ed25519");
+            let key = fixture.home.export(name, fixture.work.path());
+            fs::rename(key, fixture.path(&format!("builder-keys/{name}.gpg"))).unwrap();
+            fixture.add("1.0", name, name);
+        }
+        fixture.home.make_key("mallory", "ed25519");
+        fixture.git(&["init", "-q", "-b", "main"]);
+        fixture.commit();
+        Some(fixture)
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.work.path().join("sigs").join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn add(&self, release: &str, signer: &str, key: &str) {
+        let document = format!("{release}/{signer}/app-build.assert");
+        self.write(&document, &format!("--- !!omap\n- out_manifest: |\n{LINES}- release: '{release}'\n- name: app\n"));
+        self.sign(&document, key, &[]);
+    }
+
+    fn sign(&self, document: &str, key: &str, options: &[&str]) {
+        let (path, user) = (self.path(document), format!("{key}@example.org"));
+        let signature = format!("{}.sig", path.display());
+        let fixed = ["--yes", "-u", &user, "--output", &signature, "--detach-sign", path.to_str().unwrap()];
+        self.home.gpg(&[options, &fixed].concat());
+    }
+
+    fn git(&self, args: &[&str]) {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgSign=false"]);
+        git.args(args).current_dir(self.path("")).env("GIT_CONFIG_NOSYSTEM", "1").env("HOME", self.work.path());
+        git.assert().success();
+    }
+
+    fn commit(&self) {
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "-m", "change"]);
+    }
+
+    fn lint(&self, args: &[&str]) -> Answer {
+        self.work.run("gverify", &[&["-d", "sigs"], args].concat())
+    }
+}
+
+#[test]
+fn a_signers_own_release_with_a_good_signature_is_ok() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.add("2.0", "alice", "alice");
+    fixture.commit();
+    let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+    assert_eq!((answer.stdout.as_str(), answer.code), ("2 changed files: OK\n", 0), "{}", answer.stderr);
+    let paths = ["2.0/alice/app-build.assert", "2.0/alice/app-build.assert.sig"];
+    assert_eq!(fixture.lint(&["--lint", paths[0], paths[1]]).stdout, answer.stdout);
+    assert_eq!(fixture.lint(&["--lint", "HEAD..HEAD"]).code, 2);
+    let answer = fixture.lint(&["--lint", "no-such-branch..HEAD"]);
+    assert!(
+        answer.stderr.starts_with("gverify: error: git repository sigs: ") && answer.code == 2,
+        "{}",
+        answer.stderr
+    );
+}
+
+#[test]
+fn what_others_merged_meanwhile_is_not_part_of_the_change() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.git(&["checkout", "-q", "-b", "change"]);
+    fixture.add("2.0", "alice", "alice");
+    fixture.commit();
+    fixture.git(&["checkout", "-q", "main"]);
+    fixture.add("2.0", "bob", "bob");
+    fixture.commit();
+    fixture.git(&["checkout", "-q", "change"]);
+    let answer = fixture.lint(&["--lint", "main..change", "--signer", "alice"]);
+    assert_eq!((answer.stdout.as_str(), answer.code), ("2 changed files: OK\n", 0), "{}", answer.stderr);
+    // The files must be here as they are there.
+    fixture.write("2.0/alice/app-build.assert", "something else");
+    let answer = fixture.lint(&["--lint", "main..change"]);
+    assert!(answer.stderr.contains("2.0/alice/app-build.assert: is not here as it is in"), "{}", answer.stderr);
+    assert_eq!((answer.stdout.as_str(), answer.code), ("", 2));
+}
+
+#[test]
+fn every_kind_of_fault_is_named() {
+    type Change<'a> = &'a dyn Fn(&Fixture);
+    let outside = tempfile::TempDir::new().unwrap();
+    fs::write(outside.path().join("secret"), "SECRET").unwrap();
+    let cases: [(Change<'_>, &[&str], &[&str]); 16] = [
+        (
+            &|f| f.add("2.0", "alice", "mallory"),
+            &[],
+            &["2.0/alice/app-build.assert: is signed by key ", "which is not among the known keys"],
+        ),
+        (
+            &|f| f.add("2.0", "alice", "bob"),
+            &[],
+            &["2.0/alice/app-build.assert: is signed by key ", "which is not in builder-keys/alice.gpg\n"],
+        ),
+        (
+            &|f| {
+                fs::rename(f.path("builder-keys/alice.gpg"), f.path("builder-keys/all.gpg")).unwrap();
+                f.commit();
+                f.add("2.0", "alice", "bob");
+            },
+            &[],
+            &["which is not in alice's older signatures\n"],
+        ),
+        (
+            &|f| {
+                fs::copy(f.path("builder-keys/bob.gpg"), f.path("builder-keys/alice.gpg")).unwrap();
+                f.home.export("alice", f.work.path());
+                f.add("2.0", "alice", "bob");
+            },
+            &["--keys", "sigs/builder-keys", "--keys", "alice.pgp"],
+            &["builder-keys/alice.gpg: holds none of the keys that alice signed with before\n"],
+        ),
+        (
+            &|f| {
+                f.add("2.0", "alice", "alice");
+                f.add("2.0", "bob", "bob");
+                fs::remove_file(f.path("2.0/bob/app-build.assert.sig")).unwrap();
+            },
+            &[],
+            &[
+                "2.0/bob/app-build.assert: belongs to bob, but the change is by alice\n",
+                "app-build.assert: has no signature",
+            ],
+        ),
+        (&|f| f.add("2.0", "bob", "bob"), &["--signer", "alice"], &["belongs to bob, but the change is by alice\n"]),
+        (
+            &|f| {
+                f.add("2.0", "alice", "alice");
+                fs::rename(f.path("2.0"), f.path("3.0")).unwrap();
+            },
+            &[],
+            &["3.0/alice/app-build.assert: release is 2.0, not 3.0\n"],
+        ),
+        (
+            &|f| {
+                f.add("2.0", "alice", "alice");
+                for end in ["assert", "assert.sig"] {
+                    let path = |name: &str| f.path(&format!("2.0/alice/{name}-build.{end}"));
+                    fs::rename(path("app"), path("tool")).unwrap();
+                }
+            },
+            &[],
+            &["2.0/alice/tool-build.assert: name is app, not tool\n"],
+        ),
+        (
+            &|f| {
+                f.add("2.0", "alice", "alice");
+                f.write("2.0/alice/app-build.assert", "--- !!omap\n- out_manifest: ''\n");
+            },
+            &[],
+            &["2.0/alice/app-build.assert: bad signature: it does not belong", "says that nothing was built\n"],
+        ),
+        (
+            &|f| {
+                f.add("2.0", "alice", "alice");
+                fs::remove_file(f.path("2.0/alice/app-build.assert")).unwrap();
+            },
+            &[],
+            &["2.0/alice/app-build.assert: has a signature, but is not there\n"],
+        ),
+        (
+            &|f| fs::remove_file(f.path("1.0/bob/app-build.assert.sig")).unwrap(),
+            &[],
+            &["assert.sig: is removed, though"],
+        ),
+        (
+            &|f| {
+                f.add("2.0", "alice", "alice");
+                f.write("README.md", "text\n");
+                f.write("2.0/alice/notes.txt", "text\n");
+                f.write(".github/workflows/x.yml", "text\n");
+            },
+            &[],
+            &["README.md: is neither", "2.0/alice/notes.txt: is neither", ".github/workflows/x.yml: is neither"],
+        ),
+        (
+            &|f| f.write("builder-keys/carol.gpg", "no key\n"),
+            &[],
+            &["builder-keys/carol.gpg: holds no OpenPGP certificate\n"],
+        ),
+        (
+            &|f| {
+                f.add("2.0", "alice", "alice");
+                f.sign("2.0/alice/app-build.assert", "alice", &["--digest-algo", "SHA1"]);
+            },
+            &[],
+            &["2.0/alice/app-build.assert: is signed weakly: SHA1 is a weak digest\n"],
+        ),
+        (
+            &|f| {
+                fs::create_dir_all(f.path("2.0/alice")).unwrap();
+                let at = |end: &str| f.path(&format!("2.0/alice/app-build.assert{end}"));
+                std::os::unix::fs::symlink(outside.path().join("secret"), at("")).unwrap();
+                fs::copy(f.path("1.0/alice/app-build.assert.sig"), at(".sig")).unwrap();
+            },
+            &[],
+            &["2.0/alice/app-build.assert: is a link out of the tree\n"],
+        ),
+        (
+            &|f| {
+                f.write(
+                    "2.0/alice/app-build.assert",
+                    "--- !!omap\n- out_manifest: |\n    \\x1b[2J\n- release: '2.0'\n- name: app\n",
+                );
+                f.sign("2.0/alice/app-build.assert", "alice", &[]);
+            },
+            &[],
+            &["2.0/alice/app-build.assert: out_manifest has a line that is no digest and path: "],
+        ),
+    ];
+    for (number, (change, args, expected)) in cases.into_iter().enumerate() {
+        let Some(fixture) = Fixture::new() else { return };
+        change(&fixture);
+        fixture.commit();
+        let answer = fixture.lint(&[&["--lint", "HEAD~1..HEAD"], args].concat());
+        assert_eq!(answer.code, 1, "case {number}: {}{}", answer.stdout, answer.stderr);
+        for words in expected {
+            assert!(answer.stdout.contains(words), "case {number}: {words}\n{}", answer.stdout);
+        }
+        assert!(!answer.stdout.contains("SECRET") && !answer.stdout.contains("OK"), "{}", answer.stdout);
+    }
+}

@@ -1,0 +1,148 @@
+//! LXC's guests: their base images, and what is left when builds end early.
+
+mod support;
+
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use support::backends::row;
+use support::programs::{Answer, Workdir};
+use support::running::{Running, processes_with, within};
+
+fn ready() -> Option<Workdir> {
+    row("lxc").workdir()
+}
+
+/// A build of a script.
+fn gbuild(work: &Workdir, options: &[&str], script: &str) -> Answer {
+    let descriptor = work.descriptor("", script);
+    work.run("gbuild", &[options, &[descriptor]].concat())
+}
+
+/// Starts a build and waits until its script runs.
+fn start_endless(work: &Workdir) -> Running {
+    let log = work.path().join("var/build.log");
+    fs::remove_file(&log).ok();
+    let descriptor = work.descriptor("", "trap '' INT TERM HUP\necho it runs\nsleep 600");
+    let mut running = work.start("gbuild", &[descriptor]);
+    let runs = || fs::read_to_string(&log).is_ok_and(|log| log.contains("\nit runs\n"));
+    assert!(within(Duration::from_secs(180), || runs() || running.has_ended()));
+    if running.has_ended() {
+        let answer = running.answer();
+        panic!("{}{}", answer.stdout, answer.stderr);
+    }
+    running
+}
+
+/// Whether anything of a guest runs for a working directory: LXC's monitor has its path in its name.
+fn runs(work: &Workdir) -> bool {
+    !processes_with(&format!("{}/var/lxc", work.path().display())).is_empty()
+}
+
+#[test]
+fn a_plain_file_is_the_base_image_and_chooses_lxc_and_an_original_one_is_told_apart() {
+    let Some(prepared) = ready() else { return };
+    // In a folder where nothing but the file says that it is LXC.
+    let work = Workdir::new();
+    let base = "base-bookworm-amd64";
+    fs::copy(prepared.path().join(base), work.path().join(base)).unwrap();
+    let descriptor = work.descriptor("", "true");
+    let told = work.run("gbuild", &["--check", descriptor]).succeeds();
+    assert_eq!(told.stdout, "nothing would stop a build of trial (lxc)\n");
+    // What the original made is large, and holds no text.
+    fs::write(work.path().join(base), vec![0xff; 100_000]).unwrap();
+    let told = work.run("gbuild", &["--check", descriptor]);
+    assert_eq!(told.code, 1);
+    assert_eq!(
+        told.stdout,
+        "problem: base image base-bookworm-amd64 is a disk image of the original gitian-builder\n\
+         hint: mv base-bookworm-amd64 base-bookworm-amd64.old && bin/make-base-vm --lxc --distro debian --suite \
+         bookworm --arch amd64\n1 problem would stop a build of trial\n"
+    );
+    let told = prepared.run("make-base-vm", &["--lxc", "--distro", "debian", "--suite", "bookworm"]);
+    assert!(told.stderr.contains("base-bookworm-amd64 already exists, please remove it first"), "{}", told.stderr);
+    fs::remove_file(work.path().join(base)).unwrap();
+    let mut asked = work.program("gbuild");
+    let told = support::programs::answer(asked.env("USE_LXC", "1").env("LXC_BRIDGE", "none-such").arg(descriptor));
+    for text in [
+        "there is no bridge none-such",
+        "base image base-bookworm-amd64 does not exist",
+        "bin/make-base-vm --lxc --distro debian --suite bookworm --arch amd64",
+    ] {
+        assert!(told.code == 1 && told.stderr.contains(text), "{}", told.stderr);
+    }
+}
+
+#[test]
+fn an_ordinary_user_is_told_what_to_use_instead() {
+    let Some(work) = Workdir::of_ordinary_user() else { return };
+    let told = work.run("make-base-vm", &["--lxc"]);
+    assert_eq!(told.code, 1);
+    assert!(told.stderr.contains("LXC's guests can only be started by root"), "{}", told.stderr);
+    assert!(told.stderr.contains("--backend sandbox, which needs no root"), "{}", told.stderr);
+}
+
+#[test]
+fn whatever_ends_a_build_nothing_stands_in_the_way_of_the_next() {
+    let Some(work) = ready() else { return };
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGKILL, 137)] {
+        let running = start_endless(&work);
+        running.signal(signal);
+        let told = running.answer();
+        assert_eq!(told.code, code, "{}", told.stderr);
+        assert_eq!(runs(&work), signal == Signal::SIGKILL, "after {signal}");
+    }
+    gbuild(&work, &[], "echo built > $OUTDIR/file").succeeds();
+    assert!(!runs(&work), "after a build");
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(work.path().to_str().unwrap()), "{mounts}");
+
+    // A guest that somebody ends.
+    let running = start_endless(&work);
+    let path = work.path().join("var/lxc");
+    assert_cmd::Command::new("lxc-stop")
+        .args(["-k", "-n", "gitian-target", "-P", path.to_str().unwrap()])
+        .assert()
+        .success();
+    let told = running.answer();
+    assert_eq!(told.code, 1, "{}", told.stderr);
+    assert!(told.stderr.contains("the guest bookworm-amd64 is gone"), "{}", told.stderr);
+}
+
+#[test]
+fn a_script_without_network_has_a_loopback_only() {
+    let Some(work) = ready() else { return };
+    let script = "cat /proc/net/dev | tail -n +3 | cut -d: -f1 > $OUTDIR/links
+perl -MIO::Socket -e 'IO::Socket::INET->new(Listen => 1, LocalAddr => \"127.0.0.1\") or die' && echo up > $OUTDIR/loopback";
+    gbuild(&work, &["--network", "off"], script).succeeds();
+    let out = |name: &str| fs::read_to_string(work.path().join("build/out").join(name)).unwrap();
+    assert_eq!((out("links").trim(), out("loopback").as_str()), ("lo", "up\n"));
+}
+
+#[test]
+fn libexec_works_as_with_other_guests() {
+    let Some(work) = ready() else { return };
+    let ok = |name: &str, args: &[&str]| work.run(name, args).succeeds().stdout;
+    ok("make-clean-vm", &["--suite", "bookworm", "--arch", "amd64"]);
+    ok("start-target", &["64", "bookworm-amd64"]);
+    assert_eq!(ok("on-target", &["-u", "root", "id", "-u"]), "0\n");
+    assert_eq!(ok("on-target", &["sh", "-c", "id -un; hostname; pwd"]), "debian\ngitian\n/home/debian\n");
+    let odd = ["a  b", "it's", "new\nline", "", "*", "$(id)", "-u", "--"];
+    let mut words = vec!["printf", "<%s>"];
+    words.extend(odd);
+    assert_eq!(ok("on-target", &words), odd.map(|word| format!("<{word}>")).concat());
+    for (script, code) in [("exit 3", 3), ("kill -TERM $$", 143), ("exit 0", 0)] {
+        assert_eq!(work.run("on-target", &["sh", "-c", script]).code, code, "{script}");
+    }
+    let bytes: Vec<u8> = (0..5_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let output = work.program("on-target").args(["cat"]).write_stdin(bytes.clone()).output().unwrap();
+    assert!(output.stdout == bytes, "{} bytes came back", output.stdout.len());
+    fs::create_dir_all(work.path().join("tree/sub")).unwrap();
+    fs::write(work.path().join("tree/sub/a b"), "one").unwrap();
+    ok("copy-to-target", &["tree", "."]);
+    ok("copy-from-target", &["tree/sub", "."]);
+    assert_eq!(fs::read_to_string(work.path().join("sub/a b")).unwrap(), "one");
+    ok("stop-target", &[]);
+    assert_eq!(work.run("on-target", &["true"]).code, 1);
+}
