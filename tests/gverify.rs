@@ -558,7 +558,7 @@ fn a_range_is_named_by_patterns_by_a_first_release_or_by_a_date() {
         (&["--since", "0.21.1"][..], 2, "0.21.1-linux", 1),
         // Three are there because nobody knows when their only signature was made: it is bad, or has no assertion.
         (&["--since", "2021-03-01"], 6, "0.16.1-osx-signed", 1),
-        (&["--all", "--release", "0.10.*"], 5, "0.10.0-osx-unsigned", 1),
+        (&["--release", "0.10.*"], 5, "0.10.0-osx-unsigned", 1),
         (&["--all", "--name", "bitcoin-core-*"], 4, "0.19.0rc1-win-unsigned", 1),
         (&["--release", "*-linux", "--name", "*0.12"], 1, "0.12.0rc5-linux", 1),
         (&["--all", "--release", "0.9.5-osx"], 1, "0.9.5-osx", 0),
@@ -589,6 +589,8 @@ fn a_release_needs_no_descriptor_but_a_name() {
     let answer = fixture.verify("sigs-ok");
     assert_eq!((answer.stdout.as_str(), answer.code), ("", 2));
     assert!(answer.stderr.contains("key 'name' is missing"), "{}", answer.stderr);
+    let answer = fixture.work.run("gverify", &["-d", "sigs-ok"]);
+    assert!(answer.stderr.starts_with("gverify: error: which package? ") && answer.code == 2, "{}", answer.stderr);
     for args in [&["--all"][..], &["--name", "hello-*", "-r", "1.0"], &["--since", "1.0"]] {
         let answer = fixture.work.run("gverify", args);
         assert!(answer.stderr.starts_with("gverify: error: which tree? --destination") && answer.code == 2, "{args:?}");

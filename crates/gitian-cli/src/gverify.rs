@@ -72,17 +72,20 @@ fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         (Some(descriptor), _) => Some(package_of(descriptor, around)?),
         (None, name) => name.clone(),
     };
+    let range = range(args, package.as_deref());
+    if range.is_none() && package.is_none() {
+        bail!(WrongUsage("which package? Name a descriptor, or --name NAME, or --all for what there is".into()));
+    }
     let tree = tree(args, around, package.as_deref())?;
     let policy = policy(args, &tree)?;
     let at = args.at.unwrap_or_else(SystemTime::now);
     let run = Run { args, around, policy, at };
-    match (range(args, package.as_deref()), package) {
-        (None, Some(package)) => {
+    match range {
+        Some(range) => run.many(&range, &tree, out),
+        None => {
             let release = args.release.clone().unwrap_or_else(|| "current".to_owned());
-            run.one(Question { tree, release, package }, out)
+            run.one(Question { tree, release, package: package.unwrap_or_default() }, out)
         }
-        (Some(range), _) => run.many(&range, &tree, out),
-        (None, None) => bail!(WrongUsage("which package? Name a descriptor, or --name NAME, or --all".into())),
     }
 }
 

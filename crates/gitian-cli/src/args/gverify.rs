@@ -24,7 +24,7 @@ use crate::utc;
 #[command(name = "gverify", version, max_term_width = 100, args_override_self = true, infer_long_args = true)]
 pub struct Args {
     /// The descriptor that was built; only its name matters
-    #[arg(value_name = "DESCRIPTOR.yml", required_unless_present_any = ["name", "all", "since", "files", "lint"])]
+    #[arg(value_name = "DESCRIPTOR.yml")]
     pub descriptor: Option<PathBuf>,
 
     /// The package, instead of a descriptor; may hold `*` and `?` for several
