@@ -163,8 +163,9 @@ mod tests {
     #[test]
     fn other_spellings_are_read_and_other_lines_are_given_back() {
         let digest = Digest::of_bytes(b"1");
-        let text =
-            format!("{digest} *binary\r\n\n{digest}  last\ngit:0123 dir\n{digest} one-blank\n{digest}  \n{digest}  returns\r\r\n{digest}");
+        let text = format!(
+            "{digest} *binary\r\n\n{digest}  last\ngit:0123 dir\n{digest} one-blank\n{digest}  \n{digest}  returns\r\r\n{digest}"
+        );
         let parsed = Manifest::parse(&text);
         let paths: Vec<_> = parsed.manifest.entries.iter().map(|entry| &*entry.path).collect();
         assert_eq!(paths, ["binary", "last"]);
