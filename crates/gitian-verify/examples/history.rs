@@ -52,7 +52,7 @@ fn make_key(signer: usize, rsa: bool, folder: &Path) -> Result<KeyPair> {
 
 fn sign(tree: &SigsTree, release: usize, signer: usize, bytes: usize, pair: &KeyPair) -> Result<()> {
     let line = |content: String, path: String| format!("{}  {path}\n", Digest::of_bytes(content.as_bytes()));
-    let odd = (release * SIGNERS + signer) % 50 == 0;
+    let odd = (release * SIGNERS + signer).is_multiple_of(50);
     let outputs = (0..8).map(|at| line(format!("{release} {at} {odd}"), format!("package-{release}-{at}.tar.gz")));
     let packages = bytes.saturating_sub(1500) / LINE;
     let base = (0..packages).map(|at| {
