@@ -105,7 +105,8 @@ fn a_file_is_ok_when_two_people_with_good_signatures_built_it() {
 
 #[test]
 fn only_good_signatures_of_different_people_count() {
-    let cases: [(&str, &dyn Fn(&Fixture), &str); 7] = [
+    type Plant<'a> = &'a dyn Fn(&Fixture);
+    let cases: [(&str, Plant<'_>, &str); 7] = [
         (
             "one key under two names",
             &|f| {

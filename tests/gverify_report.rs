@@ -26,9 +26,14 @@ fn a_page_shows_every_release_and_every_signer_with_a_verdict_in_words() {
     let mut releases = 0;
     for entry in fs::read_dir(&tree).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
+        releases += 1;
+        if name == "0.6.0.7rc1-win32" {
+            // Its files lie outside of a signer's folder: told above the matrix.
+            assert!(html.contains("0.6.0.7rc1-win32/bitcoin-build.assert lies outside of a signer&#39;s folder.</p>"));
+            continue;
+        }
         assert!(html.contains(&format!("<th scope=\"row\">{name} <span>")), "{name}");
         assert!(text.contains(&format!("| {} |", name.replace('.', "&#46;").replace('-', "&#45;"))), "{name}");
-        releases += 1;
     }
     assert_eq!(releases, 29);
     // What is counted above the matrix is what is in it.

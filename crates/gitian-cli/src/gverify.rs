@@ -254,6 +254,7 @@ impl Run<'_> {
             range::run(range, &questions, &judge, &mut Collected { report: &mut Lines { out }, page: &mut page }, live)?
         };
         page.notes.splice(0..0, self.notes(&check));
+        page.notes.extend(strays.iter().map(|stray| format!("{} {}.", stray.path.display(), stray.reason)));
         self.write_page(&page)?;
         let range::Tally { verified, failed, nothing, .. } = &tally;
         tell(&format!(
