@@ -104,5 +104,7 @@ install:
 	cp -r share/examples "$(to)/share/doc/gitian/"
 	install -m 644 README.md LICENSE CHANGELOG.md share/doc/*.md "$(to)/share/doc/gitian/"
 
+# What the guests of an ordinary user wrote belongs to his subordinate ids.
 clean:
+	rm -rf target/demo 2>/dev/null || unshare --map-auto --map-root-user rm -rf target/demo
 	$(CARGO) clean
