@@ -170,6 +170,40 @@ fn only_good_signatures_of_different_people_count() {
 }
 
 #[test]
+fn an_assertion_about_another_release_proves_nothing_about_this_one() {
+    let Some(fixture) = Fixture::new() else { return };
+    for signer in ["alice", "bob"] {
+        fixture.gitian("0.9", signer, &[("app-1.0.zip", GOOD)]);
+    }
+    fs::rename(fixture.path("sigs/0.9"), fixture.path("sigs/1.0")).unwrap();
+    let answer = fixture.ask(&["-d", "sigs", "--files", "app-1.0.zip"]);
+    assert_eq!((answer.stdout.as_str(), answer.code), ("app-1.0.zip: NOT LISTED: nobody says that he built it\n", 2));
+    assert!(answer.stderr.contains("1.0/alice/app-build.assert: is about release 0.9, not 1.0"), "{}", answer.stderr);
+}
+
+#[test]
+fn what_has_no_meaning_for_files_is_refused_and_a_policy_that_does_not_count_is_told() {
+    let Some(fixture) = Fixture::new() else { return };
+    for signer in ["alice", "bob"] {
+        fixture.gitian("1.0", signer, &[("app-1.0.zip", GOOD)]);
+    }
+    for option in
+        [&["--require", "alice"][..], &["--max-age", "1"], &["--at", "2020-01-01"], &["--strict"], &["-c", "bob"]]
+    {
+        let answer = fixture.ask(&[&["-d", "sigs", "--files", "app-1.0.zip"], option].concat());
+        assert_eq!((answer.stdout.as_str(), answer.code), ("", 2), "{option:?}");
+        assert!(answer.stderr.contains("cannot be used with"), "{option:?}: {}", answer.stderr);
+    }
+    fs::write(fixture.path("sigs/gverify.toml"), "min-good = 3\n").unwrap();
+    let answer = fixture.ask(&["-d", "sigs", "--files", "app-1.0.zip"]);
+    assert!(
+        answer.stderr.contains("note: sigs/gverify.toml does not count for --files; --min-good N"),
+        "{}",
+        answer.stderr
+    );
+}
+
+#[test]
 fn a_list_is_asked_about_with_all_its_files_and_its_own_signatures() {
     let Some(fixture) = Fixture::new() else { return };
     let text = list(&[("app-1.0.zip", GOOD), ("app-1.0-win.zip", "not downloaded\n")]);
@@ -180,20 +214,22 @@ fn a_list_is_asked_about_with_all_its_files_and_its_own_signatures() {
     assert_eq!(answer.code, 2);
     assert!(answer.stderr.contains("--destination TREE, or a SHA256SUMS with its signatures"), "{}", answer.stderr);
     // Several in one file; a bad one and an unknown one hide nobody.
-    let mut signatures = Vec::new();
-    for (key, document) in [("mallory", &*text), ("carol", "another list"), ("alice", &text), ("bob", &text)] {
-        let (path, output) = (fixture.path("document"), fixture.path("one.sig"));
-        fs::write(&path, document).unwrap();
-        fixture.sign(key, &path, &["--output", output.to_str().unwrap(), "--detach-sign"]);
-        signatures.extend(fs::read(output).unwrap());
-    }
-    fs::write(fixture.path("SHA256SUMS.sig"), signatures).unwrap();
     let keys = ["--keys", "sigs/builder-keys"];
-    let answer = fixture.ask(&[&keys[..], &["--files", "SHA256SUMS", "SHA256SUMS.sig"]].concat());
-    let people = "(alice <alice@example.org>, bob <bob@example.org>)";
-    let expected = format!("app-1.0.zip: OK, built by 2 {people}\napp-1.0-win.zip: OK, built by 2 {people}\n");
-    assert_eq!((answer.stdout, answer.code), (expected, 0), "{}", answer.stderr);
-    assert!(answer.stderr.starts_with("gverify: 1 listed file is not here; "), "{}", answer.stderr);
+    for armor in ["--no-armor", "--armor"] {
+        let mut signatures = Vec::new();
+        for (key, document) in [("mallory", &*text), ("carol", "another list"), ("alice", &text), ("bob", &text)] {
+            let (path, output) = (fixture.path("document"), fixture.path("one.sig"));
+            fs::write(&path, document).unwrap();
+            fixture.sign(key, &path, &[armor, "--output", output.to_str().unwrap(), "--detach-sign"]);
+            signatures.extend(fs::read(output).unwrap());
+        }
+        fs::write(fixture.path("SHA256SUMS.sig"), signatures).unwrap();
+        let answer = fixture.ask(&[&keys[..], &["--files", "SHA256SUMS", "SHA256SUMS.sig"]].concat());
+        let people = "(alice <alice@example.org>, bob <bob@example.org>)";
+        let expected = format!("app-1.0.zip: OK, built by 2 {people}\napp-1.0-win.zip: OK, built by 2 {people}\n");
+        assert_eq!((answer.stdout, answer.code), (expected, 0), "{armor}: {}", answer.stderr);
+        assert!(answer.stderr.starts_with("gverify: 1 listed file is not here; "), "{}", answer.stderr);
+    }
     // What lies here is not what the list means.
     fs::write(fixture.path("app-1.0.zip"), EVIL).unwrap();
     let answer = fixture.ask(&[&keys[..], &["--files", "SHA256SUMS"]].concat());

@@ -115,7 +115,7 @@ fn every_kind_of_fault_is_named() {
     type Change<'a> = &'a dyn Fn(&Fixture);
     let outside = tempfile::TempDir::new().unwrap();
     fs::write(outside.path().join("secret"), "SECRET").unwrap();
-    let cases: [(Change<'_>, &[&str], &[&str]); 16] = [
+    let cases: [(Change<'_>, &[&str], &[&str]); 18] = [
         (
             &|f| f.add("2.0", "alice", "mallory"),
             &[],
@@ -143,6 +143,22 @@ fn every_kind_of_fault_is_named() {
             },
             &["--keys", "sigs/builder-keys", "--keys", "alice.pgp"],
             &["builder-keys/alice.gpg: holds none of the keys that alice signed with before\n"],
+        ),
+        (
+            // Without the keys as they were before.
+            &|f| drop(fs::copy(f.path("builder-keys/bob.gpg"), f.path("builder-keys/alice.gpg")).unwrap()),
+            &[],
+            &["builder-keys/alice.gpg: holds none of the keys that alice signed with before\n"],
+        ),
+        (
+            &|f| {
+                fs::create_dir_all(f.path("1.0/mallory")).unwrap();
+                for file in ["app-build.assert", "app-build.assert.sig"] {
+                    fs::copy(f.path(&format!("1.0/alice/{file}")), f.path(&format!("1.0/mallory/{file}"))).unwrap();
+                }
+            },
+            &[],
+            &["1.0/mallory/app-build.assert: is signed by key ", ", which is alice's\n"],
         ),
         (
             &|f| {

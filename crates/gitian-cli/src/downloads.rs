@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 use gitian_manifest::Digest;
 use gitian_verify::{
-    Agreement, Asked, Builder, Checker, Document, Facts, Opinion, Program, Source, Statement, Sums, agreements,
+    Agreement, Asked, Builder, Checker, Document, Facts, Opinion, Policy, Program, Source, Statement, Sums, agreements,
     base_name, fits, releases, statements,
 };
 
@@ -58,6 +58,13 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
         }
     }
     if let Some(root) = &root {
+        if root.join(Policy::FILE).exists() {
+            let file = root.join(Policy::FILE).display().to_string();
+            tell(&format!(
+                "gverify: note: {} does not count for --files; --min-good N says how many must agree",
+                printable(&file)
+            ));
+        }
         let wanted = match &args.release {
             Some(release) => releases(root)?.into_iter().filter(|name| fits(release, name)).collect(),
             None => releases(root)?,

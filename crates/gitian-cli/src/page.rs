@@ -143,9 +143,8 @@ fn reasons(release: &Release<'_>, index: usize) -> (Option<String>, Vec<String>)
     let reference = words::reference(facts, decision);
     let causes: Vec<&Cause> = words::causes(&explanation, true).collect();
     all.extend(causes.iter().map(|cause| cause.sentence(reference)));
-    if let Some(cause) = causes.first() {
-        all.push(format!("next: {}", advice::next(cause, question, &facts[index].signer)));
-    }
+    let next = causes.first().and_then(|cause| advice::next(cause, question, &facts[index].signer));
+    all.extend(next.map(|next| format!("next: {next}")));
     let terse = || words::reasons(facts, decision, index, false).into_iter().find(|why| !why.starts_with("note: "));
     let short = causes.first().map(|cause| cause.sentence(reference)).or_else(terse);
     (short, all)

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use gitian_process::{Command, Output, Streams};
-use gitian_verify::{Change, Fault, Finding, Source, lint};
+use gitian_verify::{Change, Fault, Finding, KEY_FOLDERS, Keyring, Source, lint};
 
 use crate::args::gverify::Args;
 use crate::args::sigs_tree;
@@ -22,7 +22,8 @@ use crate::surroundings::Surroundings;
 pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
     let destination = args.destination.as_deref().unwrap_or(Path::new("."));
     let root = sigs_tree(Some(destination), &around.settings.installation, "").root;
-    let changes = match range(&args.lint, &root) {
+    let range = range(&args.lint, &root);
+    let changes = match range {
         Some((base, head)) => of_range(&root, base, head)?,
         None => of_paths(&root, &args.lint),
     };
@@ -34,7 +35,10 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
         bail!(WrongUsage("--lint has to know which key made a signature, which --verify-program does not tell".into()));
     }
     let source = Source::choose(&args.keys, &root);
-    let keys = source.load()?;
+    let mut keys = source.load()?;
+    if let Some((base, head)) = range {
+        add_former_keys(&root, base, head, &changes, &mut keys)?;
+    }
     tell_keys(&source, &keys, args.verbose);
     let findings = lint(&root, &changes, args.signer.as_deref(), &keys, args.at.unwrap_or_else(SystemTime::now))?;
     for Finding { path, fault } in &findings {
@@ -65,7 +69,7 @@ fn hints(findings: &[Finding]) -> Vec<String> {
                 add("sign it again: gpg --digest-algo SHA512 --detach-sign FILE, or gsign".into());
             }
             Fault::NoKey(_) => add("add the public key to the key folder: gpg --armor --export KEY".into()),
-            Fault::OtherKey { .. } | Fault::KeyExchanged { .. } => {
+            Fault::OtherKey { .. } | Fault::KeyOf { .. } | Fault::KeyExchanged { .. } => {
                 add("sign with the usual key, or have the new one added to the key folder by itself first".into());
             }
             Fault::Foreign { .. } => add("one change, one signer: propose each signer's files by themselves".into()),
@@ -128,6 +132,24 @@ fn of_range(root: &Path, base: &OsStr, head: &OsStr) -> Result<Vec<Change>> {
         }
     }
     Ok(changes)
+}
+
+/// Adds the keys of changed key files as they were: by them it is known who signed before.
+fn add_former_keys(root: &Path, base: &OsStr, head: &OsStr, changes: &[Change], keys: &mut Keyring) -> Result<()> {
+    let (base, head) = (commit(root, base)?, commit(root, head)?);
+    let left = String::from_utf8_lossy(&git(root, &["merge-base", &base, &head])?).trim().to_owned();
+    let is_key = |change: &&Change| {
+        change.path.parent().and_then(Path::to_str).is_some_and(|folder| KEY_FOLDERS.contains(&folder))
+    };
+    for change in changes.iter().filter(is_key) {
+        let mut object = OsString::from(format!("{left}:./"));
+        object.push(&change.path);
+        // A file that is new has no former keys.
+        if let Ok(former) = git(root, &[OsStr::new("cat-file"), "blob".as_ref(), &object]) {
+            keys.add(&former, "");
+        }
+    }
+    Ok(())
 }
 
 /// Returns the id of a commit; a name that git could take for an option never reaches it as one.

@@ -34,8 +34,9 @@ fn seconds_of_day(text: &str) -> Option<u64> {
 fn numbers(text: &str, between: char, lengths: [usize; 3]) -> Option<[u64; 3]> {
     let parts: Vec<&str> = text.split(between).collect();
     let fits = |(part, length): (&&str, usize)| part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit());
-    let fit = parts.len() == 3 && parts.iter().zip(lengths).all(fits);
-    fit.then_some([parts[0].parse().ok()?, parts[1].parse().ok()?, parts[2].parse().ok()?])
+    let [first, second, third] = *parts.as_slice() else { return None };
+    let fit = parts.iter().zip(lengths).all(fits);
+    fit.then_some([first.parse().ok()?, second.parse().ok()?, third.parse().ok()?])
 }
 
 /// Returns `2026-11-21`.
@@ -71,6 +72,10 @@ mod tests {
             ("2021-13-01", None),
             ("2021-00-10", None),
             ("2021-1-1", None),
+            ("2021-05", None),
+            ("2021", None),
+            ("22", None),
+            ("2021-01-01T10:00Z", None),
             ("1969-12-31", None),
             ("2021-01-01T24:00:00Z", None),
             ("2021-01-01T10:00:00", None),

@@ -19,7 +19,7 @@ use sequoia_openpgp::{Fingerprint, KeyHandle, KeyID};
 use crate::tree_file::{self, Content};
 
 /// Folders of keys that projects keep in or beside their tree.
-pub(crate) const KEY_FOLDERS: [&str; 3] = ["builder-keys", "gitian-keys", "gitian-pubkeys"];
+pub const KEY_FOLDERS: [&str; 3] = ["builder-keys", "gitian-keys", "gitian-pubkeys"];
 /// The largest key file that is read, in bytes.
 const KEY_FILE_LIMIT: u64 = 64 << 20;
 const ARMOR: &[u8] = b"-----BEGIN PGP PUBLIC KEY BLOCK-----";
@@ -96,7 +96,7 @@ impl Keyring {
     /// [`problems`](Self::problems).
     pub fn add(&mut self, bytes: &[u8], origin: &str) -> usize {
         let mut count = 0;
-        for block in blocks(bytes) {
+        for block in blocks(bytes, ARMOR) {
             let parser = match CertParser::from_bytes(block) {
                 Ok(parser) => parser,
                 Err(cause) => {
@@ -192,13 +192,13 @@ fn may_sign(key: &ErasedKeyAmalgamation<'_, PublicParts>) -> bool {
         })
 }
 
-/// Cuts a file of several armored blocks apart; a binary keyring is one block.
-fn blocks(bytes: &[u8]) -> Vec<&[u8]> {
+/// Cuts a file of several armored blocks with this first line apart; a binary file is one block.
+pub(crate) fn blocks<'a>(bytes: &'a [u8], first_line: &'a [u8]) -> Vec<&'a [u8]> {
     let armored = bytes.first().is_some_and(|first| first & 0x80 == 0);
     if !armored {
         return vec![bytes];
     }
-    let starts: Vec<usize> = memmem(bytes, ARMOR).collect();
+    let starts: Vec<usize> = memmem(bytes, first_line).collect();
     let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
     starts.iter().zip(ends).map(|(&start, end)| &bytes[start..end]).collect()
 }

@@ -56,7 +56,7 @@ pub use differences::{Difference, differences};
 pub use explain::{Cache, Cause, CommitChange, Explanation, InputChange, InputKind, explain, explain_verdict};
 pub use facts::{Document, Facts, Good, Revocation, Signature, Standing, Unknown, Weakness};
 pub use history::{History, Stray, fits, in_order};
-pub use keyring::{Keyring, Source};
+pub use keyring::{KEY_FOLDERS, Keyring, Source};
 pub use lint::{Change, Fault, Finding, lint};
 pub use openpgp::{check, check_each};
 pub use packages::PackageChange;

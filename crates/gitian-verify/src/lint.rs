@@ -64,6 +64,13 @@ pub enum Fault {
         /// How we know of the signer's keys.
         known_by: String,
     },
+    /// It is signed with a key that is another signer's.
+    KeyOf {
+        /// The key, as 40 hexadecimal digits.
+        used: String,
+        /// Whose key it is.
+        owner: String,
+    },
     /// The document names another release or package than its place.
     Says {
         /// `release` or `name`.
@@ -104,6 +111,7 @@ impl fmt::Display for Fault {
             Self::NoKey(None) => f.write_str("is signed by a key that the signature does not name"),
             Self::Weak(weakness) => write!(f, "{weakness}"),
             Self::OtherKey { used, known_by } => write!(f, "is signed by key {used}, which is not in {known_by}"),
+            Self::KeyOf { used, owner } => write!(f, "is signed by key {used}, which is {owner}'s"),
             Self::Says { what, found: Some(found), wanted } => write!(f, "{what} is {found}, not {wanted}"),
             Self::Says { what, found: None, wanted } => write!(f, "{what} is not stated, should be {wanted}"),
             Self::Manifest(fault) => f.write_str(fault),
@@ -286,7 +294,43 @@ impl Lint<'_> {
         }
         let older = self.older_keys(&place.signer);
         let known_by = || format!("{}'s older signatures", place.signer);
-        if older.is_empty() || older.contains(&good.primary_key) { None } else { other(known_by()) }
+        if older.contains(&good.primary_key) {
+            return None;
+        }
+        if !older.is_empty() {
+            return other(known_by());
+        }
+        let used = good.primary_key.clone();
+        self.owner_beside(place, &used).map(|owner| Fault::KeyOf { used, owner })
+    }
+
+    /// Returns another signer whose key this is: by the files of keys, or by what was signed in the same release.
+    fn owner_beside(&self, place: &Place, key: &str) -> Option<String> {
+        let folders = [self.top.clone(), self.top.join("..")];
+        for folder in folders.iter().flat_map(|top| KEY_FOLDERS.map(|name| top.join(name))) {
+            let Ok(root) = folder.canonicalize() else { continue };
+            for entry in root.read_dir().into_iter().flatten().flatten() {
+                let file = entry.path();
+                let Some(owner) = file.file_stem().and_then(|stem| stem.to_str()) else { continue };
+                let mut own = Keyring::default();
+                if let Content::Bytes(bytes) = tree_file::read(&root, &file, ASSERT_LIMIT)
+                    && own.add(&bytes, "") > 0
+                    && own.holds(key)
+                {
+                    return Some(owner.to_owned());
+                }
+            }
+        }
+        let signers = self.tree.signers(&place.release).map(|signers| signers.names).unwrap_or_default();
+        let others = signers.iter().filter(|other| **other != place.signer);
+        let documents = others.flat_map(|other| signer_documents(&self.tree, &place.release, other));
+        let checker = Checker::Keys { keys: self.keys, now: self.now };
+        documents.filter(|other| !self.changed.contains(other)).find_map(|other| {
+            match other.facts(&self.tree, &self.top, &checker).ok()?.signature {
+                Signature::Good(good) if good.primary_key == key => Some(other.signer),
+                _ => None,
+            }
+        })
     }
 
     /// Returns the keys of a signer's good signatures that are not part of the change.

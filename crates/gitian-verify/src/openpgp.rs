@@ -17,7 +17,7 @@ use sequoia_openpgp::types::{HashAlgorithm, PublicKeyAlgorithm, ReasonForRevocat
 use sequoia_openpgp::{Cert, Error, KeyHandle};
 
 use crate::facts::{Good, Revocation, Signature, Standing, Unknown, Weakness};
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, blocks};
 
 /// How many signatures of one file may be salted: each of those needs the whole document to be hashed anew.
 const SALTED_LIMIT: usize = 16;
@@ -58,8 +58,28 @@ fn rank(state: &Signature) -> u8 {
     }
 }
 
-/// Returns the signatures of a file that holds nothing else, or what it holds instead.
+/// Returns the signatures of a file that holds nothing else, or what it holds instead. Of several armored blocks, those
+/// that cannot be read hide none of the others.
 fn signatures(bytes: &[u8]) -> Result<Vec<packet::Signature>, String> {
+    let mut blocks = blocks(bytes, b"-----BEGIN PGP SIGNATURE-----");
+    if blocks.is_empty() {
+        blocks.push(bytes);
+    }
+    let mut found = Vec::new();
+    let mut refused = None;
+    for block in &blocks {
+        match signatures_of(block) {
+            Ok(signatures) => found.extend(signatures),
+            Err(reason) => refused = refused.or(Some(reason)),
+        }
+    }
+    match refused {
+        Some(reason) if found.is_empty() => Err(reason),
+        _ => Ok(found),
+    }
+}
+
+fn signatures_of(bytes: &[u8]) -> Result<Vec<packet::Signature>, String> {
     let not_openpgp = |cause: anyhow::Error| format!("is not OpenPGP: {}", first_line(&cause));
     if bytes.is_empty() {
         return Err("is empty".into());

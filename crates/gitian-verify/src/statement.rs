@@ -111,7 +111,13 @@ impl Place {
         {
             return Ok(None);
         }
-        let facts = self.facts(tree, top, checker)?;
+        let mut facts = self.facts(tree, top, checker)?;
+        // An old assertion that was copied into another release proves nothing about that.
+        if let Document::Read(assertion) = &facts.document
+            && let Some(found) = assertion.release().filter(|found| *found != self.release)
+        {
+            facts.document = Document::Malformed(format!("is about release {found}, not {}", self.release));
+        }
         Ok(Some(Statement { release: self.release, package: self.package, facts }))
     }
 

@@ -206,7 +206,7 @@ impl Decision {
     /// Returns what all verdicts together amount to.
     pub fn outcome(&self) -> Outcome {
         let verified = self.verdicts.contains(&Verdict::Ok);
-        if self.verdicts.iter().any(Verdict::is_failure) || verified && !self.unmet.is_empty() {
+        if self.verdicts.iter().any(Verdict::is_failure) || !self.unmet.is_empty() {
             Outcome::Failed
         } else if verified {
             Outcome::Verified

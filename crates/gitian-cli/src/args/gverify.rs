@@ -116,11 +116,11 @@ pub struct Args {
     pub markdown: Option<PathBuf>,
 
     /// Tell instead whether these files are what independent people built; a SHA256SUMS stands for all that it lists
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["descriptor", "name", "all", "json", "html", "markdown"])]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["descriptor", "name", "all", "json", "html", "markdown", "require", "max_age", "strict", "policy", "no_policy", "at", "since", "compare_to"])]
     pub files: Vec<PathBuf>,
 
     /// Check instead a change to the tree before it is merged: BASE..HEAD of its git repository, or the changed paths
-    #[arg(long, value_name = "RANGE|PATH", num_args = 1.., conflicts_with_all = ["descriptor", "name", "all", "json", "html", "markdown", "files"])]
+    #[arg(long, value_name = "RANGE|PATH", num_args = 1.., conflicts_with_all = ["descriptor", "name", "all", "json", "html", "markdown", "files", "require", "max_age", "min_good", "strict", "policy", "no_policy", "since", "compare_to"])]
     pub lint: Vec<OsString>,
 
     /// Who proposes the change (default: whose folder most of the changed files are in)

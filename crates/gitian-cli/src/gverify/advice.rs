@@ -1,11 +1,16 @@
 //! What to do next about a cause of a mismatch: a command to paste, for the signer who differs or for whoever looks into
 //! it. Names are as hostile as the assertion: quoted for a shell here, made printable where they are printed.
 
+use gitian_descriptor::{InputName, RemoteDir};
 use gitian_verify::{Cache, Cause, InputChange, InputKind, Question};
 use shell_words::quote;
 
-/// Returns the command to run next.
-pub fn next(cause: &Cause, question: &Question, signer: &str) -> String {
+/// Returns the command to run next; none if what was recorded is nothing that a command should be made of.
+pub fn next(cause: &Cause, question: &Question, signer: &str) -> Option<String> {
+    Some(command(cause, question, signer)).filter(|command| !command.is_empty())
+}
+
+fn command(cause: &Cause, question: &Question, signer: &str) -> String {
     let tree = question.tree.root.display().to_string();
     match cause {
         Cause::OtherSubject { .. } | Cause::Order => {
@@ -15,16 +20,14 @@ pub fn next(cause: &Cause, question: &Question, signer: &str) -> String {
         Cause::Inputs(changes) => changes.first().map(|change| input(change, question, &tree)).unwrap_or_default(),
         Cause::Commits(changes) => {
             let Some(change) = changes.first() else { return String::new() };
-            let folder = format!("inputs/{}", change.dir);
-            match (&change.reference, &change.signer) {
-                (Some(here), Some(there)) => {
-                    format!("git -C {} diff {} {}", quote(&folder), quote(here), quote(there))
-                }
-                (only, other) => {
-                    let commit = only.as_deref().or(other.as_deref()).unwrap_or_default();
-                    format!("git -C {} show {}", quote(&folder), quote(commit))
-                }
+            let ids: Vec<&str> =
+                [&change.reference, &change.signer].into_iter().flatten().map(String::as_str).collect();
+            // git would take something else for an option, or go elsewhere.
+            if change.dir.parse::<RemoteDir>().is_err() || !ids.iter().all(|id| is_commit(id)) {
+                return String::new();
             }
+            let what = if ids.len() == 2 { "diff" } else { "show" };
+            format!("git -C inputs/{} {what} {}", change.dir, ids.join(" "))
         }
         Cause::Descriptor(change) => match &change.reference {
             Some(digest) => format!("sha256sum DESCRIPTOR.yml   # the reference's is {}", quote(digest)),
@@ -61,7 +64,15 @@ pub fn next(cause: &Cause, question: &Question, signer: &str) -> String {
     }
 }
 
+/// Whether this is the whole id of a commit.
+fn is_commit(text: &str) -> bool {
+    [40, 64].contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 fn input(change: &InputChange, question: &Question, tree: &str) -> String {
+    if change.name.parse::<InputName>().is_err() {
+        return String::new();
+    }
     let file = format!("inputs/{}", change.name);
     match (change.kind(), &change.reference) {
         (InputKind::Unsigned, _) => {

@@ -205,8 +205,7 @@ impl Lines<'_> {
         };
         let colon = if reason.is_empty() { "" } else { ": " };
         writeln!(self.out, "{}", printable(&format!("  {}: {word}{colon}{reason}", facts[index].signer)))?;
-        if let Some(cause) = cause {
-            let next = advice::next(cause, question, &facts[index].signer);
+        if let Some(next) = cause.and_then(|cause| advice::next(cause, question, &facts[index].signer)) {
             writeln!(self.out, "{}", printable(&format!("    next: {next}")))?;
         }
         Ok(())

@@ -70,8 +70,9 @@ impl Print<'_> {
             if !words::is_said(cause) {
                 writeln!(out, "gverify: why: {}", printable(&cause.sentence(reference)))?;
             }
-            let next = advice::next(cause, question, &facts[index].signer);
-            writeln!(out, "gverify: next: {}", printable(&next))?;
+            if let Some(next) = advice::next(cause, question, &facts[index].signer) {
+                writeln!(out, "gverify: next: {}", printable(&next))?;
+            }
         }
         if self.verbose && explanation.harmless > 0 {
             let count = explanation.harmless;
