@@ -146,7 +146,9 @@ fn every_kind_of_fault_is_named() {
         ),
         (
             // Without the keys as they were before.
-            &|f| drop(fs::copy(f.path("builder-keys/bob.gpg"), f.path("builder-keys/alice.gpg")).unwrap()),
+            &|f| {
+                fs::copy(f.path("builder-keys/bob.gpg"), f.path("builder-keys/alice.gpg")).unwrap();
+            },
             &[],
             &["builder-keys/alice.gpg: holds none of the keys that alice signed with before\n"],
         ),
