@@ -13,7 +13,7 @@ PACKAGES_FOR_BENCH := time
 PACKAGES_FOR_FUZZ := g++
 
 comma := ,
-PROGRAMS := gbuild gsign gverify make-base-vm
+PROGRAMS := gbuild gitian gsign gverify make-base-vm
 # Called by path, or through PATH by those who put the folder there.
 LIBEXEC := copy-from-target copy-to-target make-clean-vm on-target start-target stop-target
 

@@ -4,10 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The programs that hints name, with their folder in a checkout.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 11] = [
     ("bin", "gbuild"),
     ("bin", "gsign"),
     ("bin", "gverify"),
+    ("bin", "gitian"),
     ("bin", "make-base-vm"),
     ("libexec", "copy-from-target"),
     ("libexec", "copy-to-target"),

@@ -14,6 +14,7 @@ pub mod descriptor_file;
 mod downloads;
 pub mod failure;
 pub mod gbuild;
+pub mod gitian;
 pub mod gsign;
 pub mod gverify;
 pub mod hints;

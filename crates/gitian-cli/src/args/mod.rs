@@ -3,6 +3,7 @@
 pub mod copy_from_target;
 pub mod copy_to_target;
 pub mod gbuild;
+pub mod gitian;
 pub mod gsign;
 pub mod gverify;
 pub mod make_base_vm;

@@ -1,0 +1,27 @@
+//! `gitian PROGRAM …`: every program under one name.
+
+use clap::{Parser, Subcommand};
+
+use super::{gbuild, gsign, gverify, make_base_vm};
+
+/// Check, by building it again, that a binary really came from its source.
+#[derive(Debug, Parser)]
+#[command(name = "gitian", version, max_term_width = 100, infer_long_args = true)]
+pub struct Args {
+    /// What to do
+    #[command(subcommand)]
+    pub program: Program,
+}
+
+/// The programs, in the order of a release.
+#[derive(Debug, Subcommand)]
+pub enum Program {
+    /// Make the clean guest system that builds start from (make-base-vm)
+    Base(make_base_vm::Args),
+    /// Run a descriptor's build script in a clean guest (gbuild)
+    Build(gbuild::Args),
+    /// Sign the record of a build (gsign)
+    Sign(gsign::Args),
+    /// Tell whether independent builders agree (gverify)
+    Verify(gverify::Args),
+}

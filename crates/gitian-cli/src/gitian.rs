@@ -1,0 +1,19 @@
+//! gitian: the programs under one name. Each is the same function as that of its own program.
+
+use std::io::Write;
+
+use anyhow::Result;
+
+use crate::args::gitian::{Args, Program};
+use crate::surroundings::Surroundings;
+use crate::{gbuild, gsign, gverify, make_base_vm};
+
+/// Runs the program that was named. Returns its exit code.
+pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
+    match args.program {
+        Program::Base(args) => make_base_vm::run(args, around, out),
+        Program::Build(args) => gbuild::run(args, around, out),
+        Program::Sign(args) => gsign::run(args, around, out),
+        Program::Verify(args) => gverify::run(args, around, out),
+    }
+}
