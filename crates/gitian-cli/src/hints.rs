@@ -3,13 +3,15 @@
 use anyhow::Error;
 use gitian_build::{GitRefused, NoOutputs, OutputsRefused, ScriptFailed};
 use gitian_process::Failure;
-use gitian_sign::{NotSigned, ReportMissing};
+use gitian_sign::{DescriptorChanged, NotSigned, ReportMissing};
 use gitian_verify::{PolicyRefused, ReleaseMissing};
 use gitian_vm::{ArchiveRefused, GuestGone, GuestNotUp, NotPacked, Problem, UnknownBackend};
 
 use crate::apt_hints;
 use crate::copy_from_target::NoFolder;
 use crate::failure::last_lines;
+use crate::gsign::agreement::Diverges;
+use crate::gsign::{NoTerminal, OtherFile};
 use crate::printable::printable;
 use crate::start_target::RunsAlready;
 use crate::target::NoTarget;
@@ -83,6 +85,21 @@ pub fn hint(error: &Error) -> Option<String> {
         }
         if cause.is::<ReportMissing>() {
             return Some("gbuild writes it; run gsign in the folder where gbuild was run".to_owned());
+        }
+        if let Some(diverges) = cause.downcast_ref::<Diverges>() {
+            let next = diverges.next.as_deref().map(|next| format!("{}; ", printable(next))).unwrap_or_default();
+            return Some(format!("{next}or, if you are sure: gsign --anyway …"));
+        }
+        if let Some(terminal) = cause.downcast_ref::<NoTerminal>() {
+            let option = if terminal.wanted == NoTerminal::CONSENT { "--yes" } else { "--passphrase-file FILE" };
+            return Some(format!("{option} does without"));
+        }
+        if let Some(other) = cause.downcast_ref::<OtherFile>() {
+            let file = other.path.display().to_string();
+            return Some(printable(&format!("gsign {} {}", other.option, shell_words::quote(&file))));
+        }
+        if cause.is::<DescriptorChanged>() {
+            return Some("git checkout the descriptor as it was built, or build again with gbuild".to_owned());
         }
         if let Some(not_signed) = cause.downcast_ref::<NotSigned>() {
             return not_signed.program.starts_with("gpg").then(|| {
