@@ -111,7 +111,7 @@ pub fn hint(error: &Error) -> Option<String> {
             return release_hint(missing);
         }
         if cause.is::<PolicyRefused>() {
-            return Some("share/doc/gverify.md has every key; --no-policy decides without it".to_owned());
+            return Some("share/doc/gverify.md has every key; gverify --no-policy decides without it".to_owned());
         }
         match cause.downcast_ref::<Failure>()? {
             Failure::ProgramNotFound { program } => Some(match package_of(program) {

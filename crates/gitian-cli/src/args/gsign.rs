@@ -39,7 +39,15 @@ pub struct Args {
     pub signer: Option<SignerName>,
 
     /// Name of the release, a folder in the tree
-    #[arg(short, long, value_name = "REL", default_value = "test", conflicts_with_all = ["sign_request", "import"])]
+    // The aliases are what was short for it before there was --request.
+    #[arg(
+        short,
+        long,
+        aliases = ["r", "re"],
+        value_name = "REL",
+        default_value = "test",
+        conflicts_with_all = ["sign_request", "import"]
+    )]
     pub release: ReleaseName,
 
     /// The sigs tree (default: sigs/<name> below GITIAN_BASE, which bin/gsign of a checkout sets to the checkout, else below
@@ -96,11 +104,11 @@ pub struct Args {
     pub sign_request: Option<PathBuf>,
 
     /// Where the answer to --sign-request goes (default: its FILE.signed)
-    #[arg(long, value_name = "FILE", requires = "sign_request")]
+    #[arg(long, value_name = "FILE", requires = "sign_request", conflicts_with_all = ["descriptors", "import"])]
     pub answer: Option<PathBuf>,
 
     /// Sign a request without being asked
-    #[arg(long, requires = "sign_request")]
+    #[arg(long, requires = "sign_request", conflicts_with_all = ["descriptors", "import"])]
     pub yes: bool,
 
     /// Check the answer to a request against the reports here, and put assertions and signatures into the sigs tree

@@ -47,10 +47,11 @@ pub fn check_all(drafts: &[Draft], trees: &[SigsTree], keys: &mut Keys<'_>, args
             continue;
         }
         let others = Others::of(&draft.subject, tree, keys.of(tree)?, at)?;
+        let difference = others.difference(draft);
         if !args.quiet {
-            others.show();
+            others.show(difference.is_some());
         }
-        match others.difference(draft) {
+        match difference {
             Some(found) if args.anyway => {
                 let found = printable(&found.to_string());
                 tell(&format!("gsign: warning: {found}; it is signed anyway"));
@@ -90,13 +91,19 @@ impl Others {
         Ok(Self { question, facts, decision })
     }
 
-    /// Tells each one's verdict, in gverify's words.
-    fn show(&self) {
+    /// Tells each one's verdict, in gverify's words, and what that means for us.
+    fn show(&self, differs: bool) {
         let Question { release, package, .. } = &self.question;
         let verdicts = self.facts.iter().zip(&self.decision.verdicts);
         let verdicts: Vec<String> =
             verdicts.map(|(facts, verdict)| format!("{}: {}", facts.signer, words::verdict(verdict))).collect();
-        tell(&printable(&format!("gsign: {package} {release} of others: {}", verdicts.join(", "))));
+        let conclusion = match self.decision.reference {
+            Reference::Signer(_) if differs => "something else was built here",
+            Reference::Signer(_) => "the same was built here",
+            Reference::Tied(_) => "they built different things",
+            _ => "no good signature to compare with",
+        };
+        tell(&printable(&format!("gsign: {package} {release} of others: {}; {conclusion}", verdicts.join(", "))));
     }
 
     /// Returns how a draft differs from what most built, if it does. Where nobody has a good signature, or as many built
