@@ -8,6 +8,7 @@ mod apt_trouble;
 mod archive;
 mod backend;
 mod base_tree;
+mod boot;
 mod cache;
 mod debian;
 mod debs;
@@ -15,6 +16,7 @@ mod docker;
 mod document;
 #[cfg(feature = "testing")]
 pub mod fake;
+mod host_programs;
 mod kvm;
 mod lock;
 mod login;
@@ -36,6 +38,7 @@ pub use backend::{
     Target, TargetId, base_name,
 };
 pub use debs::Debs;
+pub use lxc::Lxc;
 pub use merge::merge;
 pub use sandbox::Sandbox;
 pub use select::{UnknownBackend, names, running, select};
