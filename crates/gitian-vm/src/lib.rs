@@ -29,6 +29,7 @@ mod settings;
 mod ssh;
 mod tar_stream;
 mod unpack;
+mod virtualbox;
 
 pub use answer::{AnswerTooLong, read};
 pub use apt_trouble::{AptTrouble, AptTroubleKind};
