@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base_tree::{BaseTree, Maker, command_for};
 use crate::boot;
-use crate::cache::CachePlace;
+use crate::cache::{CachePlace, staging};
 use crate::debian::Distribution;
 use crate::document::{read_document, remove_file, write_document};
 use crate::lock::lock;
@@ -210,14 +210,7 @@ impl BaseImages<'_> {
             return Ok(folder);
         }
         report(Event::Step("making the guest's disk".into()));
-        for leftover in fs::read_dir(&all).with_context(|| all.display().to_string())?.flatten() {
-            // Under the lock, nobody works on any.
-            if leftover.file_name().to_string_lossy().starts_with(".new-") {
-                fs::remove_dir_all(leftover.path()).with_context(|| leftover.path().display().to_string())?;
-            }
-        }
-        let staging =
-            tempfile::Builder::new().prefix(".new-").tempdir_in(&all).context("make a folder in the cache")?;
+        let staging = staging(&all)?;
         make_disk(tree, disk_mb, staging.path()).context("make the guest's disk")?;
         fs::rename(staging.path(), &folder).with_context(|| format!("make {}", folder.display()))?;
         let _moved = staging.keep();

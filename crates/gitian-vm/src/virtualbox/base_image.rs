@@ -15,9 +15,10 @@ use super::manage::Manage;
 use super::{args, disk};
 use crate::base_tree::{Maker, command_for};
 use crate::boot;
-use crate::cache::CachePlace;
+use crate::cache::{CachePlace, staging};
 use crate::debian::Distribution;
 use crate::document::Which;
+use crate::lock::lock;
 use crate::sandbox::place::make_private;
 use crate::ssh::{USUAL_PORT, public_key};
 use crate::{BaseRequest, Event, Problem, TargetId};
@@ -52,7 +53,8 @@ pub(super) fn make(
     report(Event::Step("making the guest's disk".into()));
     let all = cache.root().join("vbox");
     make_private(&all)?;
-    let staging = tempfile::Builder::new().prefix(".new-").tempdir_in(&all).context("make a folder in the cache")?;
+    let _lock = lock(&all.join("lock"))?;
+    let staging = staging(&all)?;
     let key = public_key(var)?;
     disk::make(&tree, request.disk_mb, &key, staging.path()).context("make the guest's disk")?;
 
