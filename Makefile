@@ -8,14 +8,14 @@ CARGO ?= cargo
 
 # What a fresh Debian machine with Rust lacks: to compile (OpenPGP by way of OpenSSL), to make guests, to sign, to test.
 PACKAGES := arch-test git gnupg libclang-dev libssl-dev mmdebstrap pkg-config uidmap
-PACKAGES_FOR_TESTS := apt-utils docker.io dpkg-dev e2fsprogs lxc openssh-client podman qemu-system-x86 qemu-utils runc util-linux
+PACKAGES_FOR_TESTS := apt-utils docker.io dpkg-dev e2fsprogs fdisk lxc mtools openssh-client ovmf podman qemu-system-x86 qemu-utils runc systemd-boot-efi util-linux
 PACKAGES_FOR_BENCH := time
 PACKAGES_FOR_FUZZ := g++
 
 comma := ,
 PROGRAMS := gbuild gitian gsign gverify make-base-vm
 # Called by path, or through PATH by those who put the folder there.
-LIBEXEC := copy-from-target copy-to-target make-clean-vm on-target start-target stop-target
+LIBEXEC := config-bootstrap-fixup config-lxc copy-from-target copy-to-target make-clean-vm on-target start-target stop-target
 
 .PHONY: all setup setup-test build demo test bench audit fuzz install clean
 
@@ -61,7 +61,7 @@ build: setup
 demo: build
 	share/examples/demo target/demo
 
-REQUIRED := sandbox,kvm,gpg$(if $(filter 0,$(shell id -u)),$(comma)user$(comma)docker$(comma)lxc$(comma)podman)
+REQUIRED := sandbox,kvm,vbox,gpg$(if $(filter 0,$(shell id -u)),$(comma)user$(comma)docker$(comma)lxc$(comma)podman)
 
 # A test that cannot run here says so; with GITIAN_TEST_REQUIRE it fails instead.
 test: setup-test build
@@ -97,10 +97,12 @@ install:
 	@for p in $(PROGRAMS) $(LIBEXEC); do \
 	  [ -x target/release/$$p ] || { echo "install: target/release/$$p is not built; run: make build" >&2; exit 1; }; \
 	done
-	install -d "$(to)/lib/gitian" "$(to)/bin" "$(to)/libexec/gitian" "$(to)/share/doc/gitian"
+	install -d "$(to)/lib/gitian" "$(to)/bin" "$(to)/libexec/gitian" "$(to)/etc/gitian" "$(to)/share/doc/gitian"
 	for p in $(PROGRAMS) $(LIBEXEC); do install -m 755 target/release/$$p "$(to)/lib/gitian/" || exit 1; done
 	for p in $(PROGRAMS); do ln -sf ../lib/gitian/$$p "$(to)/bin/$$p" || exit 1; done
 	for p in $(LIBEXEC); do ln -sf ../../lib/gitian/$$p "$(to)/libexec/gitian/$$p" || exit 1; done
+	install -m 644 libexec/gconfig "$(to)/libexec/gitian/"
+	install -m 644 etc/* "$(to)/etc/gitian/"
 	cp -r share/examples "$(to)/share/doc/gitian/"
 	install -m 644 README.md LICENSE CHANGELOG.md share/doc/*.md "$(to)/share/doc/gitian/"
 

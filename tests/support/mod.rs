@@ -5,6 +5,7 @@
 pub mod archive;
 pub mod backends;
 pub mod checkout;
+pub mod dump;
 pub mod gnupg;
 pub mod hello;
 pub mod mirror;

@@ -57,11 +57,8 @@ pub fn hint(error: &Error) -> Option<String> {
                 "nothing of it was taken; let the script leave regular files, folders and links in $OUTDIR".to_owned(),
             );
         }
-        if let Some(unknown) = cause.downcast_ref::<UnknownBackend>() {
-            return Some(match unknown.name.as_str() {
-                "vbox" => "guests of vbox are not there yet; use --backend sandbox".to_owned(),
-                _ => "use --backend sandbox".to_owned(),
-            });
+        if cause.is::<UnknownBackend>() {
+            return Some("use --backend sandbox".to_owned());
         }
         if cause.is::<NoTarget>() {
             return Some(
@@ -141,6 +138,9 @@ fn package_of(program: &str) -> Option<&'static str> {
         "qemu-system-x86_64" => "qemu-system-x86",
         "qemu-img" => "qemu-utils",
         "mke2fs" | "debugfs" => "e2fsprogs",
+        "sfdisk" => "fdisk",
+        "mformat" | "mmd" | "mcopy" => "mtools",
+        "VBoxManage" => "virtualbox",
         "mmdebstrap" => "mmdebstrap",
         "tar" => "tar",
         "apt-helper" => "apt",
