@@ -139,6 +139,7 @@ vouch bob; git add .; git commit -q -m bob
 /// A project with a descriptor as there are hundreds.
 const COIN: &str = "
 export PATH=~/gitian/bin:$PATH
+gpg --export you > gitian.sigs/builder-keys/you.pgp
 mkdir -p coin/contrib/gitian-descriptors
 cat > coin/contrib/gitian-descriptors/gitian-linux.yml <<'YAML'
 ---
