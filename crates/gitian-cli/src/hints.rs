@@ -131,14 +131,27 @@ fn package_of(program: &str) -> Option<&'static str> {
     })
 }
 
+/// How many releases a hint names.
+const MEANT: usize = 10;
+
 /// Returns which releases there are instead.
 fn release_hint(missing: &ReleaseMissing) -> Option<String> {
-    let Some(last) = missing.releases.last() else {
+    let (Some(first), Some(last)) = (missing.releases.first(), missing.releases.last()) else {
         return Some("--destination takes a folder that holds one folder per release".to_owned());
     };
-    let all = match missing.releases.len() {
-        0..=10 => missing.releases.join(", "),
-        count => format!("{count} folders"),
+    let asked = missing.folder.file_name().unwrap_or_default().to_string_lossy();
+    let begin_alike = || missing.releases.iter().filter(|name| name.starts_with(&*asked));
+    let meant = match begin_alike().count() {
+        0 if missing.releases.len() == 1 => missing.releases.iter().collect(),
+        // A digit more or less, perhaps.
+        0 => missing.releases.iter().filter(|name| strsim::osa_distance(name, &asked) == 1).take(MEANT).collect(),
+        _ => begin_alike().take(MEANT).collect::<Vec<_>>(),
     };
-    Some(printable(&format!("--release {last}; there are: {all}")))
+    let commands: Vec<String> = meant.iter().map(|name| format!("--release {}", shell_words::quote(name))).collect();
+    let all = match missing.releases.len() {
+        0..=MEANT => missing.releases.join(", "),
+        count => format!("{count} releases, {first} to {last}; gverify --all shows them"),
+    };
+    let commands = if commands.is_empty() { String::new() } else { format!("{}; ", commands.join(" or ")) };
+    Some(printable(&format!("{commands}there are: {all}")))
 }

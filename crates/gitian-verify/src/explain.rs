@@ -57,6 +57,8 @@ pub enum Cause {
         toolchain: Vec<PackageChange>,
         /// The other packages.
         others: Vec<PackageChange>,
+        /// The distribution of the guests, if they have its keyring.
+        distro: Option<String>,
     },
     /// The caches held something else after the build.
     Cache {
@@ -149,7 +151,7 @@ pub fn explain_verdict(facts: &[Facts], decision: &Decision, index: usize) -> Op
     };
     let signer = assertion(index)?;
     let Reference::Signer(reference) = decision.reference else {
-        return Some(Explanation { causes: subject(mismatch).into_iter().collect(), harmless: 0 });
+        return Some(Explanation { causes: subject(mismatch, false).into_iter().collect(), harmless: 0 });
     };
     let agree = |&at: &usize| decision.verdicts[at] == Verdict::Ok && at != reference;
     let agreeing: Vec<&Assertion> = (0..facts.len()).filter(agree).filter_map(assertion).collect();
@@ -160,7 +162,7 @@ pub fn explain_verdict(facts: &[Facts], decision: &Decision, index: usize) -> Op
 /// assertions with the reference's out manifest.
 pub fn explain(reference: &Assertion, signer: &Assertion, agreeing: &[&Assertion], mismatch: &Mismatch) -> Explanation {
     let mut explanation = Explanation::default();
-    explanation.causes.extend(subject(mismatch));
+    explanation.causes.extend(subject(mismatch, true));
     if !mismatch.manifest {
         return explanation;
     }
@@ -182,12 +184,13 @@ pub fn explain(reference: &Assertion, signer: &Assertion, agreeing: &[&Assertion
     explanation
 }
 
-fn subject(mismatch: &Mismatch) -> Option<Cause> {
+/// `compared`: whether the outputs were compared with anybody's.
+fn subject(mismatch: &Mismatch, compared: bool) -> Option<Cause> {
     let Mismatch { release, name, manifest, .. } = mismatch;
     (release.is_some() || name.is_some()).then(|| Cause::OtherSubject {
         release: release.clone(),
         name: name.clone(),
-        same_outputs: !manifest,
+        same_outputs: compared && !manifest,
     })
 }
 
@@ -332,7 +335,8 @@ fn guests(
         others_changed.extend(rest);
     }
     let differ = !toolchain.is_empty() || !others_changed.is_empty();
-    differ.then_some(Cause::Packages { toolchain, others: others_changed })
+    let distro = here.values().find_map(packages::distro).map(str::to_owned);
+    differ.then_some(Cause::Packages { toolchain, others: others_changed, distro })
 }
 
 /// The packages of one guest of those who agree.
@@ -479,7 +483,7 @@ impl Cause {
                 }
                 format!("it was built in other guests than {reference}'s: {}", parts.join(", "))
             }
-            Self::Packages { toolchain, others } => {
+            Self::Packages { toolchain, others, .. } => {
                 let one = |change: &PackageChange| match (&change.reference, &change.signer) {
                     (Some(here), Some(there)) if here == there => {
                         format!("{} {} of other content", short(&change.name), short(here))
