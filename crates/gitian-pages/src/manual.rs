@@ -34,8 +34,15 @@ fn write_page(command: &Command, sections: &Path, folder: &Path) -> Result<()> {
         man.render_subcommands_section(&mut page)?;
     }
     page.extend(by_hand(&sections.join(format!("{name}.roff")))?);
-    fs::write(folder.join(format!("{name}.1")), page)?;
+    fs::write(folder.join(format!("{name}.1")), plain(&String::from_utf8(page)?))?;
     Ok(())
+}
+
+/// Spells characters that a terminal without Unicode cannot show, where man would warn of each.
+fn plain(page: &str) -> String {
+    const SPELLINGS: [(char, &str); 8] =
+        [('…', "..."), ('–', "\\-"), ('—', "\\-"), ('’', "\\(cq"), ('“', "\""), ('”', "\""), ('→', "\\->"), ('×', "x")];
+    SPELLINGS.iter().fold(page.to_owned(), |page, (c, spelling)| page.replace(*c, spelling))
 }
 
 /// Returns the sections that somebody wrote; a page may do without.

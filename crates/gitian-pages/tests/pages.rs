@@ -80,6 +80,8 @@ fn every_program_has_a_page_with_all_its_options_that_renders_without_a_warning(
             let args = ["--warnings", "-E", "UTF-8", "-l", "-Tutf8"];
             let Some(rendered) = tool("man", &args, &page) else { continue };
             assert!(rendered.status.success() && rendered.stderr.is_empty(), "{name}: {}", told(&rendered));
+            let odd = source.chars().find(|c| !c.is_ascii());
+            assert_eq!(odd, None, "{name}: a terminal without Unicode shows nothing for it");
             let text = String::from_utf8(rendered.stdout).unwrap();
             // Bold and underlined text, as a terminal is told.
             let plain = plain(&text);
