@@ -25,6 +25,7 @@ pub mod make_clean_vm;
 pub mod on_target;
 mod page;
 mod printable;
+pub mod programs;
 mod progress;
 mod pull_request;
 pub mod start_target;
