@@ -15,6 +15,8 @@ use support::signers::{Builder, files, names};
 
 const PACKAGES: [&str; 6] = ["one", "two", "three", "four", "five", "six"];
 const PASSPHRASE: &str = "correct horse";
+/// For the agent: that a passphrase is checked takes no time.
+const QUICK: &str = "s2k-count 65536\n";
 
 impl Builder {
     fn built_all(&self) -> Vec<String> {
@@ -33,7 +35,7 @@ impl Builder {
                 asked = self.path("asked").display()
             ),
         );
-        let setting = format!("pinentry-program {}\n", self.path("pinentry").display());
+        let setting = format!("{QUICK}pinentry-program {}\n", self.path("pinentry").display());
         fs::write(self.home.path().join("gpg-agent.conf"), setting).unwrap();
         let mut stop = assert_cmd::Command::new("gpgconf");
         stop.args(["--kill", "gpg-agent"]).env("GNUPGHOME", self.home.path()).assert().success();
@@ -51,6 +53,7 @@ impl Builder {
     /// Makes a key with a passphrase, `for what` as gpg takes it, and exports it to a file.
     fn locked_key(&self, user: &str, usage: &str, expires: &str) -> String {
         let id = format!("{user} <{user}@example.org>");
+        fs::write(self.home.path().join("gpg-agent.conf"), QUICK).unwrap();
         self.home.gpg(&["--passphrase", PASSPHRASE, "--quick-gen-key", &id, "ed25519", usage, expires]);
         self.export(user)
     }
