@@ -11,6 +11,7 @@ pub mod hello;
 pub mod mirror;
 pub mod programs;
 pub mod running;
+pub mod signers;
 pub mod tree;
 
 use std::path::{Path, PathBuf};
