@@ -8,12 +8,13 @@ CARGO ?= cargo
 
 # What a fresh Debian machine with Rust lacks: to compile (OpenPGP by way of OpenSSL), to make guests, to sign, to test.
 PACKAGES := arch-test git gnupg libclang-dev libssl-dev mmdebstrap pkg-config uidmap
-PACKAGES_FOR_TESTS := apt-utils docker.io dpkg-dev e2fsprogs lxc openssh-client podman qemu-system-x86 qemu-utils runc util-linux
+PACKAGES_FOR_TESTS := apt-utils cpio docker.io dpkg-dev e2fsprogs libarchive-tools lxc openssh-client p7zip-full podman python3 \
+  qemu-system-x86 qemu-utils runc unzip util-linux xz-utils zip zstd
 PACKAGES_FOR_BENCH := time
 PACKAGES_FOR_FUZZ := g++
 
 comma := ,
-PROGRAMS := gbuild gitian gsign gverify make-base-vm
+PROGRAMS := canon-zip gbuild gitian gsign gverify make-base-vm
 # Called by path, or through PATH by those who put the folder there.
 LIBEXEC := copy-from-target copy-to-target make-clean-vm on-target start-target stop-target
 

@@ -4,7 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The programs that hints name, with their folder in a checkout.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 12] = [
+    ("bin", "canon-zip"),
     ("bin", "gbuild"),
     ("bin", "gsign"),
     ("bin", "gverify"),

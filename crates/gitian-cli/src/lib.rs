@@ -6,6 +6,8 @@
 mod apt_hints;
 pub mod args;
 pub mod calls;
+pub mod canon;
+pub mod canon_zip;
 pub mod copy_from_target;
 pub mod copy_to_target;
 pub mod cross_check;

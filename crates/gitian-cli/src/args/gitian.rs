@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{gbuild, gsign, gverify, make_base_vm};
+use super::{canon, gbuild, gsign, gverify, make_base_vm};
 
 /// Check, by building it again, that a binary really came from its source.
 #[derive(Debug, Parser)]
@@ -24,4 +24,6 @@ pub enum Program {
     Sign(gsign::Args),
     /// Tell whether independent builders agree (gverify)
     Verify(gverify::Args),
+    /// Make archives of the same tree the same bytes
+    Canon(canon::Args),
 }

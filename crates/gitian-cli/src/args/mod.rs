@@ -1,5 +1,7 @@
 //! The command line of each program; help texts live here.
 
+pub mod canon;
+pub mod canon_zip;
 pub mod copy_from_target;
 pub mod copy_to_target;
 pub mod gbuild;
