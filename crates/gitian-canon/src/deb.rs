@@ -30,8 +30,11 @@ pub(crate) fn rewrite(part: &Part, out: &mut File, run: &mut Run<'_>) -> Result<
                 run.notes.left_out("members that sign the package as it was");
             }
             (_, name) => {
-                let wanted: &[u8] =
-                    [&b"control.tar"[..], b"data.tar"].get(inner.len() - 1).copied().unwrap_or_default();
+                let wanted: &[u8] = match inner.len() {
+                    1 => b"control.tar",
+                    2 => b"data.tar",
+                    _ => b"",
+                };
                 let end = name.strip_prefix(wanted).filter(|_| !wanted.is_empty());
                 let end = end.ok_or_else(|| refused(format!("{}: is not what a package has here", shown(name))))?;
                 let part = tree(member, end, run).with_context(|| shown(name))?;

@@ -294,6 +294,58 @@ fn files_with_several_names_stay_one_file() {
 }
 
 #[test]
+fn an_initial_ram_disk_keeps_its_archives_apart_and_in_order() {
+    if !have(&["cpio", "bsdcpio", "gzip", "xz"]) {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let at = |name: &str| work.path().join(name);
+    for (folder, files) in
+        [("early", &["kernel/x86/microcode.bin"][..]), ("main", &["init", "etc/fstab", "kernel/x86/microcode.bin"])]
+    {
+        for file in files {
+            fs::create_dir_all(at(folder).join(file).parent().unwrap()).unwrap();
+            fs::write(at(folder).join(file), format!("{folder} {file}")).unwrap();
+        }
+    }
+    let made = |name: &str, main: &[u8], packer: usize| {
+        let (early, late) = (at(&format!("{name}-early")), at(&format!("{name}-main")));
+        let list = b"kernel\0kernel/x86\0kernel/x86/microcode.bin\0";
+        CPIOS[packer].1(&at("early"), list, early.to_str().unwrap());
+        CPIOS[packer].1(&at("main"), main, late.to_str().unwrap());
+        run("gzip", &[late.to_str().unwrap()], work.path(), b"");
+        let disk = [fs::read(early).unwrap(), fs::read(format!("{}.gz", late.display())).unwrap()].concat();
+        fs::write(at(name), disk).unwrap();
+        canon(&at(name), &at(&format!("{name}-out")), None)
+    };
+    let one = made("one", b"init\0etc\0etc/fstab\0kernel\0kernel/x86\0kernel/x86/microcode.bin\0", 0);
+    let other = made("other", b"kernel\0kernel/x86\0kernel/x86/microcode.bin\0etc\0etc/fstab\0init\0", 1);
+    assert!(one == other);
+    assert!(one == canon(&at("one-out"), &at("again"), None), "it is its own canonical form");
+    let gzip = one.windows(3).position(|some| some == [0x1f, 0x8b, 8]).unwrap();
+    assert!(gzip % 512 == 0 && one.starts_with(b"070701"));
+    fs::write(at("late.gz"), &one[gzip..]).unwrap();
+    run("gzip", &["-d", "late.gz"], work.path(), b"");
+    fs::create_dir(at("unpacked")).unwrap();
+    run("cpio", &["-id", "--quiet", "-F", "../late"], &at("unpacked"), b"");
+    assert_eq!(fs::read_to_string(at("unpacked/kernel/x86/microcode.bin")).unwrap(), "main kernel/x86/microcode.bin");
+}
+
+#[test]
+fn a_zip_of_more_entries_than_its_first_form_can_count_is_read_and_written() {
+    if !have(&["python3"]) {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    const MAKE: &str = "import zipfile\nwith zipfile.ZipFile('in.zip', 'w') as zip:\n    for n in range(70000): zip.writestr(str(69999 - n), 'x')";
+    const CHECK: &str = "import zipfile\nzip = zipfile.ZipFile('out.zip')\nassert zip.testzip() is None and zip.namelist() == sorted(map(str, range(70000)))";
+    run("python3", &["-c", MAKE], work.path(), b"");
+    let once = canon(&work.path().join("in.zip"), &work.path().join("out.zip"), None);
+    run("python3", &["-c", CHECK], work.path(), b"");
+    assert!(once == canon(&work.path().join("out.zip"), &work.path().join("again.zip"), None));
+}
+
+#[test]
 fn a_tree_has_all_kinds_of_nodes() {
     let mut dice = Dice::new(1);
     let nodes: Vec<Node> = (0..20).flat_map(|_| tree(&mut dice).into_values()).collect();

@@ -1,5 +1,7 @@
 //! Random trees, and the archives that others make of them.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
