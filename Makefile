@@ -10,7 +10,7 @@ CARGO ?= cargo
 PACKAGES := arch-test git gnupg libclang-dev libssl-dev mmdebstrap pkg-config uidmap
 PACKAGES_FOR_TESTS := apt-utils cpio docker.io dpkg-dev e2fsprogs libarchive-tools lxc openssh-client p7zip-full podman python3 \
   qemu-system-x86 qemu-utils runc unzip util-linux xz-utils zip zstd
-PACKAGES_FOR_BENCH := time
+PACKAGES_FOR_BENCH := cpio python3 time xz-utils zip zstd
 PACKAGES_FOR_FUZZ := g++
 
 comma := ,
@@ -62,7 +62,7 @@ build: setup
 demo: build
 	share/examples/demo target/demo
 
-REQUIRED := sandbox,kvm,gpg$(if $(filter 0,$(shell id -u)),$(comma)user$(comma)docker$(comma)lxc$(comma)podman)
+REQUIRED := archivers,sandbox,kvm,gpg$(if $(filter 0,$(shell id -u)),$(comma)user$(comma)docker$(comma)lxc$(comma)podman)
 
 # A test that cannot run here says so; with GITIAN_TEST_REQUIRE it fails instead.
 test: setup-test build
@@ -72,6 +72,7 @@ bench: build
 	$(call install-packages,$(PACKAGES_FOR_BENCH))
 	tests/bench/run
 	tests/bench/verify
+	tests/bench/canon
 
 # The advisory database is not consulted: it changes under a tree that does not.
 audit:

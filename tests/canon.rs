@@ -142,5 +142,8 @@ fn an_archive_becomes_canonical_in_its_own_place_only_when_asked() {
     run("gitian", &["canon", "-q", "--in-place", "in.zip"], here.path()).succeeds();
     assert_eq!(fs::read(&zip).unwrap(), fs::read(here.path().join("out.zip")).unwrap());
     // Those bytes are a promise: if they change, so does what others have published.
-    assert_eq!(Digest::of_file(&zip).unwrap().to_string(), "5b72b1421c69e4038e7722d0f600aca75c8521d939c1eef53fc7395f503e5f09");
+    assert_eq!(
+        Digest::of_file(&zip).unwrap().to_string(),
+        "5b72b1421c69e4038e7722d0f600aca75c8521d939c1eef53fc7395f503e5f09"
+    );
 }

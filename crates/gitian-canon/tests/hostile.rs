@@ -42,14 +42,16 @@ fn refuses(cases: &[(Vec<u8>, &str)]) {
     }
 }
 
-/// A tar: name, type, target, content of each entry.
-fn tar(entries: &[(&[u8], u8, &[u8], &[u8])]) -> Vec<u8> {
+/// Name, type, target, content of an entry of a tar.
+type Entry<'a> = (&'a [u8], u8, &'a [u8], &'a [u8]);
+
+fn tar(entries: &[Entry<'_>]) -> Vec<u8> {
     let mut bytes: Vec<u8> = entries.iter().flat_map(|entry| tar_entry(entry, entry.3.len() as u64)).collect();
     bytes.extend([0; 1024]);
     bytes
 }
 
-fn tar_entry((name, kind, target, content): &(&[u8], u8, &[u8], &[u8]), size: u64) -> Vec<u8> {
+fn tar_entry((name, kind, target, content): &Entry<'_>, size: u64) -> Vec<u8> {
     let mut header = [0; 512];
     header[..name.len()].copy_from_slice(name);
     header[100..107].copy_from_slice(b"0000644");
@@ -71,7 +73,7 @@ fn seal(header: &mut [u8]) {
     header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
 }
 
-fn file(name: &str) -> (&[u8], u8, &[u8], &[u8]) {
+fn file(name: &str) -> Entry<'_> {
     (name.as_bytes(), b'0', b"", b"x")
 }
 
