@@ -14,7 +14,7 @@ PACKAGES_FOR_BENCH := cpio python3 time xz-utils zip zstd
 PACKAGES_FOR_FUZZ := g++
 
 comma := ,
-PROGRAMS := canon-zip gbuild gitian gsign gverify make-base-vm
+PROGRAMS := canon-zip gbuild gitian gitian-updater gsign gverify make-base-vm
 # Called by path, or through PATH by those who put the folder there.
 LIBEXEC := copy-from-target copy-to-target make-clean-vm on-target start-target stop-target
 

@@ -115,7 +115,7 @@ fn wrong_usage_and_what_cannot_be_read_end_with_a_message_and_nothing_written() 
         (&["in.zip", "in.zip"], 2, "--in-place"),
         (&["in.zip", "link.zip"], 2, "--in-place"),
         (&["--date", "2014-05-13", "--epoch", "1", "in.zip", "x"], 2, "cannot be used with"),
-        (&["--epoch", "-1", "in.zip", "x"], 2, "--epoch"),
+        (&["--epoch=-1", "in.zip", "x"], 2, "invalid value '-1'"),
         (&["--format", "rar", "in.zip", "x"], 2, "rar is none of zip"),
         (&["--format", "tar", "in.zip", "x"], 1, "in.zip: is zip, which cannot become tar"),
         (&["text", "x"], 1, "text: is no archive that is known"),

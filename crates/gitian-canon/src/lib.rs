@@ -29,6 +29,7 @@ mod image;
 mod json;
 mod listing;
 mod notes;
+mod opened;
 mod output;
 mod part;
 mod tar;
@@ -46,6 +47,7 @@ pub use budget::{Limits, TooLarge};
 pub use codec::Compression;
 pub use format::{Archive, Format};
 pub use notes::Notes;
+pub use opened::{Member, open_zip};
 
 /// What makes an archive canonical.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

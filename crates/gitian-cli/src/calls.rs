@@ -4,9 +4,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The programs that hints name, with their folder in a checkout.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("bin", "canon-zip"),
     ("bin", "gbuild"),
+    ("bin", "gitian-updater"),
     ("bin", "gsign"),
     ("bin", "gverify"),
     ("bin", "gitian"),

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::args::gitian::{Args, Program};
 use crate::surroundings::Surroundings;
-use crate::{canon, gbuild, gsign, gverify, make_base_vm};
+use crate::{canon, gbuild, gsign, gverify, make_base_vm, updater};
 
 /// Runs the program that was named. Returns its exit code.
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
@@ -16,5 +16,6 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         Program::Sign(args) => gsign::run(args, around, out),
         Program::Verify(args) => gverify::run(args, around, out),
         Program::Canon(args) => canon::run(args, around, out),
+        Program::Updater(args) => updater::run(args, around, out),
     }
 }

@@ -5,6 +5,7 @@ use gitian_build::{GitRefused, NoOutputs, OutputsRefused, ScriptFailed};
 use gitian_canon::{Refused, TooLarge};
 use gitian_process::Failure;
 use gitian_sign::{NotSigned, ReportMissing};
+use gitian_updater::ConfigRefused;
 use gitian_verify::{PolicyRefused, ReleaseMissing};
 use gitian_vm::{ArchiveRefused, GuestGone, GuestNotUp, NotPacked, Problem, UnknownBackend};
 
@@ -87,6 +88,9 @@ pub fn hint(error: &Error) -> Option<String> {
         }
         if cause.is::<Refused>() {
             return Some("share/doc/canon.md tells what is refused, and why".to_owned());
+        }
+        if cause.is::<ConfigRefused>() {
+            return Some("-c takes the config; share/doc/updater.md has every key".to_owned());
         }
         if cause.is::<ReportMissing>() {
             return Some("gbuild writes it; run gsign in the folder where gbuild was run".to_owned());

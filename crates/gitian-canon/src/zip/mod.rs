@@ -15,6 +15,8 @@ use crate::Run;
 use crate::listing::settle;
 use crate::part::Part;
 
+pub(crate) use read::read;
+
 const LOCAL: [u8; 4] = *b"PK\x03\x04";
 const CENTRAL: [u8; 4] = *b"PK\x01\x02";
 const END: [u8; 4] = *b"PK\x05\x06";
@@ -29,7 +31,7 @@ const IN_ZIP64: u32 = u32::MAX;
 
 /// Writes the canonical form of a zip.
 pub(crate) fn rewrite(part: &Part, out: &mut File, run: &mut Run<'_>) -> Result<()> {
-    let entries = read::read(part, run)?;
+    let entries = read(part, run)?;
     let entries = settle(entries, &run.rules, rank)?;
     write::write(&entries, out)
 }

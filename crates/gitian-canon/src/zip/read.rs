@@ -18,7 +18,7 @@ const UNIX: u8 = 3;
 const ENCRYPTED: u16 = 1 | 1 << 6 | 1 << 13;
 
 /// Returns the entries of a zip, in the order of its directory.
-pub(super) fn read(part: &Part, run: &mut Run<'_>) -> Result<Vec<Entry>> {
+pub(crate) fn read(part: &Part, run: &mut Run<'_>) -> Result<Vec<Entry>> {
     let directory = Directory::find(part, run)?;
     let mut entries = Vec::new();
     let mut spans = Vec::new();

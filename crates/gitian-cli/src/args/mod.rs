@@ -13,6 +13,7 @@ pub mod make_clean_vm;
 pub mod on_target;
 pub mod start_target;
 pub mod stop_target;
+pub mod updater;
 
 use std::path::{Path, PathBuf};
 
