@@ -6,6 +6,9 @@
 mod apt_hints;
 pub mod args;
 pub mod calls;
+pub mod canon;
+pub mod canon_zip;
+mod carried;
 pub mod config_bootstrap_fixup;
 pub mod config_lxc;
 pub mod copy_from_target;
@@ -32,4 +35,5 @@ pub mod start_target;
 pub mod stop_target;
 pub mod surroundings;
 pub mod target;
+pub mod updater;
 mod utc;

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{gbuild, gsign, gverify, make_base_vm};
+use super::{canon, gbuild, gsign, gverify, make_base_vm, updater};
 
 /// Check, by building it again, that a binary really came from its source.
 #[derive(Debug, Parser)]
@@ -25,4 +25,8 @@ pub enum Program {
     Sign(gsign::Args),
     /// Tell whether independent builders agree (gverify)
     Verify(gverify::Args),
+    /// Make archives of the same tree the same bytes
+    Canon(canon::Args),
+    /// Download a release, check who signed it, install it (gitian-updater)
+    Updater(updater::Args),
 }

@@ -1,5 +1,7 @@
 //! The command line of each program; help texts live here.
 
+pub mod canon;
+pub mod canon_zip;
 pub mod config_bootstrap_fixup;
 pub mod config_lxc;
 pub mod copy_from_target;
@@ -13,6 +15,7 @@ pub mod make_clean_vm;
 pub mod on_target;
 pub mod start_target;
 pub mod stop_target;
+pub mod updater;
 
 use std::path::{Path, PathBuf};
 
