@@ -10,7 +10,7 @@ CARGO ?= cargo
 
 # What a fresh Debian machine with Rust lacks: to compile (OpenPGP by way of OpenSSL), to make guests, to sign, to test.
 PACKAGES := arch-test git gnupg libclang-dev libssl-dev mmdebstrap pkg-config uidmap
-PACKAGES_FOR_TESTS := apt-utils docker.io dpkg-dev e2fsprogs fish lintian lxc man-db openssh-client podman qemu-system-x86 qemu-utils runc util-linux zsh
+PACKAGES_FOR_TESTS := apt-utils docker.io dpkg-dev e2fsprogs fdisk fish lintian lxc man-db mtools openssh-client ovmf podman qemu-system-x86 qemu-utils runc systemd-boot-efi util-linux zsh
 PACKAGES_FOR_BENCH := time
 PACKAGES_FOR_DEB := binutils dpkg-dev
 PACKAGES_FOR_FUZZ := g++
@@ -18,7 +18,7 @@ PACKAGES_FOR_FUZZ := g++
 comma := ,
 PROGRAMS := gbuild gitian gsign gverify make-base-vm
 # Called by path, or through PATH by those who put the folder there.
-LIBEXEC := copy-from-target copy-to-target make-clean-vm on-target start-target stop-target
+LIBEXEC := config-bootstrap-fixup config-lxc copy-from-target copy-to-target make-clean-vm on-target start-target stop-target
 
 .PHONY: all setup setup-test build pages demo test bench audit fuzz install uninstall deb static clean
 
@@ -70,7 +70,7 @@ pages:
 demo: build
 	share/examples/demo target/demo
 
-REQUIRED := sandbox,kvm,gpg,pages$(if $(filter 0,$(shell id -u)),$(comma)user$(comma)docker$(comma)lxc$(comma)podman)
+REQUIRED := sandbox,kvm,vbox,gpg,pages$(if $(filter 0,$(shell id -u)),$(comma)user$(comma)docker$(comma)lxc$(comma)podman)
 
 # A test that cannot run here says so; with GITIAN_TEST_REQUIRE it fails instead.
 test: setup-test build
@@ -113,6 +113,8 @@ install:
 	install -D -m 755 -t "$(to)/lib/gitian" target/release/gitian
 	for p in $(PROGRAMS); do ln -sf ../lib/gitian/gitian "$(to)/bin/$$p" || exit 1; done
 	for p in $(LIBEXEC); do ln -sf ../../lib/gitian/gitian "$(to)/libexec/gitian/$$p" || exit 1; done
+	install -m 644 -t "$(to)/libexec/gitian" libexec/gconfig
+	install -D -m 644 -t "$(to)/etc/gitian" etc/*
 	install -D -m 644 -t "$(to)/share/man/man1" target/pages/man/*.1
 	install -D -m 644 -t "$(to)/share/bash-completion/completions" target/pages/bash/*
 	install -D -m 644 -t "$(to)/share/zsh/site-functions" target/pages/zsh/*
@@ -127,7 +129,7 @@ uninstall:
 	    "$(to)/share/zsh/site-functions/_$$p" "$(to)/share/fish/vendor_completions.d/$$p.fish"; \
 	done
 	rm -f "$(to)"/share/man/man1/gitian-*.1
-	rm -rf "$(to)/lib/gitian" "$(to)/libexec/gitian" "$(to)/share/doc/gitian"
+	rm -rf "$(to)/lib/gitian" "$(to)/libexec/gitian" "$(to)/etc/gitian" "$(to)/share/doc/gitian"
 
 # Packs what is built, in the same bytes whenever that is done.
 deb:

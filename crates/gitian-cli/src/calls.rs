@@ -3,13 +3,17 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::surroundings::prefix;
+
 /// The programs that hints name, with their folder in a checkout.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("bin", "gbuild"),
     ("bin", "gsign"),
     ("bin", "gverify"),
     ("bin", "gitian"),
     ("bin", "make-base-vm"),
+    ("libexec", "config-bootstrap-fixup"),
+    ("libexec", "config-lxc"),
     ("libexec", "copy-from-target"),
     ("libexec", "copy-to-target"),
     ("libexec", "make-clean-vm"),
@@ -33,10 +37,7 @@ impl Calls {
     /// Looks in PATH, in the working directory, in the installation, and around the running program if that lies in the
     /// `lib/gitian` of a prefix.
     pub fn new(path: &str, workdir: &Path, installation: &Path, running: Option<&Path>) -> Self {
-        let prefix = running.and_then(|program| {
-            let folder = program.parent()?;
-            if folder.ends_with("lib/gitian") { folder.ancestors().nth(2) } else { None }
-        });
+        let prefix = running.and_then(prefix);
         let mut folders = vec![installation.to_owned()];
         folders.extend(prefix.map(Path::to_owned));
         Self {

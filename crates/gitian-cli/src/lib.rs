@@ -6,6 +6,8 @@
 mod apt_hints;
 pub mod args;
 pub mod calls;
+pub mod config_bootstrap_fixup;
+pub mod config_lxc;
 pub mod copy_from_target;
 pub mod copy_to_target;
 pub mod cross_check;

@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 
 use crate::surroundings::main;
-use crate::{args, copy_from_target, copy_to_target, gbuild, gitian, gsign, gverify};
+use crate::{
+    args, config_bootstrap_fixup, config_lxc, copy_from_target, copy_to_target, gbuild, gitian, gsign, gverify,
+};
 use crate::{make_base_vm, make_clean_vm, on_target, start_target, stop_target};
 
 /// A program of `bin/` or `libexec/`.
@@ -25,7 +27,7 @@ pub struct Program {
 }
 
 /// All programs; `gitian` is first.
-pub const PROGRAMS: [Program; 11] = [
+pub const PROGRAMS: [Program; 13] = [
     Program { name: "gitian", command: args::gitian::Args::command, main: || main("gitian", gitian::run) },
     Program { name: "gbuild", command: args::gbuild::Args::command, main: || main("gbuild", gbuild::run) },
     Program { name: "gsign", command: args::gsign::Args::command, main: || main("gsign", gsign::run) },
@@ -34,6 +36,16 @@ pub const PROGRAMS: [Program; 11] = [
         name: "make-base-vm",
         command: args::make_base_vm::Args::command,
         main: || main("make-base-vm", make_base_vm::run),
+    },
+    Program {
+        name: "config-bootstrap-fixup",
+        command: args::config_bootstrap_fixup::Args::command,
+        main: || main("config-bootstrap-fixup", config_bootstrap_fixup::run),
+    },
+    Program {
+        name: "config-lxc",
+        command: args::config_lxc::Args::command,
+        main: || main("config-lxc", config_lxc::run),
     },
     Program {
         name: "copy-from-target",

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use gitian_manifest::{Assertion, Entry, Manifest};
+use gitian_manifest::{Assertion, Entry, InManifest, Manifest};
 
 use crate::facts::{Document, Facts};
 use crate::packages::{self, PackageChange};
@@ -205,27 +205,10 @@ struct Inputs {
 
 impl Inputs {
     fn of(assertion: &Assertion) -> Self {
-        let text = assertion.in_manifest().unwrap_or_default();
-        let mut inputs = Self::default();
-        let mut files = String::new();
-        for line in text.lines() {
-            // A `git:` line has no newline of its own: the next one may follow at once.
-            let Some(commits) = line.strip_prefix("git:") else {
-                files += line;
-                files.push('\n');
-                continue;
-            };
-            for commit in commits.split("git:") {
-                if let Some((id, dir)) = commit.split_once(' ') {
-                    inputs.commits.insert(dir.trim().to_owned(), id.to_owned());
-                }
-            }
-        }
-        inputs.files = Manifest::parse(&files).manifest.entries;
-        let is_descriptor = |entry: &Entry| entry.path.ends_with("-desc.yml");
-        let place = inputs.files.iter().position(is_descriptor);
-        inputs.descriptor = place.map(|place| inputs.files.remove(place));
-        inputs
+        let InManifest { descriptor, files, commits, .. } =
+            InManifest::parse(assertion.in_manifest().unwrap_or_default());
+        let commits = commits.into_iter().map(|commit| (commit.dir, commit.id)).collect();
+        Self { descriptor, files, commits }
     }
 }
 
