@@ -105,7 +105,8 @@ fuzz: setup
 	done
 
 # Installs what is there: root, who installs, need not have Rust, and nothing is set up or built on the way. One file is all
-# programs: it is the one that it is called by.
+# programs: it is the one that it is called by. Settings of /usr are in /etc, where the programs look for them too.
+install uninstall: etc = $(DESTDIR)$(filter-out /usr,$(PREFIX))/etc/gitian
 install: to = $(DESTDIR)$(PREFIX)
 install:
 	@for built in release/gitian pages; do \
@@ -116,7 +117,7 @@ install:
 	for p in $(PROGRAMS); do ln -sf ../lib/gitian/gitian "$(to)/bin/$$p" || exit 1; done
 	for p in $(LIBEXEC); do ln -sf ../../lib/gitian/gitian "$(to)/libexec/gitian/$$p" || exit 1; done
 	install -m 644 -t "$(to)/libexec/gitian" libexec/gconfig
-	install -D -m 644 -t "$(to)/etc/gitian" etc/*
+	install -D -m 644 -t "$(etc)" etc/*
 	install -D -m 644 -t "$(to)/share/man/man1" target/pages/man/*.1
 	install -D -m 644 -t "$(to)/share/bash-completion/completions" target/pages/bash/*
 	install -D -m 644 -t "$(to)/share/zsh/site-functions" target/pages/zsh/*
@@ -131,7 +132,7 @@ uninstall:
 	    "$(to)/share/zsh/site-functions/_$$p" "$(to)/share/fish/vendor_completions.d/$$p.fish"; \
 	done
 	rm -f "$(to)"/share/man/man1/gitian-*.1
-	rm -rf "$(to)/lib/gitian" "$(to)/libexec/gitian" "$(to)/etc/gitian" "$(to)/share/doc/gitian"
+	rm -rf "$(to)/lib/gitian" "$(to)/libexec/gitian" "$(etc)" "$(to)/share/doc/gitian"
 
 # Packs what is built, in the same bytes whenever that is done.
 deb:

@@ -153,6 +153,9 @@ fn a_fresh_debian_installs_the_package_and_verifies_reads_and_completes_with_it(
     assert_eq!(verdicts(&verified.stdout), OK, "{}", verified.stderr);
     assert_eq!(guest.run(&["/usr/libexec/gitian/on-target", "true"]).code, 1, "no target runs in a guest");
 
+    let settings = guest.run(&["dpkg-query", "-W", "-f", "${Conffiles}", "gitian"]).succeeds();
+    assert!(settings.stdout.contains(" /etc/gitian/lxc.config.in "), "{}", settings.stdout);
+
     for page in ["gbuild", "gitian-verify", "on-target"] {
         let read = guest.run(&["-e", "MANPAGER=cat", "man", page]).succeeds();
         assert!(read.stdout.contains("SYNOPSIS") && read.stderr.is_empty(), "{page}: {}{}", read.stdout, read.stderr);
@@ -164,7 +167,7 @@ fn a_fresh_debian_installs_the_package_and_verifies_reads_and_completes_with_it(
     assert_eq!(completed, "--skip-image --skip-fetch --skip-cleanup\n");
 
     guest.run(&["-u", "root", "apt-get", "purge", "-y", "gitian"]).succeeds();
-    assert_eq!(guest.run(&["sh", "-c", "ls -d /usr/*/gitian* /usr/bin/gbuild 2>/dev/null"]).stdout, "");
+    assert_eq!(guest.run(&["sh", "-c", "ls -d /etc/gitian /usr/*/gitian* /usr/bin/gbuild 2>/dev/null"]).stdout, "");
 }
 
 #[test]

@@ -40,7 +40,7 @@ impl Surroundings {
         // Without it, a hint may name a path less well.
         let running = std::env::current_exe().ok();
         if let Some(prefix) = running.as_deref().and_then(prefix).filter(|_| !env.contains_key("GITIAN_BASE")) {
-            settings.etc = prefix.join("etc/gitian");
+            settings.etc = etc(prefix);
         }
         let path = env.get("PATH").map_or("", String::as_str);
         let calls = Calls::new(path, &workdir, &settings.installation, running.as_deref());
@@ -52,6 +52,12 @@ impl Surroundings {
 pub(crate) fn prefix(program: &Path) -> Option<&Path> {
     let folder = program.parent()?;
     if folder.ends_with("lib/gitian") { folder.ancestors().nth(2) } else { None }
+}
+
+/// Returns where the settings of an installation are; those of `/usr` are in `/etc`, which a new version leaves alone.
+fn etc(prefix: &Path) -> PathBuf {
+    let below = if prefix == Path::new("/usr") { Path::new("/") } else { prefix };
+    below.join("etc/gitian")
 }
 
 /// Runs a program: reads its command line, calls `run`, reports an error, returns the exit code.
@@ -85,4 +91,18 @@ pub fn main_with<A: Parser>(
         run(args, &around, &mut io::stdout())
     });
     ExitCode::from(result.unwrap_or_else(|error| failure::report(program, &error, &calls, debug, &mut io::stderr())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_a_prefix_are_below_it_and_those_of_a_system_in_etc() {
+        for (prefix, expected) in
+            [("/usr", "/etc/gitian"), ("/usr/local", "/usr/local/etc/gitian"), ("/opt/usr", "/opt/usr/etc/gitian")]
+        {
+            assert_eq!(etc(Path::new(prefix)), Path::new(expected));
+        }
+    }
 }
