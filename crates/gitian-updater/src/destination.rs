@@ -174,6 +174,7 @@ impl Destination {
         let stage = self.stage_folder();
         remove_tree(&stage)?;
         remove_tree(&self.work().join("old"))?;
+        fs::create_dir_all(&stage).with_context(|| stage.display().to_string())?;
         let done = self.lay_out(package, &stage);
         if done.is_err() {
             remove_tree(&stage)?;
@@ -190,9 +191,10 @@ impl Destination {
             let mode = if file.runs() { 0o777 } else { 0o666 };
             let mut to = File::options().write(true).create_new(true).mode(mode).open(&path).with_context(name)?;
             file.write(&mut to)?;
-            to.sync_all().with_context(name)?;
         }
-        Ok(())
+        // All at once: on the disk before the journal says that it is there.
+        let folder = File::open(stage).with_context(|| stage.display().to_string())?;
+        nix::unistd::syncfs(folder).with_context(|| stage.display().to_string())
     }
 
     /// Puts what was laid out in its place: from here on a crash is finished by the next run.
