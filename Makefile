@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 CARGO ?= cargo
 
 # What a fresh Debian machine with Rust lacks: to compile (OpenPGP by way of OpenSSL), to make guests, to sign, to test.
-PACKAGES := arch-test git gnupg libclang-dev libssl-dev mmdebstrap pkg-config uidmap
+PACKAGES := arch-test curl git gnupg libclang-dev libssl-dev mmdebstrap pkg-config uidmap
 PACKAGES_FOR_TESTS := apt-utils docker.io dpkg-dev e2fsprogs lxc openssh-client podman qemu-system-x86 qemu-utils runc util-linux
 PACKAGES_FOR_BENCH := time
 PACKAGES_FOR_FUZZ := g++

@@ -3,6 +3,7 @@
 use anyhow::Error;
 use gitian_build::{GitRefused, NoOutputs, OutputsRefused, ScriptFailed};
 use gitian_process::Failure;
+use gitian_release::{Kind, StepFailed};
 use gitian_sign::{NotSigned, ReportMissing};
 use gitian_verify::{PolicyRefused, ReleaseMissing};
 use gitian_vm::{ArchiveRefused, GuestGone, GuestNotUp, NotPacked, Problem, UnknownBackend};
@@ -60,6 +61,9 @@ pub fn hint(error: &Error) -> Option<String> {
                 "vbox" => "guests of vbox are not there yet; use --backend sandbox".to_owned(),
                 _ => "use --backend sandbox".to_owned(),
             });
+        }
+        if let Some(failed) = cause.downcast_ref::<StepFailed>() {
+            return step_hint(failed);
         }
         if cause.is::<NoTarget>() {
             return Some(
@@ -119,6 +123,7 @@ fn package_of(program: &str) -> Option<&'static str> {
     Some(match program.rsplit('/').next().unwrap_or(program) {
         "gpg" => "gnupg",
         "newuidmap" | "newgidmap" => "uidmap",
+        "curl" => "curl",
         "git" => "git",
         "ssh" | "ssh-keygen" => "openssh-client",
         "qemu-system-x86_64" => "qemu-system-x86",
@@ -129,6 +134,19 @@ fn package_of(program: &str) -> Option<&'static str> {
         "apt-helper" => "apt",
         _ => return None,
     })
+}
+
+/// Returns how to go on with a step that failed, where the program's own words do not say it.
+fn step_hint(failed: &StepFailed) -> Option<String> {
+    let again = format!("gitian release --step {} --os {} …", failed.kind.name(), failed.of);
+    match failed.kind {
+        Kind::Build => {
+            let log = gitian_build::Workdir::new(gitian_release::workdir(&failed.of)).build_log();
+            Some(format!("the script's log is {}; to try again: {again}", log.display()))
+        }
+        Kind::Sign => Some(format!("what is built stays; to try again: {again}")),
+        _ => None,
+    }
 }
 
 /// Returns which releases there are instead.

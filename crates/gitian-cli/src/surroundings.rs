@@ -64,6 +64,9 @@ pub fn main<A: Parser>(program: &str, run: impl FnOnce(A, &Surroundings, &mut dy
             trace::listen(|command| tell(&format!("runs: {}", printable(&command.to_string()))));
         }
         interrupt::listen().context("signals")?;
+        if let Some(parent) = around.settings.parent {
+            interrupt::end_with(parent).context("signals")?;
+        }
         run(args, &around, &mut io::stdout())
     });
     ExitCode::from(result.unwrap_or_else(|error| failure::report(program, &error, &calls, debug, &mut io::stderr())))

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{gbuild, gsign, gverify, make_base_vm};
+use super::{adopt, doctor, gbuild, gsign, gverify, init, make_base_vm, release};
 
 /// Check, by building it again, that a binary really came from its source.
 #[derive(Debug, Parser)]
@@ -24,4 +24,12 @@ pub enum Program {
     Sign(gsign::Args),
     /// Tell whether independent builders agree (gverify)
     Verify(gverify::Args),
+    /// Make a release: all of these, as gitian.toml says
+    Release(release::Args),
+    /// Write a first gitian.toml for a project
+    Init(init::Args),
+    /// Look at this host: what can build here, and what is missing
+    Doctor(doctor::Args),
+    /// Have a checkout of gitian-builder run these programs
+    Adopt(adopt::Args),
 }

@@ -166,6 +166,16 @@ fn missing(programs: &[(&str, &str)]) -> Vec<Problem> {
     problems
 }
 
+/// Returns what makes guests slow, if anything does.
+fn slow(accelerator: Accelerator) -> Option<String> {
+    match accelerator {
+        Accelerator::Kvm => None,
+        Accelerator::Tcg { why } => {
+            Some(format!("the guest's processor is emulated, some ten times slower than the host's: {why}"))
+        }
+    }
+}
+
 impl Backend for Kvm {
     fn name(&self) -> &'static str {
         "kvm"
@@ -187,6 +197,10 @@ impl Backend for Kvm {
             }
         }
         problems
+    }
+
+    fn remark(&self) -> Option<String> {
+        slow(probe::this_host().accelerator(&self.cache).ok()?)
     }
 
     fn make_base(&self, request: &BaseRequest, report: &mut dyn FnMut(Event)) -> Result<()> {
@@ -251,12 +265,7 @@ impl Backend for Kvm {
         let patience = self.patience.unwrap_or(patience(&accelerator));
         let up = write_document(&place.running(), &Running { target: which, port })
             .and_then(|()| machine::await_answer(&place, &ssh, patience));
-        let notice = match accelerator {
-            Accelerator::Kvm => None,
-            Accelerator::Tcg { why } => {
-                Some(format!("the guest's processor is emulated, some ten times slower than the host's: {why}"))
-            }
-        };
+        let notice = slow(accelerator);
         let unreached = match up {
             Ok((true, _)) => {
                 return Ok(Box::new(Guest { place, target: target.clone(), ssh, layers: self.layers(), notice }));
