@@ -1,6 +1,8 @@
 # demo   the main job on real input          test   every test
 # setup  installs what the others need       bench  measures, see BENCHMARKS.md
-# install PREFIX=/usr/local [DESTDIR=…]      audit  licences and sources of the crates
+# install, uninstall PREFIX=/usr/local [DESTDIR=…]
+# deb    a package for Debian 12, in dist/   static a gverify without libraries, in dist/
+# audit  licences and sources of the crates
 # fuzz   hostile input, FUZZ_SECONDS=600 for each target
 SHELL := /bin/bash
 PREFIX ?= /usr/local
@@ -8,16 +10,17 @@ CARGO ?= cargo
 
 # What a fresh Debian machine with Rust lacks: to compile (OpenPGP by way of OpenSSL), to make guests, to sign, to test.
 PACKAGES := arch-test curl git gnupg libclang-dev libssl-dev mmdebstrap pkg-config uidmap
-PACKAGES_FOR_TESTS := apt-utils docker.io dpkg-dev e2fsprogs lxc openssh-client podman qemu-system-x86 qemu-utils runc util-linux
+PACKAGES_FOR_TESTS := apt-utils docker.io dpkg-dev e2fsprogs fdisk fish lintian lxc man-db mtools openssh-client ovmf podman qemu-system-x86 qemu-utils runc systemd-boot-efi util-linux zsh
 PACKAGES_FOR_BENCH := time
+PACKAGES_FOR_DEB := binutils dpkg-dev
 PACKAGES_FOR_FUZZ := g++
 
 comma := ,
 PROGRAMS := gbuild gitian gsign gverify make-base-vm
 # Called by path, or through PATH by those who put the folder there.
-LIBEXEC := copy-from-target copy-to-target make-clean-vm on-target start-target stop-target
+LIBEXEC := config-bootstrap-fixup config-lxc copy-from-target copy-to-target make-clean-vm on-target start-target stop-target
 
-.PHONY: all setup setup-test build demo test bench audit fuzz install clean
+.PHONY: all setup setup-test build pages demo test bench audit fuzz install uninstall deb static clean
 
 all: build
 
@@ -57,20 +60,28 @@ setup-test: setup
 
 build: setup
 	$(CARGO) build --release --locked --bins
+	@$(MAKE) --no-print-directory pages
+
+# Manual pages and completions, from the programs' own command lines.
+pages:
+	rm -rf target/pages
+	target/release/gitian-pages share/man target/pages
 
 demo: build
 	share/examples/demo target/demo
 
-REQUIRED := sandbox,kvm,gpg$(if $(filter 0,$(shell id -u)),$(comma)user$(comma)docker$(comma)lxc$(comma)podman)
+REQUIRED := sandbox,kvm,vbox,gpg,pages$(if $(filter 0,$(shell id -u)),$(comma)user$(comma)docker$(comma)lxc$(comma)podman)
 
 # A test that cannot run here says so; with GITIAN_TEST_REQUIRE it fails instead.
 test: setup-test build
+	$(call install-packages,$(PACKAGES_FOR_DEB))
 	GITIAN_TEST_REQUIRE=$${GITIAN_TEST_REQUIRE-$(REQUIRED)} $(CARGO) test --release --locked --workspace --no-fail-fast
 
 bench: build
 	$(call install-packages,$(PACKAGES_FOR_BENCH))
 	tests/bench/run
 	tests/bench/verify
+	tests/bench/self
 
 # The advisory database is not consulted: it changes under a tree that does not.
 audit:
@@ -91,18 +102,47 @@ fuzz: setup
 	    -print_final_stats=1 || exit 1; \
 	done
 
-# Installs what is there: root, who installs, need not have Rust, and nothing is set up or built on the way.
+# Installs what is there: root, who installs, need not have Rust, and nothing is set up or built on the way. One file is all
+# programs: it is the one that it is called by.
 install: to = $(DESTDIR)$(PREFIX)
 install:
-	@for p in $(PROGRAMS) $(LIBEXEC); do \
-	  [ -x target/release/$$p ] || { echo "install: target/release/$$p is not built; run: make build" >&2; exit 1; }; \
+	@for built in release/gitian pages; do \
+	  [ -e target/$$built ] || { echo "install: target/$$built is not built; run: make build" >&2; exit 1; }; \
 	done
-	install -d "$(to)/lib/gitian" "$(to)/bin" "$(to)/libexec/gitian" "$(to)/share/doc/gitian"
-	for p in $(PROGRAMS) $(LIBEXEC); do install -m 755 target/release/$$p "$(to)/lib/gitian/" || exit 1; done
-	for p in $(PROGRAMS); do ln -sf ../lib/gitian/$$p "$(to)/bin/$$p" || exit 1; done
-	for p in $(LIBEXEC); do ln -sf ../../lib/gitian/$$p "$(to)/libexec/gitian/$$p" || exit 1; done
+	install -d "$(to)/bin" "$(to)/libexec/gitian"
+	install -D -m 755 -t "$(to)/lib/gitian" target/release/gitian
+	for p in $(PROGRAMS); do ln -sf ../lib/gitian/gitian "$(to)/bin/$$p" || exit 1; done
+	for p in $(LIBEXEC); do ln -sf ../../lib/gitian/gitian "$(to)/libexec/gitian/$$p" || exit 1; done
+	install -m 644 -t "$(to)/libexec/gitian" libexec/gconfig
+	install -D -m 644 -t "$(to)/etc/gitian" etc/*
+	install -D -m 644 -t "$(to)/share/man/man1" target/pages/man/*.1
+	install -D -m 644 -t "$(to)/share/bash-completion/completions" target/pages/bash/*
+	install -D -m 644 -t "$(to)/share/zsh/site-functions" target/pages/zsh/*
+	install -D -m 644 -t "$(to)/share/fish/vendor_completions.d" target/pages/fish/*
+	install -D -m 644 -t "$(to)/share/doc/gitian" README.md LICENSE CHANGELOG.md share/doc/*.md
 	cp -r share/examples "$(to)/share/doc/gitian/"
-	install -m 644 README.md LICENSE CHANGELOG.md share/doc/*.md "$(to)/share/doc/gitian/"
+
+uninstall: to = $(DESTDIR)$(PREFIX)
+uninstall:
+	for p in $(PROGRAMS) $(LIBEXEC); do \
+	  rm -f "$(to)/bin/$$p" "$(to)/share/man/man1/$$p.1" "$(to)/share/bash-completion/completions/$$p" \
+	    "$(to)/share/zsh/site-functions/_$$p" "$(to)/share/fish/vendor_completions.d/$$p.fish"; \
+	done
+	rm -f "$(to)"/share/man/man1/gitian-*.1
+	rm -rf "$(to)/lib/gitian" "$(to)/libexec/gitian" "$(to)/etc/gitian" "$(to)/share/doc/gitian"
+
+# Packs what is built, in the same bytes whenever that is done.
+deb:
+	$(call install-packages,$(PACKAGES_FOR_DEB))
+	share/debian/pack dist
+
+# All of gverify in one file: glibc, OpenSSL and everything else, for computers that lack them or have others.
+STATIC := x86_64-unknown-linux-gnu
+static: setup
+	RUSTFLAGS="-C target-feature=+crt-static" OPENSSL_STATIC=1 \
+	  $(CARGO) build --release --locked --target $(STATIC) -p gitian-cli --bin gverify
+	install -d dist
+	strip -o dist/gverify target/$(STATIC)/release/gverify
 
 # What the guests of an ordinary user wrote belongs to his subordinate ids.
 clean:

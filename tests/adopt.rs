@@ -20,7 +20,7 @@ impl Checkout {
         made.sh("set -e
             git init -q origin; cd origin
             mkdir -p bin libexec target-bin
-            for program in bin/gbuild bin/gsign bin/gverify bin/make-base-vm libexec/on-target libexec/start-target libexec/config-lxc; do
+            for program in bin/gbuild bin/gsign bin/gverify bin/make-base-vm libexec/on-target libexec/start-target libexec/make-it; do
               printf '#!/bin/sh\\necho original %s\\n' $program > $program; chmod +x $program
             done
             echo x > README; git add -A; git commit -q -m First; cd ..
@@ -65,11 +65,11 @@ fn a_checkout_runs_ours_pulls_as_before_and_goes_back_byte_for_byte() {
     let checkout = Checkout::new();
     let before = checkout.content("builder");
     let told = checkout.adopt(&["builder"]).succeeds();
-    assert!(told.stdout.starts_with("builder: 11 programs are gitian's now"), "{}", told.stdout);
+    assert!(told.stdout.starts_with("builder: 13 programs are gitian's now"), "{}", told.stdout);
     let runs = |program: &str| checkout.sh(&format!("cd builder && {program} --version")).stdout;
     assert!(runs("bin/gbuild").starts_with("gbuild "), "{}", runs("bin/gbuild"));
     assert!(runs("./libexec/on-target").starts_with("on-target "), "{}", runs("./libexec/on-target"));
-    assert!(runs("libexec/config-lxc").starts_with("original"), "a program that is not ours stays");
+    assert!(runs("libexec/make-it").starts_with("original"), "a program that is not ours stays");
     let status = || checkout.sh("cd builder && touch bin/* && git status --porcelain && git diff").succeeds().stdout;
     assert_eq!(status(), "", "nothing looks changed");
     // What the checkout is to its programs stays what it is: its own sigs/ is the default tree.

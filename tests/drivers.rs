@@ -206,7 +206,11 @@ fn two_signers_are_compared_and_the_exit_status_says_what_came_out() {
         bin/gbuild -j 5 --commit coin=v1.0 --url coin=$COIN {COIN_LINUX}
         bin/gsign -p 'gpg --detach-sign' --signer carol --release 1.0-linux --destination $sigs {COIN_LINUX}"
     );
-    checkout.sh(&(gnupg.clone() + &driver)).succeeds();
+    // The original would sign it; ours wants to be told.
+    let told = checkout.sh(&(gnupg.clone() + &driver));
+    assert_eq!(told.code, 1, "{}{}", told.stdout, told.stderr);
+    assert!(told.stderr.contains("what was built here is not what alice, bob built"), "{}", told.stderr);
+    checkout.sh(&(gnupg.clone() + &driver.replace("--signer carol", "--anyway --signer carol"))).succeeds();
     let told = checkout.sh(&format!("{gnupg}bin/gverify -v -d $sigs -r 1.0-linux {COIN_LINUX}"));
     assert_eq!(told.code, 1, "{}{}", told.stdout, told.stderr);
     assert!(told.stdout.contains("carol: MISMATCH"), "{}{}", told.stdout, told.stderr);

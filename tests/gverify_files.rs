@@ -118,7 +118,7 @@ fn only_good_signatures_of_different_people_count() {
         (
             "a key that is not known",
             &|f| f.guix("1.0", "mallory", "mallory", &[("app-1.0.zip", GOOD)]),
-            "UNPROVEN: listed without a good signature by mallory of 1.0",
+            "UNPROVEN: listed without a signature that counts by mallory of 1.0",
         ),
         (
             "a list that was changed",
@@ -127,7 +127,7 @@ fn only_good_signatures_of_different_people_count() {
                 let path = f.path("sigs/1.0/bob/noncodesigned.SHA256SUMS");
                 fs::write(path, list(&[("app-1.0.zip", GOOD)])).unwrap();
             },
-            "UNPROVEN: listed without a good signature by bob of 1.0",
+            "UNPROVEN: listed without a signature that counts by bob of 1.0",
         ),
         (
             "everybody built something else",
@@ -157,7 +157,7 @@ fn only_good_signatures_of_different_people_count() {
         (
             "no signature",
             &|f| write(&f.path("sigs/1.0/bob/all.SHA256SUMS"), &list(&[("app-1.0.zip", GOOD)])),
-            "UNPROVEN: listed without a good signature by bob of 1.0",
+            "UNPROVEN: listed without a signature that counts by bob of 1.0",
         ),
     ];
     for (what, plant, line) in cases {
@@ -182,25 +182,76 @@ fn an_assertion_about_another_release_proves_nothing_about_this_one() {
 }
 
 #[test]
-fn what_has_no_meaning_for_files_is_refused_and_a_policy_that_does_not_count_is_told() {
+fn what_has_no_meaning_for_files_is_refused() {
     let Some(fixture) = Fixture::new() else { return };
-    for signer in ["alice", "bob"] {
-        fixture.gitian("1.0", signer, &[("app-1.0.zip", GOOD)]);
-    }
-    for option in
-        [&["--require", "alice"][..], &["--max-age", "1"], &["--at", "2020-01-01"], &["--strict"], &["-c", "bob"]]
-    {
+    for option in [&["--since", "1.0"][..], &["-c", "bob"], &["--html", "x"]] {
         let answer = fixture.ask(&[&["-d", "sigs", "--files", "app-1.0.zip"], option].concat());
         assert_eq!((answer.stdout.as_str(), answer.code), ("", 2), "{option:?}");
         assert!(answer.stderr.contains("cannot be used with"), "{option:?}: {}", answer.stderr);
     }
-    fs::write(fixture.path("sigs/gverify.toml"), "min-good = 3\n").unwrap();
-    let answer = fixture.ask(&["-d", "sigs", "--files", "app-1.0.zip"]);
-    assert!(
-        answer.stderr.contains("note: sigs/gverify.toml does not count for --files; --min-good N"),
-        "{}",
-        answer.stderr
-    );
+}
+
+#[test]
+fn a_policy_counts_for_files_as_for_releases() {
+    let Some(fixture) = Fixture::new() else { return };
+    for signer in ["alice", "bob"] {
+        fixture.gitian("1.0", signer, &[("app-1.0.zip", GOOD)]);
+    }
+    let built = "built by 2 for 1.0 (alice, bob)";
+    let alice = fixture.home.fingerprint("alice");
+    let own = format!("[signers.bob]\nkeys = ['{alice}']\n");
+    let cases: [(&str, &[&str], String); 9] = [
+        ("", &[], format!("OK, {built}")),
+        ("", &["--strict", "--max-age", "1", "--require", "bob"], format!("OK, {built}")),
+        ("", &["--require", "carol"], format!("POLICY NOT MET: {built}, but carol must agree and does not")),
+        (
+            "",
+            &["--at", "2020-01-01"],
+            "UNPROVEN: listed without a signature that counts by alice of 1.0, bob of 1.0".into(),
+        ),
+        ("min-good = 3\n", &[], format!("TOO FEW: {built}, wanted are 3")),
+        ("min-good = 3\n", &["--no-policy"], format!("OK, {built}")),
+        ("[signers.alice]\nweight = 0\n", &[], "TOO FEW: built by 1 for 1.0 (bob), wanted are 2".into()),
+        ("[groups.core]\nmembers = ['carol']\n", &[], format!("POLICY NOT MET: {built}, but 0 of the 1 of core")),
+        (&own, &[], "UNPROVEN: listed without a signature that counts by alice of 1.0, bob of 1.0".into()),
+    ];
+    for (policy, options, line) in cases {
+        fs::write(fixture.path("sigs/gverify.toml"), policy).unwrap();
+        let answer = fixture.ask(&[&["-d", "sigs", "--files", "app-1.0.zip"], options].concat());
+        let found = answer.stdout.trim_end();
+        assert!(found.starts_with(&format!("app-1.0.zip: {line}")), "{policy} {options:?}: {found}\n{}", answer.stderr);
+        assert_eq!(answer.code, i32::from(!line.starts_with("OK")), "{policy} {options:?}");
+    }
+}
+
+#[test]
+fn json_says_of_files_what_the_lines_say() {
+    let Some(fixture) = Fixture::new() else { return };
+    for signer in ["alice", "bob"] {
+        fixture.gitian("1.0", signer, &[("app-1.0.zip", GOOD)]);
+    }
+    let answer = fixture.ask(&["-d", "sigs", "--json", "--files", "app-1.0.zip", "doc.txt"]);
+    let json: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    assert_eq!((json["exit_status"].as_i64(), answer.code), (Some(1), 1));
+    assert_eq!((&json["files"][0]["opinion"], &json["files"][1]["opinion"]), (&"agreed".into(), &"not-listed".into()));
+    assert_eq!(json["files"][0]["built_by"][1]["signer"], "bob");
+}
+
+#[test]
+fn a_tree_of_guix_has_releases_and_verdicts_as_well() {
+    let Some(fixture) = Fixture::new() else { return };
+    for (signer, content) in [("alice", GOOD), ("bob", GOOD), ("carol", EVIL)] {
+        fixture.guix("1.0", signer, signer, &[("app-1.0.zip", content)]);
+    }
+    let answer = fixture.ask(&["-d", "sigs", "--all"]);
+    assert!(answer.stdout.starts_with("1.0 noncodesigned: 2 OK, 1 MISMATCH\n  carol: MISMATCH: "), "{}", answer.stdout);
+    assert_eq!(answer.code, 1);
+    let answer = fixture.ask(&["-d", "sigs", "-r", "1.0/", "--name", "noncodesigned"]);
+    assert!(answer.stdout.contains("alice: OK\n\nbob: OK\n\n") && answer.code == 1, "{}", answer.stdout);
+    // An assertion without a signature is not covered up by a list.
+    fixture.gitian("1.0", "alice", &[("app-1.0.zip", GOOD)]);
+    let answer = fixture.ask(&["-d", "sigs", "--all", "--name", "app"]);
+    assert_eq!(answer.stdout, "1.0 app: 1 OK, 2 MISSING RESULT\n", "{}", answer.stderr);
 }
 
 #[test]

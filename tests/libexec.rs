@@ -1,12 +1,14 @@
-//! The programs of `libexec/`, on a real guest of the sandbox: by path and through PATH.
+//! The programs of `libexec/`: by path and through PATH, on a real guest of the sandbox; those that write configuration.
 
 mod support;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use assert_cmd::Command;
+use support::backends::row;
 use support::checkout::Checkout;
-use support::programs::Workdir;
+use support::programs::{self, Workdir};
 
 /// A checkout whose guest runs, started by the programs of `libexec/`.
 fn running() -> Option<Checkout> {
@@ -206,4 +208,99 @@ fn what_cannot_be_meant_is_refused_with_what_to_do() {
     }
     let told = checkout.sh("DISTRO=ubuntu libexec/make-clean-vm --suite bookworm");
     assert!(told.code == 1 && told.stderr.contains("is one of distro debian, not ubuntu"), "{}", told.stderr);
+}
+
+#[test]
+fn scripts_get_the_settings_by_sourcing_them() {
+    let libexec = support::checkout().join("libexec");
+    let show =
+        "set -eu; . gconfig; echo $DISTRO $NPROCS $VMEM $VM_SSH_PORT $LXC_EXECUTE $GITIAN_HOST_IP \"<$USE_LXC>\"";
+    for (shell, variables, expected) in [
+        ("bash", &[][..], "ubuntu 2 2000 2223 lxc-execute 10.0.2.2 <>\n"),
+        ("dash", &[], "ubuntu 2 2000 2223 lxc-execute 10.0.2.2 <>\n"),
+        (
+            "bash",
+            &[("DISTRO", "debian"), ("VMEM", "3000"), ("USE_LXC", "1")],
+            "debian 2 3000 2223 lxc-execute 10.0.2.2 <1>\n",
+        ),
+    ] {
+        let mut command = Command::new(shell);
+        command.args(["-c", show]).env_clear().envs(variables.iter().copied());
+        command.env("PATH", format!("{}:/usr/bin:/bin", libexec.display()));
+        assert_eq!(programs::answer(&mut command).succeeds().stdout, expected, "{shell}");
+    }
+    let mut command = Command::new("bash");
+    command
+        .args(["-c", ". libexec/gconfig; echo $GITIAN_BASE"])
+        .current_dir(support::checkout())
+        .env_remove("GITIAN_BASE");
+    let told = programs::answer(&mut command).succeeds();
+    assert_eq!(told.stdout.trim_end(), support::checkout().display().to_string());
+}
+
+#[test]
+fn a_system_that_something_else_installed_is_given_what_builds_expect() {
+    let Some(checkout) = running() else { return };
+    let told = checkout.sh(
+        "set -e
+        DISTRO=builder MIRROR_HOST=127.0.0.1 GITIAN_HOST_IP=10.0.3.2 libexec/config-bootstrap-fixup
+        test -x var/bootstrap-fixup
+        libexec/on-target -u root sh -c 'userdel -r debian; echo x > /etc/hosts; echo x > /etc/hostname' 2>/dev/null
+        libexec/on-target -u root sh -s < var/bootstrap-fixup
+        libexec/on-target -u root sh -s < var/bootstrap-fixup
+        libexec/on-target -u root sh -c 'id builder; stat -c %a /home/builder; cat /etc/hosts /etc/hostname /etc/apt/apt.conf.d/80proxy'",
+    );
+    assert_eq!(
+        told.succeeds().stdout,
+        "uid=1000(builder) gid=1000(builder) groups=1000(builder)\n755\n127.0.0.1 localhost\n127.0.1.1 gitian\ngitian\n\
+         Acquire::http::Proxy \"http://10.0.3.2:3142\";\n"
+    );
+}
+
+#[test]
+fn what_lxc_is_told_is_written_from_the_template_that_is_installed() {
+    let Some(work) = row("lxc").workdir() else { return };
+    let told = work.run("config-lxc", &[]);
+    assert_eq!(told.code, 1);
+    assert!(told.stderr.contains("there is no target of LXC in "), "{}", told.stderr);
+    assert!(told.stderr.contains("hint: USE_LXC=1 "), "{}", told.stderr);
+    work.run("make-clean-vm", &["--suite", "bookworm", "--arch", "amd64"]).succeeds();
+    let path = work.path().join("var/lxc.config");
+    assert!(!path.exists());
+    let config = || fs::read_to_string(&path).unwrap();
+    work.run("config-lxc", &[]).succeeds();
+    let upper = work.path().join("var/lxc/fs/upper");
+    assert!(config().contains("\nlxc.rootfs.path = overlay:/") && config().contains(upper.to_str().unwrap()));
+    assert!(config().contains("\nlxc.net.0.type = none\n"), "{}", config());
+    let answer = |name: &str, variables: &[(&str, &str)], args: &[&str]| {
+        let mut command = work.program(name);
+        command.envs(variables.iter().copied()).args(args);
+        programs::answer(&mut command)
+    };
+    answer("config-lxc", &[("LXC_BRIDGE", "lxcbr0"), ("LXC_GUEST_IP", "10.0.3.5")], &[]).succeeds();
+    assert!(config().contains("lxc.net.0.link = lxcbr0\n") && config().contains("10.0.3.5/24\n"), "{}", config());
+
+    // A prefix has one, which may be changed; a checkout as well.
+    let prefix = work.path().join("prefix");
+    let mut install = Command::new("make");
+    install.arg("-s").arg("install").arg(format!("PREFIX={}", prefix.display())).current_dir(support::checkout());
+    install.assert().success();
+    let template = prefix.join("etc/gitian/lxc.config.in");
+    fs::write(&template, "# mine\nNETWORK\n").unwrap();
+    let mut command = programs::surrounded(Command::new(prefix.join("libexec/gitian/config-lxc")), work.path());
+    programs::answer(&mut command).succeeds();
+    assert_eq!(config(), "# mine\nlxc.net.0.type = none\n");
+    let gconfig = format!(". {}/libexec/gitian/gconfig; echo $GITIAN_BASE", prefix.display());
+    let told = programs::answer(Command::new("bash").args(["-c", &gconfig]).env_remove("GITIAN_BASE")).succeeds();
+    assert_eq!(told.stdout.trim_end(), prefix.display().to_string());
+    fs::create_dir(work.path().join("etc")).unwrap();
+    fs::write(work.path().join("etc/lxc.config.in"), "# ours\n").unwrap();
+    answer("config-lxc", &[("GITIAN_BASE", work.path().to_str().unwrap())], &[]).succeeds();
+    assert_eq!(config(), "# ours\n");
+
+    let told = answer("gbuild", &[("LXC_EXECUTE", "/opt/run")], &["--check", work.descriptor("", "true")]);
+    let problem = "LXC_EXECUTE=/opt/run is neither lxc-execute nor lxc-start";
+    assert!(told.code == 1 && (told.stdout + &told.stderr).contains(problem));
+    let told = answer("start-target", &[("LXC_EXECUTE", "/opt/lxc/bin/lxc-execute")], &["64", "bookworm-amd64"]);
+    assert!(told.code == 1 && told.stderr.contains("program /opt/lxc/bin/lxc-"), "{}", told.stderr);
 }

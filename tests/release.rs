@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use support::mirror::Mirror;
+use support::programs;
 use support::project::Project;
 use support::running::{processes_with, within};
 
@@ -35,7 +36,10 @@ fn one_command_leads_from_an_empty_folder_to_a_verified_tree() {
     );
 
     bob.knows(&alice);
-    let told = bob.release(&["--push"]).succeeds().stdout;
+    let told = bob.release(&["--push", "--jobs", "2"]).succeeds().stdout;
+    let line = |wanted: &str| told.lines().position(|line| line.starts_with(wanted)).unwrap();
+    assert!(line("build win: begins") < line("build linux: done"), "side by side: {told}");
+    assert!(line("build win: done") < line("build win-signed: begins"), "one continues the other: {told}");
     for name in ["linux", "win", "win-signed"] {
         for signer in ["alice", "bob"] {
             assert!(told.contains(&format!("verify {name}: {signer}: OK\n")), "{name} {signer}: {told}");
@@ -273,4 +277,51 @@ fn an_input_from_a_server_takes_its_place_only_with_the_right_content() {
     let (code, told) = run(None, None);
     assert!(code == 1 && told.contains(".gitian/inputs/sdk.tar has sha256 "), "{told}");
     assert_eq!(fs::read_to_string(&place).unwrap(), "mine", "it may be somebody's");
+}
+
+#[test]
+fn a_key_on_another_host_signs_by_way_of_files() {
+    let Some(project) = Project::new() else { return };
+    // The builder has no key of that name.
+    let (Some(builder), Some(alice)) = (project.person("builder"), project.person("alice")) else { return };
+    builder.knows(&alice);
+    let as_alice = |more: &[&str]| {
+        let args = ["release", "--file", "../coin/gitian.toml", "--signer", "alice", "1.0"];
+        programs::answer(builder.program("gitian").args(args).args(more))
+    };
+    let told = as_alice(&["--request", "to-sign"]).succeeds().stdout;
+    assert!(told.contains("sign win-signed: done in") && !told.contains("commit"), "{told}");
+    let told = as_alice(&["--import", "to-sign"]);
+    assert!(told.code == 1 && told.stderr.contains("linux.request.signed"), "{}", told.stderr);
+    alice.sh("set -e; for file in ../builder/to-sign/*.request; do gsign --sign-request $file --signer alice --yes; done").succeeds();
+    let told = as_alice(&["--import", "to-sign", "--push"]).succeeds().stdout;
+    for name in ["linux", "win", "win-signed"] {
+        assert!(told.contains(&format!("verify {name}: alice: OK\n")), "{told}");
+    }
+    // From then on it is signed.
+    let told = as_alice(&[]).succeeds().stdout;
+    assert!(told.contains("sign linux: done already\n") && told.contains("commit: done already\n"), "{told}");
+}
+
+#[test]
+fn asked_to_stop_it_stops_its_builds_and_the_next_run_goes_on() {
+    let Some(project) = Project::new() else { return };
+    let Some(alice) = project.person("alice") else { return };
+    project.sh("cd coin && sed -i 's/mkdir/sleep 600; mkdir/' contrib/gitian-win.yml && git commit -qam s && git tag -f v1.0").succeeds();
+    let log = alice.folder.join(".gitian/win/var/build.log");
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let running = alice.start_release(&[]);
+        let sleeps = || fs::read_to_string(&log).is_ok_and(|text| text.contains("+ sleep 600"));
+        assert!(within(Duration::from_secs(60), sleeps), "{signal}");
+        running.signal(signal);
+        let told = running.answer();
+        assert_eq!(told.code, 128 + signal as i32, "{}", told.stderr);
+        assert!(told.stderr.ends_with("gitian: interrupted\n"), "{}", told.stderr);
+        let home = format!("HOME={}", project.path().join("home-alice").display());
+        assert!(within(Duration::from_secs(20), || processes_with(&home).is_empty()), "nobody is left at work");
+        fs::remove_file(&log).unwrap();
+    }
+    project.sh("cd coin && git revert --no-edit HEAD && git tag -f v1.0").succeeds();
+    let told = alice.release(&[]).succeeds().stdout;
+    assert!(told.contains("verify win: alice: OK\n"), "{told}");
 }

@@ -27,15 +27,18 @@ pub struct Row {
     pub set_up: fn() -> Result<Environment, String>,
     /// Prefixes of the packages (`linux-image-`, `openssh-`) that its base image has beside those of every kind.
     pub more_packages: &'static [&'static str],
+    /// Whether a test of its own compares it, because its guests cost minutes.
+    pub elsewhere: bool,
 }
 
 /// Every kind of guest, the one first that the others are compared with.
 pub const ROWS: &[Row] = &[
-    Row { name: "sandbox", backend: "sandbox", set_up: sandbox, more_packages: &[] },
-    Row { name: "docker", backend: "docker", set_up: docker, more_packages: &[] },
-    Row { name: "lxc", backend: "lxc", set_up: lxc, more_packages: &[] },
-    Row { name: "podman", backend: "docker", set_up: podman, more_packages: &[] },
-    Row { name: "kvm", backend: "kvm", set_up: kvm, more_packages: BOOT },
+    Row { name: "sandbox", backend: "sandbox", set_up: sandbox, more_packages: &[], elsewhere: false },
+    Row { name: "docker", backend: "docker", set_up: docker, more_packages: &[], elsewhere: false },
+    Row { name: "lxc", backend: "lxc", set_up: lxc, more_packages: &[], elsewhere: false },
+    Row { name: "podman", backend: "docker", set_up: podman, more_packages: &[], elsewhere: false },
+    Row { name: "kvm", backend: "kvm", set_up: kvm, more_packages: BOOT, elsewhere: false },
+    Row { name: "vbox", backend: "vbox", set_up: vbox, more_packages: BOOT, elsewhere: true },
 ];
 
 /// What a guest that boots has more: a kernel, sshd, and what these need.
@@ -125,6 +128,44 @@ fn kvm() -> Result<Environment, String> {
     Ok(Vec::new())
 }
 
+/// The folder of programs that stand for others, from the top of the checkout.
+pub const FAKE_TOOLS: &str = "tests/fake-tools";
+
+/// A PATH in which the programs that stand for others are found first.
+pub fn path_with_fakes() -> String {
+    let fakes = super::checkout().join(FAKE_TOOLS);
+    format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", fakes.display())
+}
+
+/// No machine of VirtualBox can run in another machine: QEMU boots its disk instead, told by a VBoxManage of the tests.
+fn vbox() -> Result<Environment, String> {
+    static ONCE: OnceLock<Result<Environment, String>> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        let programs =
+            ["mmdebstrap", "qemu-system-x86_64", "qemu-img", "ssh", "mke2fs", "debugfs", "sfdisk", "mformat"];
+        programs.into_iter().try_for_each(need)?;
+        for file in ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/lib/systemd/boot/efi/systemd-bootx64.efi"] {
+            if !Path::new(file).exists() {
+                return Err(format!("{file} is not there"));
+            }
+        }
+        let (folder, data) = folders("vbox");
+        keep(&folder, &["sleep", "infinity"]);
+        Ok(vec![("PATH", path_with_fakes()), ("FAKE_VBOX", data.display().to_string())])
+    })
+    .clone()
+}
+
+/// Runs a program beside the tests, until they end; then the folder is removed, and what its `data` leads to.
+fn keep(folder: &Path, command: &[&str]) {
+    #[expect(clippy::disallowed_methods, reason = "the test framework's command cannot run in the background")]
+    let mut keeper = std::process::Command::new("setpriv");
+    keeper.args(["--pdeathsig", "TERM", "bash", "-c", KEEPER, "keeper"]).arg(folder).args(command);
+    keeper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // It ends with the thread that starts it: one that lives as long as the test program.
+    std::thread::spawn(move || keeper.spawn().unwrap().wait().unwrap());
+}
+
 fn need_root() -> Result<(), String> {
     match nix::unistd::Uid::effective().is_root() {
         true => Ok(()),
@@ -160,19 +201,11 @@ fn docker() -> Result<Environment, String> {
         let (folder, data) = folders("docker");
         let socket = format!("unix://{}/socket", folder.display());
         let path = |name: &str| folder.join(name).display().to_string();
-        #[expect(clippy::disallowed_methods, reason = "the test framework's command cannot run in the background")]
-        let mut command = std::process::Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM", "bash", "-c", KEEPER, "keeper"]).arg(&folder).arg("dockerd");
-        command.arg(format!("--host={socket}")).arg(format!("--data-root={}", data.display()));
-        command.arg(format!("--exec-root={}", path("exec"))).arg(format!("--pidfile={}", path("pid")));
+        let (host, data) = (format!("--host={socket}"), format!("--data-root={}", data.display()));
+        let (exec, pid) = (format!("--exec-root={}", path("exec")), format!("--pidfile={}", path("pid")));
         // It touches nothing of the host's network; guests are in that.
-        command.args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        // It ends with the thread that starts it: one that lives as long as the test program.
-        std::thread::spawn(move || {
-            let mut child = command.spawn().unwrap();
-            child.wait().unwrap();
-        });
+        let alone = ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"];
+        keep(&folder, &[&["dockerd", &host, &data, &exec, &pid], &alone[..]].concat());
         let answers =
             || Command::new("docker").env("DOCKER_HOST", &socket).arg("ps").output().unwrap().status.success();
         if !within(Duration::from_secs(60), answers) {
@@ -215,11 +248,7 @@ fn podman() -> Result<Environment, String> {
         ];
         let mut info = Command::new("podman");
         let output = info.envs(environment.clone()).arg("info").output().unwrap();
-        #[expect(clippy::disallowed_methods, reason = "the test framework's command cannot run in the background")]
-        let mut keeper = std::process::Command::new("setpriv");
-        keeper.args(["--pdeathsig", "TERM", "bash", "-c", KEEPER, "keeper"]).arg(&folder).args(["sleep", "infinity"]);
-        keeper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        std::thread::spawn(move || keeper.spawn().unwrap().wait().unwrap());
+        keep(&folder, &["sleep", "infinity"]);
         match output.status.success() {
             true => Ok(environment),
             false => Err(String::from_utf8_lossy(&output.stderr).trim().replace('\n', " ")),

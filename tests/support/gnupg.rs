@@ -58,6 +58,13 @@ impl Home {
         path
     }
 
+    /// The fingerprint of a key, 40 hexadecimal digits.
+    pub fn fingerprint(&self, name: &str) -> String {
+        let listed = String::from_utf8(self.gpg(&["--with-colons", "--list-keys", name])).unwrap();
+        let line = listed.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).unwrap();
+        line.trim_end_matches(':').to_owned()
+    }
+
     /// The version, such as `2.2.40`.
     pub fn version(&self) -> String {
         let text = String::from_utf8_lossy(&self.gpg(&["--version"])).into_owned();

@@ -5,12 +5,14 @@
 pub mod archive;
 pub mod backends;
 pub mod checkout;
+pub mod dump;
 pub mod gnupg;
 pub mod hello;
 pub mod mirror;
 pub mod programs;
 pub mod project;
 pub mod running;
+pub mod signers;
 pub mod tree;
 
 use std::path::{Path, PathBuf};

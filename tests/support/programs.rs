@@ -195,6 +195,13 @@ impl Workdir {
         command
     }
 
+    /// Prepares a program that is not ours, with the variables that ours get.
+    pub fn tool(&self, name: &str) -> Command {
+        let mut command = surrounded(Command::new(name), self.path());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
     /// Runs a program.
     pub fn run(&self, name: &str, args: &[&str]) -> Answer {
         answer(self.program(name).args(args))

@@ -225,20 +225,22 @@ fn git(folder: &Path) -> Command {
 
 /// Returns the program that stands in the places of all: it calls ours of its own name, for the checkout that it lies in.
 fn stub(around: &Surroundings) -> Result<String> {
-    let folder = around.calls.folder().context("the folder of the running program cannot be told")?;
-    let folder = shell_words::quote(&folder.display().to_string()).into_owned();
+    let folders = around.calls.folders_of_own();
+    anyhow::ensure!(!folders.is_empty(), "the folder of the running program cannot be told");
+    let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
+    let folders = shell_words::join(&folders);
     Ok(format!(
         "#!/bin/sh\n\
          # Put here by `gitian adopt`; `gitian adopt --undo` brings back what was here.\n\
          here=$(dirname \"$(readlink -f \"$0\")\")\n\
          export GITIAN_BASE=\"${{GITIAN_BASE:-$(dirname \"$here\")}}\"\n\
-         program={folder}/$(basename \"$0\")\n\
-         if [ ! -x \"$program\" ]; then\n\
-         \x20 echo \"$0: error: $program is gone\" >&2\n\
-         \x20 echo \"hint: run gitian adopt again, or gitian adopt --undo, for $GITIAN_BASE\" >&2\n\
-         \x20 exit 1\n\
-         fi\n\
-         exec \"$program\" \"$@\"\n"
+         name=$(basename \"$0\")\n\
+         for folder in {folders}; do\n\
+         \x20 [ ! -x \"$folder/$name\" ] || exec \"$folder/$name\" \"$@\"\n\
+         done\n\
+         echo \"$name: error: it was in one of {folders}, and is gone\" >&2\n\
+         echo \"hint: run gitian adopt again, or gitian adopt --undo, for $GITIAN_BASE\" >&2\n\
+         exit 1\n"
     ))
 }
 

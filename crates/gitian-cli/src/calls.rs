@@ -4,13 +4,17 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::surroundings::prefix;
+
 /// The programs that hints name, with their folder in a checkout.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("bin", "gbuild"),
     ("bin", "gsign"),
     ("bin", "gverify"),
     ("bin", "gitian"),
     ("bin", "make-base-vm"),
+    ("libexec", "config-bootstrap-fixup"),
+    ("libexec", "config-lxc"),
     ("libexec", "copy-from-target"),
     ("libexec", "copy-to-target"),
     ("libexec", "make-clean-vm"),
@@ -28,25 +32,25 @@ pub struct Calls {
     workdir: PathBuf,
     /// Below these they lie, in a checkout and under a prefix.
     folders: Vec<PathBuf>,
-    /// Where the running program is.
-    beside: Option<PathBuf>,
+    /// Where programs of the same build as the running one may be, the nearest first.
+    own: Vec<PathBuf>,
 }
 
 impl Calls {
     /// Looks in PATH, in the working directory, in the installation, and around the running program if that lies in the
     /// `lib/gitian` of a prefix.
     pub fn new(path: &str, workdir: &Path, installation: &Path, running: Option<&Path>) -> Self {
-        let prefix = running.and_then(|program| {
-            let folder = program.parent()?;
-            if folder.ends_with("lib/gitian") { folder.ancestors().nth(2) } else { None }
-        });
+        let prefix = running.and_then(prefix);
         let mut folders = vec![installation.to_owned()];
         folders.extend(prefix.map(Path::to_owned));
+        // Beside it, where they were built; an installation has one file, which is called by links.
+        let beside = running.and_then(Path::parent).map(Path::to_owned);
+        let links = prefix.map(|prefix| [prefix.join("bin"), prefix.join("libexec/gitian")]);
         Self {
             path: path.split(':').filter(|folder| !folder.is_empty()).map(PathBuf::from).collect(),
             workdir: workdir.to_owned(),
             folders,
-            beside: running.and_then(Path::parent).map(Path::to_owned),
+            own: beside.into_iter().chain(links.into_iter().flatten()).collect(),
         }
     }
 
@@ -56,15 +60,15 @@ impl Calls {
         respell(hint, |folder, name| self.call(folder, name))
     }
 
-    /// Returns how we call a program of ours: the one beside the running program, else by its name.
+    /// Returns how we call a program of ours: the one of the running program's build, else by its name.
     pub fn own(&self, name: &str) -> OsString {
-        let beside = self.beside.as_ref().map(|folder| folder.join(name)).filter(|path| is_program(path));
-        beside.map_or_else(|| name.into(), PathBuf::into_os_string)
+        let found = self.own.iter().map(|folder| folder.join(name)).find(|path| is_program(path));
+        found.map_or_else(|| name.into(), PathBuf::into_os_string)
     }
 
-    /// Returns the folder of the running program, where all others are too.
-    pub fn folder(&self) -> Option<&Path> {
-        self.beside.as_deref()
+    /// Returns the folders with programs of the running program's build, the nearest first.
+    pub fn folders_of_own(&self) -> &[PathBuf] {
+        &self.own
     }
 
     /// Returns how that is written in a line to paste, in whatever folder: by its name if PATH leads to the very same.

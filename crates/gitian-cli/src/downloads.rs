@@ -8,19 +8,21 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 use gitian_manifest::Digest;
 use gitian_verify::{
-    Agreement, Asked, Builder, Checker, Document, Facts, Opinion, Policy, Program, Source, Statement, Sums, agreements,
-    base_name, fits, releases, statements,
+    Agreement, Asked, Builder, Checker, Document, Facts, Opinion, Policy, Program, Signature, Source, Statement, Sums,
+    agreements, base_name, fits, releases, statements,
 };
+
+use serde_json::{Value, json};
 
 use crate::args::gverify::Args;
 use crate::args::sigs_tree;
 use crate::failure::{WrongUsage, tell};
-use crate::gverify::keys;
+use crate::gverify::{self, keys};
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
 
 /// How many people must have built a file: one is not independent of himself.
-const WANTED: usize = 2;
+const WANTED: u64 = 2;
 /// Up to how many files documents are searched for before they are read and their signatures checked.
 const LOOKED_FOR: usize = 4;
 /// How many people a line names.
@@ -28,6 +30,7 @@ const NAMED: usize = 8;
 
 /// Runs `gverify --files`. Returns the exit code: 0 every file is agreed on, 1 not so, 2 nobody says anything about any.
 pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
+    let at = args.at.unwrap_or_else(SystemTime::now);
     let downloads = Downloads::read(&args.files)?;
     let root = tree(args, around, &downloads)?;
     let mut source = None;
@@ -45,26 +48,28 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     };
     let checker = match (&program, &known) {
         (Some(program), _) => Checker::Program(program),
-        (None, Some(keys)) => Checker::Keys { keys, now: args.at.unwrap_or_else(SystemTime::now) },
+        (None, Some(keys)) => Checker::Keys { keys, now: at },
         (None, None) => bail!("no keys"),
     };
+    let policy = policy(args, root.as_deref())?;
     let mut heard = Vec::new();
     for list in &downloads.lists {
         let package = list.path.display().to_string();
-        let says = |facts| Statement { release: String::new(), package: package.clone(), facts };
+        // Who signed it is known by the key alone: called as the policy calls him.
+        let says = |mut facts: Facts| {
+            if let Signature::Good(good) = &facts.signature
+                && let Some(owner) = policy.owner_of(good)
+            {
+                facts.signer = owner.to_owned();
+            }
+            Statement { release: String::new(), package: package.clone(), facts }
+        };
         // A list without any signature says nothing by itself.
         if list.is_signed() {
             heard.extend(list.facts(&checker)?.into_iter().map(says));
         }
     }
     if let Some(root) = &root {
-        if root.join(Policy::FILE).exists() {
-            let file = root.join(Policy::FILE).display().to_string();
-            tell(&format!(
-                "gverify: note: {} does not count for --files; --min-good N says how many must agree",
-                printable(&file)
-            ));
-        }
         let wanted = match &args.release {
             Some(release) => releases(root)?.into_iter().filter(|name| fits(release, name)).collect(),
             None => releases(root)?,
@@ -82,28 +87,57 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
             |bytes: &[u8]| needles.len() > LOOKED_FOR || needles.iter().flatten().any(|needle| holds(bytes, needle));
         heard.extend(statements(root, &wanted, &checker, &relevant)?);
     }
-    let opinions = agreements(&downloads.asked, &heard);
-    let wanted = args.min_good.map_or(WANTED, |wanted| usize::try_from(wanted).unwrap_or(usize::MAX));
-    for ((file, agreement), damaged) in downloads.asked.iter().zip(&opinions).zip(&downloads.damaged) {
-        let line = if *damaged { DAMAGED.to_owned() } else { line(agreement, wanted) };
-        writeln!(out, "{}", printable(&format!("{}: {line}", file.name)))?;
-        if args.verbose {
-            people(agreement, out)?;
+    let opinions = agreements(&downloads.asked, &heard, &policy, at);
+    let wanted = policy.min_good.unwrap_or(WANTED);
+    let damaged = downloads.damaged.contains(&true);
+    let code = exit_code(&opinions, wanted, damaged);
+    if args.json {
+        json(&downloads, &opinions, wanted, code, out)?;
+    } else {
+        for ((file, agreement), damaged) in downloads.asked.iter().zip(&opinions).zip(&downloads.damaged) {
+            let line = if *damaged { DAMAGED.to_owned() } else { line(agreement, wanted) };
+            writeln!(out, "{}", printable(&format!("{}: {line}", file.name)))?;
+            if args.verbose {
+                people(agreement, out)?;
+            }
         }
     }
     out.flush()?;
     downloads.tell(&heard);
     let missing = keys::missing(heard.iter().map(|statement| &statement.facts));
-    if let Some(hint) = source.as_ref().and_then(|source| keys::hint(&missing, source)) {
+    let place = root.as_deref().unwrap_or(&around.workdir);
+    if let Some(hint) = source.as_ref().and_then(|source| keys::hint(&missing, source, place)) {
         tell(&format!("hint: {hint}"));
     }
-    let damaged = downloads.damaged.contains(&true);
-    Ok(exit_code(&opinions, wanted, damaged, args))
+    hints(&opinions, wanted, args);
+    Ok(code)
+}
+
+/// Returns the policy of the tree, if files are looked up in one, or that of the command line.
+fn policy(args: &Args, root: Option<&Path>) -> Result<Policy> {
+    match root {
+        Some(root) => gverify::policy(args, root),
+        None => gverify::policy(&Args { no_policy: args.policy.is_none(), ..args.clone() }, Path::new("")),
+    }
 }
 
 const DAMAGED: &str = "MISMATCH: the file here is not the one that the list means; download it again";
 
-fn exit_code(opinions: &[Agreement], wanted: usize, damaged: bool, args: &Args) -> u8 {
+fn exit_code(opinions: &[Agreement], wanted: u64, damaged: bool) -> u8 {
+    let mut opinions = opinions.iter().map(|agreement| agreement.opinion(wanted));
+    if damaged {
+        1
+    } else if opinions.clone().all(|opinion| opinion == Opinion::Agreed) {
+        0
+    } else if opinions.all(|opinion| opinion == Opinion::NotListed) {
+        2
+    } else {
+        1
+    }
+}
+
+/// Says what to do next.
+fn hints(opinions: &[Agreement], wanted: u64, args: &Args) {
     let opinions: Vec<Opinion> = opinions.iter().map(|agreement| agreement.opinion(wanted)).collect();
     if opinions.contains(&Opinion::TooFew) {
         tell("hint: --min-good 1 is content with a single person's word");
@@ -111,17 +145,10 @@ fn exit_code(opinions: &[Agreement], wanted: usize, damaged: bool, args: &Args) 
     if opinions.contains(&Opinion::Disputed) && args.release.is_none() {
         tell("hint: if another release has files of the same name, say which one is meant: --release REL");
     }
-    if damaged {
-        1
-    } else if opinions.iter().all(|opinion| *opinion == Opinion::Agreed) {
-        0
-    } else if opinions.iter().all(|opinion| *opinion == Opinion::NotListed) {
+    if !opinions.is_empty() && opinions.iter().all(|opinion| *opinion == Opinion::NotListed) {
         tell(
             "hint: is the release in the tree? `git pull` there gets the newest; file names and bytes both are looked for",
         );
-        2
-    } else {
-        1
     }
 }
 
@@ -257,17 +284,21 @@ fn digest(path: &Path) -> Result<Digest> {
 }
 
 /// Returns what is said about a file.
-fn line(agreement: &Agreement, wanted: usize) -> String {
+fn line(agreement: &Agreement, wanted: u64) -> String {
     let (these, others) = (&agreement.built_by, &agreement.otherwise);
     match agreement.opinion(wanted) {
         Opinion::Agreed if others.is_empty() => format!("OK, built by {}", named(these)),
         Opinion::Agreed => format!("OK, built by {}; something else by {}", named(these), named(others)),
         Opinion::TooFew => format!("TOO FEW: built by {}, wanted are {wanted}", named(these)),
+        Opinion::Unmet => {
+            let unmet: Vec<String> = agreement.unmet.iter().map(ToString::to_string).collect();
+            format!("POLICY NOT MET: built by {}, but {}", named(these), unmet.join("; "))
+        }
         Opinion::Disputed => format!("DISPUTED: built by {}, something else by {}", named(these), named(others)),
         Opinion::Different => format!("MISMATCH: something else was built by {}", named(others)),
         Opinion::Unproven => {
             let signers: Vec<&str> = agreement.unproven.iter().map(String::as_str).collect();
-            format!("UNPROVEN: listed without a good signature by {}", enumerated(&signers))
+            format!("UNPROVEN: listed without a signature that counts by {}", enumerated(&signers))
         }
         Opinion::NotListed => "NOT LISTED: nobody says that he built it".to_owned(),
     }
@@ -292,13 +323,46 @@ fn enumerated(names: &[&str]) -> String {
 /// Prints everyone by name.
 fn people(agreement: &Agreement, out: &mut dyn Write) -> io::Result<()> {
     for (sign, builders) in [("=", &agreement.built_by), ("!", &agreement.otherwise)] {
-        for Builder { signer, release, path } in builders {
+        for Builder { signer, release, path, .. } in builders {
             let of = if release.is_empty() { String::new() } else { format!(" of {release}") };
             writeln!(out, "  {sign} {}", printable(&format!("{signer}{of}: {path}")))?;
         }
     }
     for signer in &agreement.unproven {
-        writeln!(out, "  ? {}", printable(&format!("{signer}: without a good signature")))?;
+        writeln!(out, "  ? {}", printable(&format!("{signer}: without a signature that counts")))?;
     }
     Ok(())
+}
+
+/// Prints what is said about each file as JSON; share/doc/gverify.md describes it.
+fn json(downloads: &Downloads, opinions: &[Agreement], wanted: u64, code: u8, out: &mut dyn Write) -> Result<()> {
+    let people = |builders: &[Builder]| -> Vec<Value> {
+        let one = |Builder { signer, release, path, weight }: &Builder| json!({ "signer": signer, "release": release, "path": path, "weight": weight });
+        builders.iter().map(one).collect()
+    };
+    let files = downloads.asked.iter().zip(opinions).zip(&downloads.damaged).map(|((file, agreement), damaged)| {
+        json!({
+            "name": file.name,
+            "digest": file.digest.to_string(),
+            "opinion": if *damaged { "damaged" } else { word(agreement.opinion(wanted)) },
+            "built_by": people(&agreement.built_by),
+            "otherwise": people(&agreement.otherwise),
+            "unproven": agreement.unproven,
+            "unmet": agreement.unmet.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })
+    });
+    let document = json!({ "schema": 1, "wanted": wanted, "files": files.collect::<Vec<_>>(), "exit_status": code });
+    Ok(writeln!(out, "{document}")?)
+}
+
+fn word(opinion: Opinion) -> &'static str {
+    match opinion {
+        Opinion::Agreed => "agreed",
+        Opinion::TooFew => "too-few",
+        Opinion::Disputed => "disputed",
+        Opinion::Different => "different",
+        Opinion::Unmet => "policy-not-met",
+        Opinion::Unproven => "unproven",
+        Opinion::NotListed => "not-listed",
+    }
 }

@@ -12,6 +12,7 @@ use gitian_vm::{GuestNotUp, NotPacked};
 use crate::calls::Calls;
 use crate::descriptor_error;
 use crate::descriptor_file::DescriptorRefused;
+use crate::gsign::agreement::Diverges;
 use crate::hints;
 use crate::printable::printable;
 
@@ -57,7 +58,8 @@ fn write_lines(program: &str, error: &Error, calls: &Calls, debug: bool, out: &m
         write!(out, "{}", descriptor_error::render(&refused.path, &refused.refusals, refused.colour))?;
     }
     writeln!(out, "{program}: error: {}", one_line(&format!("{error:#}")))?;
-    for line in last_lines(error).iter().chain(&refused_outputs(error)) {
+    let diverging = error.downcast_ref::<Diverges>().map(|diverges| &*diverges.lines).unwrap_or_default();
+    for line in last_lines(error).iter().chain(&refused_outputs(error)).chain(diverging) {
         writeln!(out, "  | {}", printable(line))?;
     }
     if let Some(hint) = hints::hint(error) {

@@ -10,6 +10,7 @@ pub mod range;
 mod text;
 pub mod words;
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -37,6 +38,14 @@ use text::Print;
 /// The largest descriptor whose name is looked for, in bytes.
 const DESCRIPTOR_LIMIT: u64 = 1 << 20;
 
+/// The exit code when the reader of standard output has gone away: that of a program which SIGPIPE ends.
+const BROKEN_PIPE: u8 = 141;
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
 /// What is known and decided about one release and package.
 #[derive(Clone, Copy, Debug)]
 pub struct Release<'a> {
@@ -51,6 +60,8 @@ pub struct Release<'a> {
 /// Runs gverify. Returns the exit code: 0 verified, 1 something is wrong, 2 no verdict.
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
     match verify(&args, around, out) {
+        // Whoever read what we print has seen enough.
+        Err(error) if is_broken_pipe(&error) => Ok(BROKEN_PIPE),
         Err(error) if !is_interrupt(&error) => {
             report("gverify", &error, &around.calls, around.settings.debug, &mut io::stderr());
             Ok(2)
@@ -77,7 +88,8 @@ fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         bail!(WrongUsage("which package? Name a descriptor, or --name NAME, or --all for what there is".into()));
     }
     let tree = tree(args, around, package.as_deref())?;
-    let policy = policy(args, &tree)?;
+    check_tree(&tree)?;
+    let policy = policy(args, &tree.root)?;
     let at = args.at.unwrap_or_else(SystemTime::now);
     let run = Run { args, around, policy, at };
     match range {
@@ -120,14 +132,27 @@ fn tree(args: &Args, around: &Surroundings, package: Option<&str>) -> Result<Sig
     }
 }
 
+/// Checks that a tree is one, before anything is looked for in it.
+fn check_tree(tree: &SigsTree) -> Result<()> {
+    let root = tree.root.display();
+    match tree.root.metadata() {
+        Ok(there) if there.is_dir() => Ok(()),
+        Ok(_) => bail!("{root} is a file; --destination takes the folder that holds the releases"),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            bail!("{root} does not exist; --destination takes the folder that holds the releases")
+        }
+        Err(cause) => Err(anyhow::Error::new(cause).context(root.to_string())),
+    }
+}
+
 /// Returns the policy of the command line, of a file, or of the tree; options come on top of what a file says.
-fn policy(args: &Args, tree: &SigsTree) -> Result<Policy> {
+pub fn policy(args: &Args, root: &Path) -> Result<Policy> {
     let mut policy = match &args.policy {
         Some(path) => Policy::of_file(path)?,
         None if args.no_policy => Policy::default(),
-        None => match Policy::of_tree(&tree.root)? {
+        None => match Policy::of_tree(root)? {
             Some(policy) => {
-                let path = tree.root.join(Policy::FILE).display().to_string();
+                let path = root.join(Policy::FILE).display().to_string();
                 tell(&format!("gverify: policy {}; --no-policy decides without it", printable(&path)));
                 policy
             }
@@ -203,7 +228,9 @@ impl Run<'_> {
             Print { release: &release, verbose: self.args.verbose, bold }.signers(out)?;
             out.flush()?;
         }
-        if let Some(hint) = check.source().and_then(|source| keys::hint(&keys::missing(&facts), source)) {
+        if let Some(hint) =
+            check.source().and_then(|source| keys::hint(&keys::missing(&facts), source, &question.tree.root))
+        {
             tell(&format!("hint: {hint}"));
         }
         for unmet in &decision.unmet {
@@ -222,12 +249,16 @@ impl Run<'_> {
         let mut history = History::of(tree)?;
         let strays = std::mem::take(&mut history.strays);
         let known = history.questions.len();
+        let packages: BTreeSet<String> = history.questions.iter().map(|question| question.package.clone()).collect();
         let questions = range.questions(history);
         if questions.is_empty() {
             let root = tree.root.display();
             bail!(match known {
                 0 => anyhow!("{root}: holds no assertions; a tree has folders <release>/<signer>"),
-                _ => anyhow!("{root}: none of {known} releases and packages fits; --all alone shows them"),
+                _ => anyhow!(
+                    "{root}: none of {known} releases and packages fits; the packages are {}; --all alone shows all",
+                    named(packages.iter().map(String::as_str))
+                ),
             });
         }
         range::tell_strays(&strays);
@@ -261,7 +292,7 @@ impl Run<'_> {
             "gverify: {} releases and packages: {verified} verified, {failed} with something wrong, {nothing} without a verdict",
             verified + failed + nothing
         ));
-        if let Some(hint) = check.source().and_then(|source| keys::hint(&tally.missing_keys, source)) {
+        if let Some(hint) = check.source().and_then(|source| keys::hint(&tally.missing_keys, source, &tree.root)) {
             tell(&format!("hint: {hint}"));
         }
         Ok(tally.exit_code())
@@ -351,13 +382,29 @@ fn no_reference(facts: &[Facts], decision: &Decision, question: &Question) -> Op
             facts[*index].signer
         )),
         Reference::Nobody if decision.camps.is_empty() && decision.outcome() == Outcome::Nothing => {
-            Some(anyhow!("{}: holds no signature for {}", folder.display(), question.package))
+            let history = History::of(&question.tree).unwrap_or_default();
+            let here = history.questions.iter().filter(|other| other.release == question.release);
+            let packages: BTreeSet<&str> = here.map(|other| &*other.package).collect();
+            let others = match packages.len() {
+                0 => String::new(),
+                _ => format!(", but for {}", named(packages.into_iter())),
+            };
+            Some(anyhow!("{}: holds no signature for {}{others}", folder.display(), question.package))
         }
         Reference::Nobody if !decision.camps.is_empty() => {
             Some(anyhow!("nobody whose word has weight by the policy vouches for {}", question.package))
         }
         Reference::Nobody => None,
     }
+}
+
+/// How many names a message has room for.
+const NAMED: usize = 10;
+
+fn named<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    let shown = names.take(NAMED).collect::<Vec<_>>().join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
 /// Returns how to see in what the camps of a tie differ.

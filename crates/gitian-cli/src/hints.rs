@@ -4,13 +4,15 @@ use anyhow::Error;
 use gitian_build::{GitRefused, NoOutputs, OutputsRefused, ScriptFailed};
 use gitian_process::Failure;
 use gitian_release::{Kind, StepFailed};
-use gitian_sign::{NotSigned, ReportMissing};
+use gitian_sign::{DescriptorChanged, NotSigned, ReportMissing};
 use gitian_verify::{PolicyRefused, ReleaseMissing};
 use gitian_vm::{ArchiveRefused, GuestGone, GuestNotUp, NotPacked, Problem, UnknownBackend};
 
 use crate::apt_hints;
 use crate::copy_from_target::NoFolder;
 use crate::failure::last_lines;
+use crate::gsign::agreement::Diverges;
+use crate::gsign::{NoTerminal, OtherFile};
 use crate::printable::printable;
 use crate::start_target::RunsAlready;
 use crate::target::NoTarget;
@@ -56,11 +58,8 @@ pub fn hint(error: &Error) -> Option<String> {
                 "nothing of it was taken; let the script leave regular files, folders and links in $OUTDIR".to_owned(),
             );
         }
-        if let Some(unknown) = cause.downcast_ref::<UnknownBackend>() {
-            return Some(match unknown.name.as_str() {
-                "vbox" => "guests of vbox are not there yet; use --backend sandbox".to_owned(),
-                _ => "use --backend sandbox".to_owned(),
-            });
+        if cause.is::<UnknownBackend>() {
+            return Some("use --backend sandbox".to_owned());
         }
         if let Some(failed) = cause.downcast_ref::<StepFailed>() {
             return step_hint(failed);
@@ -88,6 +87,21 @@ pub fn hint(error: &Error) -> Option<String> {
         if cause.is::<ReportMissing>() {
             return Some("gbuild writes it; run gsign in the folder where gbuild was run".to_owned());
         }
+        if let Some(diverges) = cause.downcast_ref::<Diverges>() {
+            let next = diverges.next.as_deref().map(|next| format!("{}; ", printable(next))).unwrap_or_default();
+            return Some(format!("{next}or, if you are sure: gsign --anyway …"));
+        }
+        if let Some(terminal) = cause.downcast_ref::<NoTerminal>() {
+            let option = if terminal.wanted == NoTerminal::CONSENT { "--yes" } else { "--passphrase-file FILE" };
+            return Some(format!("{option} does without"));
+        }
+        if let Some(other) = cause.downcast_ref::<OtherFile>() {
+            let file = other.path.display().to_string();
+            return Some(printable(&format!("gsign {} {}", other.option, shell_words::quote(&file))));
+        }
+        if cause.is::<DescriptorChanged>() {
+            return Some("git checkout the descriptor as it was built, or build again with gbuild".to_owned());
+        }
         if let Some(not_signed) = cause.downcast_ref::<NotSigned>() {
             return not_signed.program.starts_with("gpg").then(|| {
                 "gpg --list-secret-keys shows your keys; --signer takes a key id, fingerprint, e-mail address or name"
@@ -98,7 +112,7 @@ pub fn hint(error: &Error) -> Option<String> {
             return release_hint(missing);
         }
         if cause.is::<PolicyRefused>() {
-            return Some("share/doc/gverify.md has every key; --no-policy decides without it".to_owned());
+            return Some("share/doc/gverify.md has every key; gverify --no-policy decides without it".to_owned());
         }
         match cause.downcast_ref::<Failure>()? {
             Failure::ProgramNotFound { program } => Some(match package_of(program) {
@@ -129,6 +143,9 @@ fn package_of(program: &str) -> Option<&'static str> {
         "qemu-system-x86_64" => "qemu-system-x86",
         "qemu-img" => "qemu-utils",
         "mke2fs" | "debugfs" => "e2fsprogs",
+        "sfdisk" => "fdisk",
+        "mformat" | "mmd" | "mcopy" => "mtools",
+        "VBoxManage" => "virtualbox",
         "mmdebstrap" => "mmdebstrap",
         "tar" => "tar",
         "apt-helper" => "apt",
@@ -149,14 +166,27 @@ fn step_hint(failed: &StepFailed) -> Option<String> {
     }
 }
 
+/// How many releases a hint names.
+const MEANT: usize = 10;
+
 /// Returns which releases there are instead.
 fn release_hint(missing: &ReleaseMissing) -> Option<String> {
-    let Some(last) = missing.releases.last() else {
+    let (Some(first), Some(last)) = (missing.releases.first(), missing.releases.last()) else {
         return Some("--destination takes a folder that holds one folder per release".to_owned());
     };
-    let all = match missing.releases.len() {
-        0..=10 => missing.releases.join(", "),
-        count => format!("{count} folders"),
+    let asked = missing.folder.file_name().unwrap_or_default().to_string_lossy();
+    let begin_alike = || missing.releases.iter().filter(|name| name.starts_with(&*asked));
+    let meant = match begin_alike().count() {
+        0 if missing.releases.len() == 1 => missing.releases.iter().collect(),
+        // A digit more or less, perhaps.
+        0 => missing.releases.iter().filter(|name| strsim::osa_distance(name, &asked) == 1).take(MEANT).collect(),
+        _ => begin_alike().take(MEANT).collect::<Vec<_>>(),
     };
-    Some(printable(&format!("--release {last}; there are: {all}")))
+    let commands: Vec<String> = meant.iter().map(|name| format!("--release {}", shell_words::quote(name))).collect();
+    let all = match missing.releases.len() {
+        0..=MEANT => missing.releases.join(", "),
+        count => format!("{count} releases, {first} to {last}; gverify --all shows them"),
+    };
+    let commands = if commands.is_empty() { String::new() } else { format!("{}; ", commands.join(" or ")) };
+    Some(printable(&format!("{commands}there are: {all}")))
 }

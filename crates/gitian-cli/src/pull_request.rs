@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail};
 use gitian_process::{Command, Output, Streams};
 use gitian_verify::{Change, Fault, Finding, KEY_FOLDERS, Keyring, Source, lint};
 
+use serde_json::{Value, json};
+
 use crate::args::gverify::Args;
 use crate::args::sigs_tree;
 use crate::failure::{WrongUsage, tell};
@@ -41,6 +43,13 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     }
     tell_keys(&source, &keys, args.verbose);
     let findings = lint(&root, &changes, args.signer.as_deref(), &keys, args.at.unwrap_or_else(SystemTime::now))?;
+    if args.json {
+        let fault = |Finding { path, fault }: &Finding| json!({ "path": path.display().to_string(), "fault": fault.to_string() });
+        let faults: Vec<Value> = findings.iter().map(fault).collect();
+        let code = u8::from(!faults.is_empty());
+        writeln!(out, "{}", json!({ "schema": 1, "changed": changes.len(), "faults": faults, "exit_status": code }))?;
+        return Ok(code);
+    }
     for Finding { path, fault } in &findings {
         writeln!(out, "{}", printable(&format!("{}: {fault}", path.display())))?;
     }

@@ -9,7 +9,7 @@ use gitian_build::{BuildStopped, Workdir};
 use gitian_descriptor::{Descriptor, Loaded, SignerName};
 use gitian_process::{Command, Failure, Streams};
 use gitian_release::{
-    Chosen, Event, Kind, Order, Origin, Project, ProjectRefused, Runner, Source, Standing, State, Step, WORK,
+    Chosen, Event, Kind, Order, Origin, Project, ProjectRefused, Runner, Signing, Source, Standing, State, Step, WORK,
 };
 use gitian_vm::{Backend, Problem, TargetId};
 
@@ -211,6 +211,11 @@ impl Release<'_> {
             sigs: &sigs,
             sigs_is_clone: is_clone,
             binaries: &binaries,
+            signing: match (&self.args.request, &self.args.import) {
+                (Some(folder), _) => Signing::Request(folder),
+                (None, Some(folder)) => Signing::Import(folder),
+                (None, None) => Signing::Here,
+            },
             push: self.args.push || self.args.step.contains(&Kind::Push),
             program: env!("CARGO_PKG_VERSION"),
         };

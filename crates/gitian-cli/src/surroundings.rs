@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -34,15 +34,24 @@ impl Surroundings {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let workdir = std::env::current_dir().context("the working directory")?;
-        let settings = Settings::from_env(&env);
+        let mut settings = Settings::from_env(&env);
         // Between the lines of GITIAN_DEBUG it would only be in the way.
         let live = io::stderr().is_terminal() && env.get("TERM").is_none_or(|term| term != "dumb") && !settings.debug;
         // Without it, a hint may name a path less well.
         let running = std::env::current_exe().ok();
+        if let Some(prefix) = running.as_deref().and_then(prefix).filter(|_| !env.contains_key("GITIAN_BASE")) {
+            settings.etc = prefix.join("etc/gitian");
+        }
         let path = env.get("PATH").map_or("", String::as_str);
         let calls = Calls::new(path, &workdir, &settings.installation, running.as_deref());
         Ok(Self { settings, workdir, live, calls })
     }
+}
+
+/// Returns the prefix that a program is installed below, in `lib/gitian`, if it is.
+pub(crate) fn prefix(program: &Path) -> Option<&Path> {
+    let folder = program.parent()?;
+    if folder.ends_with("lib/gitian") { folder.ancestors().nth(2) } else { None }
 }
 
 /// Runs a program: reads its command line, calls `run`, reports an error, returns the exit code.

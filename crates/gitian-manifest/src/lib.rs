@@ -17,6 +17,7 @@
 
 mod assertion;
 mod digest;
+mod in_manifest;
 mod manifest;
 pub mod omap;
 mod report;
@@ -26,6 +27,7 @@ mod whole_file;
 
 pub use assertion::{Assertion, Dialect};
 pub use digest::{Digest, NotADigest};
+pub use in_manifest::{BuiltCommit, InManifest};
 pub use manifest::{Changed, Difference, Entry, Manifest, Parsed};
 pub use omap::{OMap, Value};
 pub use report::Report;

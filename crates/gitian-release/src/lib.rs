@@ -30,7 +30,7 @@ mod tree;
 
 pub use pattern::Pattern;
 pub use place::{WORK, inputs, sigs, workdir};
-pub use plan::{Chosen, Order, Origin, plan};
+pub use plan::{Chosen, Order, Origin, Signing, plan};
 pub use project::{DescriptorRule, InputRule, Project, ProjectRefused, RemoteRule, Sigs, Stage, Version};
 pub use remotes::{Source, State, ask};
 pub use run::{BaseId, Event, Runner, Standing, StepFailed, room_for};

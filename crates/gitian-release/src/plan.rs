@@ -37,10 +37,23 @@ pub struct Order<'a> {
     pub sigs_is_clone: bool,
     /// Where the outputs are collected.
     pub binaries: &'a Path,
+    /// How what is built is signed.
+    pub signing: Signing<'a>,
     /// Commits are pushed.
     pub push: bool,
     /// The program's own version: another may build otherwise.
     pub program: &'a str,
+}
+
+/// How what is built is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signing<'a> {
+    /// Here.
+    Here,
+    /// On another host: what is to be signed is written to a file of each descriptor in this folder.
+    Request(&'a Path),
+    /// It was: the answers are in this folder, under the names of the requests and `.signed`.
+    Import(&'a Path),
 }
 
 /// A descriptor that is built.
@@ -97,6 +110,10 @@ pub fn plan(order: &Order<'_>) -> Result<Vec<Step>, Vec<Problem>> {
     steps.push(order.tree());
     if let Some(signer) = order.signer {
         steps.extend(order.chosen.iter().map(|chosen| order.sign(chosen, signer)));
+        if let Signing::Request(_) = order.signing {
+            // The rest is done when the answers are there.
+            return Ok(steps);
+        }
         if order.sigs_is_clone {
             steps.push(order.commit(signer));
         }
@@ -391,15 +408,37 @@ impl Order<'_> {
 
     fn sign(&self, chosen: &Chosen, signer: &SignerName) -> Step {
         let name = &self.rule(chosen).name;
-        let program = self.of_tree(chosen, "gsign", vec!["--signer".into(), signer.as_str().into()], true);
-        let options = Dependency { name: "gsign's options".into(), value: Value::Text(format!("{:?}", program.args)) };
-        let leaves = self.signed(chosen, signer).map(|file| self.sigs.join(file)).into();
+        let signed_by = ["--signer".into(), signer.as_str().into()];
+        let tree: Vec<PathBuf> = self.signed(chosen, signer).map(|file| self.sigs.join(file)).into();
+        let mut actions = Vec::new();
+        let (program, stamp, leaves) = match self.signing {
+            Signing::Here => (self.of_tree(chosen, "gsign", signed_by.into(), true), name.clone(), tree),
+            Signing::Request(folder) => {
+                let file = request(folder, name);
+                actions.push(Action::MakeFolder(folder.to_owned()));
+                let mut args = Vec::from(signed_by);
+                args.extend(["--request".into(), from_workdir(&file).into()]);
+                (self.of_tree(chosen, "gsign", args, true), format!("{name}-request"), vec![file])
+            }
+            Signing::Import(folder) => {
+                let mut answer = request(folder, name).into_os_string();
+                answer.push(".signed");
+                let args = ["--import".into(), from_workdir(Path::new(&answer)).into()];
+                let tree_args = ["--destination".into(), from_workdir(self.sigs).into()];
+                let args = args.into_iter().chain(tree_args).collect();
+                let program = Program { name: "gsign", args, folder: place::workdir(name), asks: true };
+                (program, name.clone(), tree)
+            }
+        };
+        actions.push(Action::Run(program));
+        // Not how: what was signed elsewhere is signed.
+        let who = Value::Text(format!("{signer} {} {:?}", self.rule(chosen).release.of(self.version), self.sigs));
         Step {
             kind: Kind::Sign,
             of: name.clone(),
-            depends: vec![self.of_report(chosen), options],
-            actions: vec![Action::Run(program)],
-            done: self.stamped(Kind::Sign, name, leaves),
+            depends: vec![self.of_report(chosen), Dependency { name: "who signs".into(), value: who }],
+            actions,
+            done: self.stamped(Kind::Sign, &stamp, leaves),
             after: Vec::new(),
         }
     }
@@ -460,6 +499,11 @@ impl Order<'_> {
     }
 }
 
+/// The file that asks for a descriptor's signature.
+fn request(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.request"))
+}
+
 /// The last part of `COMMIT:PATH`.
 fn file_name(name: &str) -> &str {
     name.rsplit(['/', ':']).next().unwrap_or(name)
@@ -512,6 +556,7 @@ mod tests {
                 sigs: &place::sigs(),
                 sigs_is_clone: true,
                 binaries: Path::new("binaries/1.0"),
+                signing: Signing::Here,
                 push,
                 program: "1",
             })

@@ -15,6 +15,11 @@ pub struct ClearSigned {
 }
 
 impl ClearSigned {
+    /// Whether bytes begin as a clear-signed message does.
+    pub fn begins(bytes: &[u8]) -> bool {
+        bytes.trim_ascii_start().starts_with(BEGIN.as_bytes())
+    }
+
     /// Cuts a message. Returns nothing if the text is no clear-signed message, or says anything outside of the signed
     /// part: a reader would take it for signed.
     ///

@@ -36,7 +36,7 @@ pub struct Criteria<'a> {
 /// compared.
 pub fn decide(facts: &[Facts], criteria: &Criteria<'_>) -> Decision {
     let heard: Vec<Result<&Assertion, Verdict>> = facts.iter().map(|facts| hear(facts, criteria)).collect();
-    let persons = Persons { facts, policy: criteria.policy };
+    let persons = Persons { facts: facts.iter().collect(), policy: criteria.policy };
     let camps = camps(&heard, &persons, criteria);
     let reference = reference(facts, &heard, &camps, criteria.compare_to);
     let golden = match reference {
@@ -67,6 +67,16 @@ fn hear<'f>(facts: &'f Facts, criteria: &Criteria<'_>) -> Result<&'f Assertion, 
         Document::OutOfReach(reason) => return Err(Verdict::Unreadable(reason.clone())),
         Document::Malformed(_) | Document::Read(_) => {}
     }
+    weigh(facts, criteria.policy, criteria.at)?;
+    match &facts.document {
+        Document::Read(assertion) => Ok(assertion),
+        Document::Malformed(reason) => Err(Verdict::Unreadable(reason.clone())),
+        Document::Absent | Document::OutOfReach(_) => Err(Verdict::MissingResult),
+    }
+}
+
+/// Decides whether a signature counts, and says why it does not.
+pub(crate) fn weigh(facts: &Facts, policy: &Policy, at: SystemTime) -> Result<(), Verdict> {
     let good = match &facts.signature {
         Signature::Absent => return Err(Verdict::MissingSignature),
         Signature::OutOfReach(reason) => return Err(Verdict::Unreadable(format!("signature {reason}"))),
@@ -80,18 +90,11 @@ fn hear<'f>(facts: &'f Facts, criteria: &Criteria<'_>) -> Result<&'f Assertion, 
         | Signature::NotDetached(_)
         | Signature::NotChecked => return Err(Verdict::BadSignature),
     };
-    if let Some(wrong) = wrong_key(&facts.signer, good, criteria.policy) {
+    if let Some(wrong) = wrong_key(&facts.signer, good, policy) {
         return Err(Verdict::WrongKey(wrong));
     }
-    let refusals = refusals(good, criteria);
-    if !refusals.is_empty() {
-        return Err(Verdict::Refused(refusals));
-    }
-    match &facts.document {
-        Document::Read(assertion) => Ok(assertion),
-        Document::Malformed(reason) => Err(Verdict::Unreadable(reason.clone())),
-        Document::Absent | Document::OutOfReach(_) => Err(Verdict::MissingResult),
-    }
+    let refusals = refusals(good, policy, at);
+    if refusals.is_empty() { Ok(()) } else { Err(Verdict::Refused(refusals)) }
 }
 
 /// Returns the key of a good signature if it is not one of the signer's, by the policy's word.
@@ -109,8 +112,7 @@ fn wrong_key(signer: &str, good: Option<&Good>, policy: &Policy) -> Option<Wrong
 }
 
 /// Returns why a policy does not accept a good signature. Without `good`, another program found it good.
-fn refusals(good: Option<&Good>, criteria: &Criteria<'_>) -> Vec<Refusal> {
-    let policy = criteria.policy;
+fn refusals(good: Option<&Good>, policy: &Policy, at: SystemTime) -> Vec<Refusal> {
     let Some(good) = good else {
         let asks = policy.strict || policy.max_age.is_some();
         return if asks { vec![Refusal::NotTold] } else { Vec::new() };
@@ -122,7 +124,7 @@ fn refusals(good: Option<&Good>, criteria: &Criteria<'_>) -> Vec<Refusal> {
             refusals.push(Refusal::KeyExpired { at: good.key_expires });
         }
     }
-    match criteria.at.duration_since(good.made) {
+    match at.duration_since(good.made) {
         Ok(age) => {
             let limit = policy.max_age.filter(|limit| age > *limit);
             refusals.extend(limit.map(|limit| Refusal::TooOld { made: good.made, limit }));
@@ -135,7 +137,7 @@ fn refusals(good: Option<&Good>, criteria: &Criteria<'_>) -> Vec<Refusal> {
 
 /// Who a signature speaks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Person<'a> {
+pub(crate) enum Person<'a> {
     /// A signer whose keys the policy knows.
     Known(&'a str),
     /// The owner of a key.
@@ -144,21 +146,26 @@ enum Person<'a> {
     Folder(&'a str),
 }
 
+impl<'a> Person<'a> {
+    pub fn of(facts: &'a Facts, policy: &'a Policy) -> Self {
+        match &facts.signature {
+            Signature::Good(good) => match policy.owner_of(good) {
+                Some(owner) => Self::Known(owner),
+                None => Self::Key(&good.primary_key),
+            },
+            _ => Self::Folder(&facts.signer),
+        }
+    }
+}
+
 struct Persons<'a> {
-    facts: &'a [Facts],
+    facts: Vec<&'a Facts>,
     policy: &'a Policy,
 }
 
 impl<'a> Persons<'a> {
     fn of(&self, index: usize) -> Person<'a> {
-        let facts = &self.facts[index];
-        match &facts.signature {
-            Signature::Good(good) => match self.policy.owner_of(good) {
-                Some(owner) => Person::Known(owner),
-                None => Person::Key(&good.primary_key),
-            },
-            _ => Person::Folder(&facts.signer),
-        }
+        Person::of(self.facts[index], self.policy)
     }
 
     /// Returns the weight of signers, each person counted once. A person with several folders has the heaviest one's.
@@ -214,14 +221,24 @@ fn reference(
     }
 }
 
+/// Returns what a policy demands, but for the number, of those who agree about something else than a release.
+pub(crate) fn unmet_by(agreeing: Vec<&Facts>, policy: &Policy) -> Vec<Unmet> {
+    let all = (0..agreeing.len()).collect();
+    demands(&Persons { facts: agreeing, policy }, all)
+}
+
 fn unmet(persons: &Persons<'_>, weight: u64, agreeing: Vec<usize>) -> Vec<Unmet> {
+    let too_few = persons.policy.min_good.filter(|wanted| weight < *wanted);
+    let too_few = too_few.map(|wanted| Unmet::TooFew { wanted, found: weight });
+    too_few.into_iter().chain(demands(persons, agreeing)).collect()
+}
+
+/// Returns the groups and signers whose word is wanted and is not there.
+fn demands(persons: &Persons<'_>, agreeing: Vec<usize>) -> Vec<Unmet> {
     let policy = persons.policy;
     let name = |index: usize| &*persons.facts[index].signer;
     let names: BTreeSet<&str> = agreeing.iter().map(|&index| name(index)).collect();
     let mut unmet = Vec::new();
-    if let Some(wanted) = policy.min_good.filter(|wanted| weight < *wanted) {
-        unmet.push(Unmet::TooFew { wanted, found: weight });
-    }
     for (group, rule) in &policy.groups {
         let found = persons.weight(agreeing.iter().copied().filter(|&index| rule.members.contains(name(index))));
         if found < rule.min_good {

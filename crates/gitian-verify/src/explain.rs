@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use gitian_manifest::{Assertion, Entry, Manifest};
+use gitian_manifest::{Assertion, Entry, InManifest, Manifest};
 
 use crate::facts::{Document, Facts};
 use crate::packages::{self, PackageChange};
@@ -57,6 +57,8 @@ pub enum Cause {
         toolchain: Vec<PackageChange>,
         /// The other packages.
         others: Vec<PackageChange>,
+        /// The distribution of the guests, if they have its keyring.
+        distro: Option<String>,
     },
     /// The caches held something else after the build.
     Cache {
@@ -149,7 +151,7 @@ pub fn explain_verdict(facts: &[Facts], decision: &Decision, index: usize) -> Op
     };
     let signer = assertion(index)?;
     let Reference::Signer(reference) = decision.reference else {
-        return Some(Explanation { causes: subject(mismatch).into_iter().collect(), harmless: 0 });
+        return Some(Explanation { causes: subject(mismatch, false).into_iter().collect(), harmless: 0 });
     };
     let agree = |&at: &usize| decision.verdicts[at] == Verdict::Ok && at != reference;
     let agreeing: Vec<&Assertion> = (0..facts.len()).filter(agree).filter_map(assertion).collect();
@@ -160,7 +162,7 @@ pub fn explain_verdict(facts: &[Facts], decision: &Decision, index: usize) -> Op
 /// assertions with the reference's out manifest.
 pub fn explain(reference: &Assertion, signer: &Assertion, agreeing: &[&Assertion], mismatch: &Mismatch) -> Explanation {
     let mut explanation = Explanation::default();
-    explanation.causes.extend(subject(mismatch));
+    explanation.causes.extend(subject(mismatch, true));
     if !mismatch.manifest {
         return explanation;
     }
@@ -182,12 +184,13 @@ pub fn explain(reference: &Assertion, signer: &Assertion, agreeing: &[&Assertion
     explanation
 }
 
-fn subject(mismatch: &Mismatch) -> Option<Cause> {
+/// `compared`: whether the outputs were compared with anybody's.
+fn subject(mismatch: &Mismatch, compared: bool) -> Option<Cause> {
     let Mismatch { release, name, manifest, .. } = mismatch;
     (release.is_some() || name.is_some()).then(|| Cause::OtherSubject {
         release: release.clone(),
         name: name.clone(),
-        same_outputs: !manifest,
+        same_outputs: compared && !manifest,
     })
 }
 
@@ -202,27 +205,10 @@ struct Inputs {
 
 impl Inputs {
     fn of(assertion: &Assertion) -> Self {
-        let text = assertion.in_manifest().unwrap_or_default();
-        let mut inputs = Self::default();
-        let mut files = String::new();
-        for line in text.lines() {
-            // A `git:` line has no newline of its own: the next one may follow at once.
-            let Some(commits) = line.strip_prefix("git:") else {
-                files += line;
-                files.push('\n');
-                continue;
-            };
-            for commit in commits.split("git:") {
-                if let Some((id, dir)) = commit.split_once(' ') {
-                    inputs.commits.insert(dir.trim().to_owned(), id.to_owned());
-                }
-            }
-        }
-        inputs.files = Manifest::parse(&files).manifest.entries;
-        let is_descriptor = |entry: &Entry| entry.path.ends_with("-desc.yml");
-        let place = inputs.files.iter().position(is_descriptor);
-        inputs.descriptor = place.map(|place| inputs.files.remove(place));
-        inputs
+        let InManifest { descriptor, files, commits, .. } =
+            InManifest::parse(assertion.in_manifest().unwrap_or_default());
+        let commits = commits.into_iter().map(|commit| (commit.dir, commit.id)).collect();
+        Self { descriptor, files, commits }
     }
 }
 
@@ -332,7 +318,8 @@ fn guests(
         others_changed.extend(rest);
     }
     let differ = !toolchain.is_empty() || !others_changed.is_empty();
-    differ.then_some(Cause::Packages { toolchain, others: others_changed })
+    let distro = here.values().find_map(packages::distro).map(str::to_owned);
+    differ.then_some(Cause::Packages { toolchain, others: others_changed, distro })
 }
 
 /// The packages of one guest of those who agree.
@@ -479,7 +466,7 @@ impl Cause {
                 }
                 format!("it was built in other guests than {reference}'s: {}", parts.join(", "))
             }
-            Self::Packages { toolchain, others } => {
+            Self::Packages { toolchain, others, .. } => {
                 let one = |change: &PackageChange| match (&change.reference, &change.signer) {
                     (Some(here), Some(there)) if here == there => {
                         format!("{} {} of other content", short(&change.name), short(here))

@@ -73,6 +73,8 @@ pub enum Signature {
         key: String,
         /// What is wrong.
         reason: String,
+        /// When it was made, by its own word.
+        made: Option<SystemTime>,
     },
     /// Made by a key that we have, over exactly this document.
     Good(Box<Good>),

@@ -9,10 +9,10 @@ use anyhow::{Context, Result};
 use gitian_manifest::SigsTree;
 
 use crate::Question;
+use crate::statement::{Kind, kind_of};
 
 /// How deep below the tree a signer's folder may be; `archive/<year>/<release>/<signer>` has four.
 const DEPTH: usize = 6;
-const ASSERT: &str = "-build.assert";
 
 /// What a tree holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,8 +70,9 @@ impl Walk<'_> {
             self.stray(folder, "may not be read");
             return false;
         };
-        let (mut files, mut below) = (Vec::new(), false);
+        let (mut files, mut below, mut empty) = (Vec::new(), false, true);
         for entry in entries.flatten() {
+            empty = false;
             let path = entry.path();
             let kind = entry.file_type();
             let is_folder = kind.as_ref().is_ok_and(std::fs::FileType::is_dir);
@@ -90,6 +91,9 @@ impl Walk<'_> {
                     }
                 }
             }
+        }
+        if empty {
+            self.stray(folder, "is empty");
         }
         if files.is_empty() {
             return below;
@@ -114,9 +118,16 @@ impl Walk<'_> {
     }
 }
 
-/// Returns the package that an assertion or signature is about, by its file name.
+/// Returns the package that an assertion, a list or a signature is about, by its file name.
 fn package(file: &str) -> Option<&str> {
-    let package = file.strip_suffix(".sig").unwrap_or(file).strip_suffix(ASSERT)?;
+    let (kind, package) = kind_of(file).or_else(|| kind_of(file.rsplit_once('.')?.0))?;
+    let signature = match kind {
+        Kind::Assert => ".sig",
+        Kind::Sums => ".asc",
+    };
+    if kind_of(file).is_none() && !file.ends_with(signature) {
+        return None;
+    }
     (!package.is_empty()).then_some(package)
 }
 

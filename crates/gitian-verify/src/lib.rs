@@ -47,6 +47,7 @@ use anyhow::{Context, Result};
 use gitian_manifest::{Assertion, Signers, SigsTree};
 use rayon::prelude::*;
 
+use statement::Place;
 use tree_file::Content;
 
 pub use agreement::{Agreement, Asked, Builder, Opinion, agreements, base_name};
@@ -134,7 +135,7 @@ pub enum Checker<'a> {
 pub struct ReleaseMissing {
     /// Where it should be.
     pub folder: PathBuf,
-    /// The folders that are there instead, sorted.
+    /// The folders that are there instead, in the order of their numbers.
     pub releases: Vec<String>,
 }
 
@@ -144,7 +145,7 @@ impl ReleaseMissing {
         let folders =
             entries.filter(|entry| entry.path().is_dir()).filter_map(|entry| entry.file_name().into_string().ok());
         let mut releases: Vec<String> = folders.filter(|name| !name.starts_with('.')).collect();
-        releases.sort_unstable();
+        releases.sort_by(|a, b| in_order(a, b));
         Self { folder: tree.release_folder(release), releases }
     }
 }
@@ -158,7 +159,7 @@ pub fn gather(question: &Question, checker: &Checker<'_>) -> Result<Vec<Facts>> 
     let tree = &question.tree;
     let signers = question.signers()?;
     let root = tree.root.canonicalize().with_context(|| tree.root.display().to_string())?;
-    let known = signers.names.par_iter().map(|signer| signer_facts(question, checker, &root, signer));
+    let known = signers.names.par_iter().map(|signer| Place::find(question, signer).facts(tree, &root, checker));
     let mut facts = known.collect::<Result<Vec<_>>>()?;
     facts.extend(signers.strays.iter().filter_map(|path| stray_facts(question, path)));
     facts.sort_by(|a, b| a.signer.cmp(&b.signer));
@@ -216,7 +217,7 @@ fn signer_facts(question: &Question, checker: &Checker<'_>, root: &Path, signer:
                 Content::Bytes(bytes) => matches!(check(&bytes, document, keys, *now), Signature::Good(_)),
                 Content::Absent | Content::Refused(_) => false,
             };
-            let signatures = unpaired.iter().filter(|name| name.ends_with(".sig"));
+            let signatures = unpaired.iter().filter(|name| is_signature(name));
             signatures.take(MISNAMED_LIMIT).find(is_good).cloned()
         }
         _ => None,
@@ -237,13 +238,18 @@ fn signer_facts(question: &Question, checker: &Checker<'_>, root: &Path, signer:
     })
 }
 
-/// Returns the assertions without a signature and the signatures without an assertion in a signer's folder, by name.
+fn is_signature(name: &str) -> bool {
+    [".sig", ".asc"].iter().any(|end| name.ends_with(end))
+}
+
+/// Returns the assertions without a signature and the signatures without an assertion in a signer's folder, by name. A
+/// signature of an assertion ends in `.sig`; an `.asc` is out of place.
 fn unpaired(folder: &Path) -> Vec<String> {
     let entries = folder.read_dir().into_iter().flatten().flatten();
     let names: BTreeSet<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     let alone = |name: &&String| match name.strip_suffix(".sig") {
         Some(assert) => !names.contains(assert),
-        None => name.ends_with(".assert") && !names.contains(&format!("{name}.sig")),
+        None => name.ends_with(".assert.asc") || name.ends_with(".assert") && !names.contains(&format!("{name}.sig")),
     };
     names.iter().filter(alone).cloned().collect()
 }

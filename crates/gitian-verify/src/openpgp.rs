@@ -16,6 +16,7 @@ use sequoia_openpgp::policy::{HashAlgoSecurity, Policy};
 use sequoia_openpgp::types::{HashAlgorithm, PublicKeyAlgorithm, ReasonForRevocation, SignatureType};
 use sequoia_openpgp::{Cert, Error, KeyHandle};
 
+use crate::clear_signed::ClearSigned;
 use crate::facts::{Good, Revocation, Signature, Standing, Unknown, Weakness};
 use crate::keyring::{Keyring, blocks};
 
@@ -32,6 +33,9 @@ pub fn check(signature: &[u8], document: &[u8], keys: &Keyring, now: SystemTime)
 
 /// Checks a file of detached signatures, each by itself, in the order of the file; never returns nothing.
 pub fn check_each(signature: &[u8], document: &[u8], keys: &Keyring, now: SystemTime) -> Vec<Signature> {
+    if ClearSigned::begins(signature) {
+        return vec![Signature::NotDetached("holds a clear-signed text, not a detached signature".into())];
+    }
     match signatures(signature) {
         Ok(packets) if packets.is_empty() => vec![Signature::NotDetached("is empty".into())],
         Ok(packets) => {
@@ -120,7 +124,13 @@ fn check_one(signature: &packet::Signature, digests: &mut Digests<'_>, keys: &Ke
     for (cert, key) in candidates {
         match verify(signature, digests, &key) {
             Ok(made) => return Signature::Good(Box::new(good(signature, made, cert, &key, now))),
-            Err(cause) => bad = Signature::Bad { key: key.key().fingerprint().to_hex(), reason: why(&cause) },
+            Err(cause) => {
+                bad = Signature::Bad {
+                    key: key.key().fingerprint().to_hex(),
+                    reason: why(&cause),
+                    made: signature.signature_creation_time(),
+                }
+            }
         }
     }
     bad

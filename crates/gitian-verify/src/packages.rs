@@ -73,6 +73,15 @@ pub(crate) fn parts(path: &str) -> (&str, &str, &str) {
     (name, version, architecture)
 }
 
+/// Returns the distribution of a guest, by the keyring that apt trusts there.
+pub(crate) fn distro(manifest: &Manifest) -> Option<&'static str> {
+    manifest.entries.iter().find_map(|entry| match parts(&entry.path).0 {
+        "debian-archive-keyring" => Some("debian"),
+        "ubuntu-keyring" => Some("ubuntu"),
+        _ => None,
+    })
+}
+
 fn is_toolchain(name: &str) -> bool {
     const STEMS: [&str; 24] = [
         "binutils",

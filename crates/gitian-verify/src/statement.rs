@@ -97,6 +97,17 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Returns where a signer's word on a package is: the assertion, or the list where there is only that.
+    pub fn find(question: &Question, signer: &str) -> Self {
+        let Question { tree, release, package } = question;
+        let place = |kind| Self { release: release.clone(), signer: signer.to_owned(), package: package.clone(), kind };
+        let signature = tree.signature_path(release, signer, package);
+        let (assert, sums) = (place(Kind::Assert), place(Kind::Sums));
+        let there = |path: &Path| path.symlink_metadata().is_ok();
+        let is_list = !there(&assert.path(tree)) && !there(&signature) && there(&sums.path(tree));
+        if is_list { sums } else { assert }
+    }
+
     fn statement(
         self,
         tree: &SigsTree,
@@ -142,7 +153,10 @@ impl Place {
 
     fn sums(&self, top: &Path, assert_path: PathBuf, checker: &Checker<'_>) -> Result<Facts> {
         let (document, signature) = match Sums::read(top, &assert_path) {
-            Ok(sums) => (sums.document(&self.release, &self.package), sums.signature(checker)?),
+            Ok(sums) => {
+                let release = self.release.rsplit('/').next().unwrap_or(&self.release);
+                (sums.document(release, &self.package), sums.signature(checker)?)
+            }
             Err(document @ Document::Absent) => (document, Signature::Absent),
             Err(document) => (document, Signature::NotChecked),
         };

@@ -20,7 +20,7 @@ fn judge(facts: &[Facts], policy: &str) -> Decision {
 }
 
 fn bad(name: &str, out: &str) -> Facts {
-    facts(name, built(out), Signature::Bad { key: fingerprint(name), reason: "it does not belong".into() })
+    facts(name, built(out), Signature::Bad { key: fingerprint(name), reason: "it does not belong".into(), made: None })
 }
 
 fn with_key(name: &str, key: &str, out: &str) -> Facts {

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use gitian_descriptor::Architecture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,13 @@ impl Which {
             architecture: target.architecture.debian().to_owned(),
         }
     }
+
+    /// Reads a target back.
+    pub(crate) fn target(&self) -> Result<TargetId> {
+        let Self { distro, suite, architecture } = self;
+        let known = Architecture::from_name(architecture).with_context(|| format!("architecture '{architecture}'"))?;
+        Ok(TargetId { distro: distro.parse()?, suite: suite.parse()?, architecture: known })
+    }
 }
 
 impl fmt::Display for Which {
@@ -80,4 +88,20 @@ pub(crate) fn unusable(what: String, target: &Which) -> Problem {
     let mend =
         format!("libexec/make-clean-vm --suite {suite} --arch {architecture}    (or gbuild without --skip-image)");
     Problem { what, mend }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_read_back_as_it_was_written_down() {
+        let which = |architecture: &str| Which {
+            distro: "debian".into(),
+            suite: "sid".into(),
+            architecture: architecture.into(),
+        };
+        assert_eq!(Which::of(&which("i386").target().unwrap()), which("i386"));
+        assert!(which("vax").target().is_err());
+    }
 }

@@ -8,6 +8,7 @@ mod apt_trouble;
 mod archive;
 mod backend;
 mod base_tree;
+mod boot;
 mod cache;
 mod debian;
 mod debs;
@@ -15,6 +16,7 @@ mod docker;
 mod document;
 #[cfg(feature = "testing")]
 pub mod fake;
+mod host_programs;
 mod kvm;
 mod lock;
 mod login;
@@ -27,6 +29,7 @@ mod settings;
 mod ssh;
 mod tar_stream;
 mod unpack;
+mod virtualbox;
 
 pub use answer::{AnswerTooLong, read};
 pub use apt_trouble::{AptTrouble, AptTroubleKind};
@@ -36,6 +39,7 @@ pub use backend::{
     Target, TargetId, base_name,
 };
 pub use debs::Debs;
+pub use lxc::Lxc;
 pub use merge::merge;
 pub use sandbox::Sandbox;
 pub use select::{UnknownBackend, names, running, select};

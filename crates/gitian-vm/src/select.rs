@@ -10,6 +10,7 @@ use crate::docker::Docker;
 use crate::kvm::Kvm;
 use crate::lxc::Lxc;
 use crate::sandbox::Sandbox;
+use crate::virtualbox::VirtualBox;
 use crate::{Backend, Settings, Target};
 
 /// One kind of guest.
@@ -23,11 +24,12 @@ struct Kind {
 }
 
 /// The kinds of guests. The first is the default; a base image in the working directory chooses the first that has one.
-const KINDS: [Kind; 4] = [
+const KINDS: [Kind; 5] = [
     Kind { name: "sandbox", ending: Some(".sandbox"), make: |settings, dir| Box::new(Sandbox::new(settings, dir)) },
     Kind { name: "kvm", ending: Some(".qcow2"), make: |settings, dir| Box::new(Kvm::new(settings, dir)) },
     Kind { name: "lxc", ending: Some(""), make: |settings, dir| Box::new(Lxc::new(settings, dir)) },
     Kind { name: "docker", ending: None, make: |settings, dir| Box::new(Docker::new(settings, dir)) },
+    Kind { name: "vbox", ending: None, make: |settings, dir| Box::new(VirtualBox::new(settings, dir)) },
 ];
 
 /// The names that `--backend` and `GITIAN_BACKEND` take.

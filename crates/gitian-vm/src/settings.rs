@@ -26,6 +26,8 @@ pub struct Settings {
     pub lxc_bridge: Option<String>,
     /// `LXC_GUEST_IP`: their address there.
     pub lxc_guest_ip: Option<String>,
+    /// `LXC_EXECUTE`: the path of `lxc-execute` or `lxc-start`; LXC's programs are those beside it.
+    pub lxc_execute: Option<String>,
     /// `MIRROR_HOST`: an apt-cacher-ng on port 3142.
     pub mirror_host: Option<String>,
     /// `DISTRO`, for programs that have no option for it.
@@ -46,6 +48,8 @@ pub struct Settings {
     pub cache: PathBuf,
     /// `GITIAN_BASE`: the installation, a checkout or a prefix.
     pub installation: PathBuf,
+    /// The installation's folder of files that users may change for their host.
+    pub etc: PathBuf,
 }
 
 impl Settings {
@@ -53,6 +57,7 @@ impl Settings {
     pub fn from_env(env: &BTreeMap<String, String>) -> Self {
         let get = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
         let one = |name: &str| env.get(name).is_some_and(|value| value == "1");
+        let base = get("GITIAN_BASE").map(PathBuf::from);
         let home = || PathBuf::from(get("HOME").unwrap_or_else(|| "/root".into()));
         Self {
             backend: get("GITIAN_BACKEND"),
@@ -65,6 +70,7 @@ impl Settings {
             host_ip: get("GITIAN_HOST_IP"),
             lxc_bridge: get("LXC_BRIDGE"),
             lxc_guest_ip: get("LXC_GUEST_IP"),
+            lxc_execute: get("LXC_EXECUTE"),
             mirror_host: get("MIRROR_HOST"),
             distro: get("DISTRO"),
             processors: get("NPROCS"),
@@ -74,7 +80,8 @@ impl Settings {
             debug: one("GITIAN_DEBUG"),
             parent: get("GITIAN_PARENT").and_then(|pid| pid.parse().ok()),
             cache: get("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from).join("gitian"),
-            installation: get("GITIAN_BASE").map_or_else(|| PathBuf::from("."), PathBuf::from),
+            etc: base.clone().unwrap_or_default().join("etc"),
+            installation: base.unwrap_or_else(|| PathBuf::from(".")),
         }
     }
 }

@@ -14,11 +14,11 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use gitian_descriptor::Distro;
-use gitian_process::{Command, Failure, Input, Output, Status, Streams};
+use gitian_process::{Command, Failure, Input, Output, Status, Streams, interrupt};
 
 use crate::login::Login;
 use crate::{GuestCommand, GuestUser, Network, Problem};
@@ -33,6 +33,12 @@ const SHELF: &str = "/dev/shm";
 const LOST: i32 = 255;
 /// How long a line for the guest's shell may be, in bytes: Linux takes 128 KiB as one argument.
 const LINE: usize = 100 * 1024;
+/// How long the guest may take to write what it has in memory: an emulated one writes some MB a second.
+pub(crate) const SYNC: Duration = Duration::from_secs(120);
+/// The port of the host that leads to the guest, where it is free. Source: gitian-builder 11f91fb, libexec/gconfig.
+pub(crate) const USUAL_PORT: u16 = 2223;
+/// How long a guest that has just booted may refuse the key: something in it may still have to place that.
+const DENIED: Duration = Duration::from_secs(45);
 /// How long a small question to a guest that answers may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -54,6 +60,13 @@ pub(crate) struct Unreached {
     port: u16,
     /// What ssh said last.
     pub(crate) last_lines: Vec<String>,
+}
+
+impl Unreached {
+    /// Whether the guest's sshd answered, and did not let us in.
+    fn is_denied(&self) -> bool {
+        self.last_lines.last().is_some_and(|line| line.contains("Permission denied"))
+    }
 }
 
 impl Ssh {
@@ -99,6 +112,26 @@ impl Ssh {
             Ok(_) => Err(self.unreached(before)),
             Err(failure) => Err(Unreached { port: self.port, last_lines: vec![failure.to_string()] }),
         }
+    }
+
+    /// Waits until the guest answers; returns why it does not if its machine has ended, it lets nobody in, or the time is
+    /// over.
+    pub(crate) fn await_answer(&self, patience: Duration, lives: impl Fn() -> Result<bool>) -> Result<Option<String>> {
+        const PAUSE: Duration = Duration::from_millis(200);
+        let began = Instant::now();
+        let mut denied = None;
+        while lives()? {
+            let Err(unreached) = self.connect() else { return Ok(None) };
+            denied = if unreached.is_denied() { denied.or_else(|| Some(Instant::now())) } else { None };
+            if denied.is_some_and(|since| since.elapsed() > DENIED) {
+                return Ok(Some(format!("it does not let var/id_rsa in ({unreached})")));
+            }
+            if began.elapsed() > patience {
+                return Ok(Some(format!("no answer within {} s ({unreached})", patience.as_secs())));
+            }
+            interrupt::sleep(PAUSE)?;
+        }
+        Ok(Some("its machine ended".to_owned()))
     }
 
     /// Runs a line of shell for ourselves, also when we were asked to stop; `None` if it did not succeed in time.
@@ -275,6 +308,26 @@ fn quoted(word: &[u8]) -> Vec<u8> {
 
 fn quoted_text(word: &str) -> String {
     String::from_utf8_lossy(&quoted(word.as_bytes())).into_owned()
+}
+
+/// Returns the port that `VM_SSH_PORT` asks for.
+pub(crate) fn asked_port(text: Option<&str>) -> Result<Option<u16>, Problem> {
+    match text.map(str::parse) {
+        None => Ok(None),
+        Some(Ok(port @ 1..)) => Ok(Some(port)),
+        Some(_) => Err(Problem {
+            what: format!("VM_SSH_PORT={} is not a port", text.unwrap_or_default()),
+            mend: "unset VM_SSH_PORT".into(),
+        }),
+    }
+}
+
+/// The problem of a port that is asked for and not free.
+pub(crate) fn port_taken(port: u16) -> Problem {
+    Problem {
+        what: format!("port {port} of this host, which VM_SSH_PORT asks for, is taken"),
+        mend: format!("unset VM_SSH_PORT    (then any free port is used; `ss -tlnp sport = :{port}` shows who has it)"),
+    }
 }
 
 /// Returns the public half of the key for guests, `var/id_rsa`, which is made when it is absent. A key that others could

@@ -44,6 +44,10 @@ fn cpu() -> Duration {
         .sum()
 }
 
+/// How many times a bare pipe copying may cost, and how often that is tried.
+const LIMIT: f64 = 1.4;
+const ROUNDS: usize = 12;
+
 #[test]
 fn copying_costs_about_as_much_as_a_bare_tar_pipe() {
     let folder = tempfile::tempdir().unwrap();
@@ -63,21 +67,26 @@ fn copying_costs_about_as_much_as_a_bare_tar_pipe() {
     let guest = Folder(&folder.join("guest"));
     let limits = Limits { bytes: 1 << 30, entries: 100_000 };
     let cost = |made: &str, work: &dyn Fn()| {
-        let costs = (0..3).map(|_| {
-            fs::remove_dir_all(folder.join(made)).ok();
-            let before = cpu();
-            work();
-            cpu() - before
-        });
-        costs.min().unwrap()
+        fs::remove_dir_all(folder.join(made)).ok();
+        let before = cpu();
+        work();
+        (cpu() - before).as_secs_f64()
     };
-    let pipe = cost("bare/tree", &|| {
-        Command::new("sh").args(["-c", "tar -cf - tree | tar -xf - -C bare"]).folder(folder).text().unwrap();
-    });
-    let inwards = cost("guest/tree", &|| copy_in(&guest, GuestUser::Builder, &tree, ".").unwrap());
-    let outwards =
-        cost("back", &|| copy_out(&guest, GuestUser::Builder, "tree", &folder.join("back"), limits).unwrap());
-    println!("46 MiB and 2,000 files: bare pipe {pipe:?}, in {inwards:?}, out {outwards:?} of processor time");
-    let limit = pipe * 2 + Duration::from_millis(100);
-    assert!(inwards < limit && outwards < limit, "bare pipe {pipe:?}, in {inwards:?}, out {outwards:?}");
+    // What else the machine does changes from second to second, and can only add: of neighbouring runs the best ratio
+    // is the nearest to the truth.
+    let mut best = [f64::INFINITY; 2];
+    for round in 0..ROUNDS {
+        let pipe = cost("bare/tree", &|| {
+            Command::new("sh").args(["-c", "tar -cf - tree | tar -xf - -C bare"]).folder(folder).text().unwrap();
+        });
+        let inwards = cost("guest/tree", &|| copy_in(&guest, GuestUser::Builder, &tree, ".").unwrap());
+        let outwards =
+            cost("back", &|| copy_out(&guest, GuestUser::Builder, "tree", &folder.join("back"), limits).unwrap());
+        println!("46 MiB and 2,000 files, s of a processor: bare pipe {pipe:.2}, in {inwards:.2}, out {outwards:.2}");
+        best = [best[0].min(inwards / pipe), best[1].min(outwards / pipe)];
+        if round > 1 && best.iter().all(|ratio| *ratio <= LIMIT) {
+            return;
+        }
+    }
+    panic!("times a bare pipe: {:.2} in, {:.2} out, more than {LIMIT}", best[0], best[1]);
 }

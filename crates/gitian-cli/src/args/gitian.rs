@@ -15,6 +15,7 @@ pub struct Args {
 
 /// The programs, in the order of a release.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one, and it is moved once")]
 pub enum Program {
     /// Make the clean guest system that builds start from (make-base-vm)
     Base(make_base_vm::Args),

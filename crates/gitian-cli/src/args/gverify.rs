@@ -13,15 +13,26 @@ use crate::utc;
 
 /// Check who vouches for a release with a good signature, and whether they all built the same.
 ///
-/// Reads DEST/REL/<signer>/<name>-build.assert and .sig of every signer. Keys: those of --keys; else of a folder
-/// builder-keys, gitian-keys or gitian-pubkeys in the tree or beside it; else of your GnuPG keyring.
+/// Reads DEST/REL/<signer>/<name>-build.assert and .sig of every signer, or <name>.SHA256SUMS
+/// and .asc. Keys: those of --keys; else of a folder builder-keys, gitian-keys or gitian-pubkeys
+/// in the tree or beside it; else of your GnuPG keyring.
 ///
-/// Exit status: 0 if at least one signer was verified and nothing is wrong, 1 if anything is wrong or the policy demands
-/// more, 2 if there was nothing to decide about.
+/// Exit status: 0 if at least one signer was verified and nothing is wrong, 1 if anything is
+/// wrong or the policy demands more, 2 if there was nothing to decide about.
 ///
-/// To begin with: `gverify --all -d gitian.sigs` shows what there is.
-#[derive(Debug, Parser)]
-#[command(name = "gverify", version, max_term_width = 100, args_override_self = true, infer_long_args = true)]
+/// To begin with:
+///     gverify --all -d gitian.sigs                          what there is
+///     gverify --all -d gitian.sigs --keys KEYS.pgp          the same, with keys from a file or folder
+///     gverify -v -r RELEASE --name PACKAGE -d gitian.sigs   one of them, with every reason
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "gverify",
+    version,
+    verbatim_doc_comment,
+    max_term_width = 100,
+    args_override_self = true,
+    infer_long_args = true
+)]
 pub struct Args {
     /// The descriptor that was built; only its name matters
     #[arg(value_name = "DESCRIPTOR.yml")]
@@ -116,11 +127,11 @@ pub struct Args {
     pub markdown: Option<PathBuf>,
 
     /// Tell instead whether these files are what independent people built; a SHA256SUMS stands for all that it lists
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["descriptor", "name", "all", "json", "html", "markdown", "require", "max_age", "strict", "policy", "no_policy", "at", "since", "compare_to"])]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["descriptor", "name", "all", "html", "markdown", "since", "compare_to"])]
     pub files: Vec<PathBuf>,
 
     /// Check instead a change to the tree before it is merged: BASE..HEAD of its git repository, or the changed paths
-    #[arg(long, value_name = "RANGE|PATH", num_args = 1.., conflicts_with_all = ["descriptor", "name", "all", "json", "html", "markdown", "files", "require", "max_age", "min_good", "strict", "policy", "no_policy", "since", "compare_to"])]
+    #[arg(long, value_name = "RANGE|PATH", num_args = 1.., conflicts_with_all = ["descriptor", "name", "all", "html", "markdown", "files", "require", "max_age", "min_good", "strict", "policy", "no_policy", "since", "compare_to"])]
     pub lint: Vec<OsString>,
 
     /// Who proposes the change (default: whose folder most of the changed files are in)
@@ -130,6 +141,8 @@ pub struct Args {
 
 /// A name of one folder, or several below each other; `*` and `?` allowed.
 fn pattern(text: &str) -> Result<String, String> {
+    // A shell that completes the name of a folder adds one.
+    let text = text.trim_end_matches('/');
     for part in text.split('/') {
         part.parse::<ReleaseName>().map_err(|refused| refused.to_string())?;
     }

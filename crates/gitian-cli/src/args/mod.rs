@@ -1,6 +1,8 @@
 //! The command line of each program; help texts live here.
 
 pub mod adopt;
+pub mod config_bootstrap_fixup;
+pub mod config_lxc;
 pub mod copy_from_target;
 pub mod copy_to_target;
 pub mod doctor;

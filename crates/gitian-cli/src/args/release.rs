@@ -61,6 +61,15 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub backend: Option<String>,
 
+    /// Sign nothing here: write what is to be signed to a file for each descriptor in this folder, for a host that has the
+    /// key and does `gsign --sign-request FILE`
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["import", "push"])]
+    pub request: Option<PathBuf>,
+
+    /// Take the answers to --request from this folder, and go on
+    #[arg(long, value_name = "DIR")]
+    pub import: Option<PathBuf>,
+
     /// Push the commit to where the sigs tree came from
     #[arg(long)]
     pub push: bool,

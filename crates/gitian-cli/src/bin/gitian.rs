@@ -1,7 +1,9 @@
-//! The program `gitian`.
+//! The program `gitian`; under the name of another program, that one.
 
 use std::process::ExitCode;
 
+use gitian_cli::programs::called;
+
 fn main() -> ExitCode {
-    gitian_cli::surroundings::main("gitian", gitian_cli::gitian::run)
+    (called(std::env::args_os().next().as_deref()).main)()
 }

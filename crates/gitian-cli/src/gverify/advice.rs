@@ -36,13 +36,16 @@ fn command(cause: &Cause, question: &Question, signer: &str) -> String {
         Cause::Guests { .. } => {
             "grep -A4 -e '^suites' -e '^architectures' DESCRIPTOR.yml   # gbuild builds for all of them".to_owned()
         }
-        Cause::Packages { toolchain, others } => {
+        Cause::Packages { toolchain, others, distro } => {
             let guest = toolchain.iter().chain(others).map(|change| &*change.guest).next().unwrap_or_default();
             let (suite, architecture) = guest.rsplit_once('-').unwrap_or((guest, ""));
             let image = quote(guest);
             let (suite, architecture) = (quote(suite), quote(architecture));
+            // Without --distro it is ubuntu.
+            let distro = distro.iter().filter(|distro| *distro != "ubuntu").map(|distro| format!("--distro {distro} "));
+            let distro: String = distro.collect();
             format!(
-                "rm base-{image}*; make-base-vm --suite {suite} --arch {architecture}; gbuild --upgrade DESCRIPTOR.yml"
+                "rm base-{image}*; make-base-vm {distro}--suite {suite} --arch {architecture}; gbuild --upgrade DESCRIPTOR.yml"
             )
         }
         Cause::Cache { which, .. } => {

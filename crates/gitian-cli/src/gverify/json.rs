@@ -194,7 +194,9 @@ fn of_signature(signature: &Signature) -> Value {
         Signature::NotDetached(found) => json!({ "state": "not-detached", "reason": found }),
         Signature::NoKey(unknown) => json!({ "state": "no-key", "key": unknown.key, "made": unknown.made.map(time) }),
         Signature::BrokenHash { hash } => json!({ "state": "broken-hash", "hash": hash }),
-        Signature::Bad { key, reason } => json!({ "state": "bad", "key": key, "reason": reason }),
+        Signature::Bad { key, reason, made } => {
+            json!({ "state": "bad", "key": key, "reason": reason, "made": made.map(time) })
+        }
         Signature::Program(answer) => {
             json!({ "state": "program", "success": answer.status.success(), "status": answer.status.to_string() })
         }

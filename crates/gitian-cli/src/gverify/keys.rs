@@ -1,6 +1,7 @@
 //! Which keys count, and how to get those that are missing.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use gitian_verify::{Facts, Keyring, Signature, Source, Unknown};
 
@@ -9,6 +10,8 @@ use crate::printable::printable;
 
 /// How many missing keys a hint names.
 const KEYS_NAMED: usize = 20;
+/// The largest file that is taken for keys in a hint, in bytes.
+const KEYS_LIMIT: u64 = 64 << 20;
 
 /// Says which keys count, unless that goes without saying.
 pub fn tell_keys(source: &Source, keys: &Keyring, verbose: bool) {
@@ -44,17 +47,44 @@ pub fn missing<'f>(facts: impl IntoIterator<Item = &'f Facts>) -> BTreeSet<Strin
     facts.into_iter().filter_map(key).collect()
 }
 
-/// Returns how to get the keys that were missing.
-pub fn hint(missing: &BTreeSet<String>, source: &Source) -> Option<String> {
+/// Returns how to get the keys that were missing to judge what lies below `root`.
+pub fn hint(missing: &BTreeSet<String>, source: &Source, root: &Path) -> Option<String> {
     if missing.is_empty() {
         return None;
     }
     let named: Vec<&str> = missing.iter().take(KEYS_NAMED).map(String::as_str).collect();
-    let (named, more) = (named.join(" "), if missing.len() > KEYS_NAMED { " …" } else { "" });
+    let more = match missing.len().saturating_sub(KEYS_NAMED) {
+        0 => String::new(),
+        more => format!("   # and {more} more are missing: --json names all"),
+    };
+    let named = named.join(" ");
     Some(match source {
-        Source::GnuPg => format!("gpg --recv-keys {named}{more}"),
+        Source::GnuPg => match beside(root) {
+            Some(keys) => format!("--keys {} are keys that lie there", shell_words::quote(&keys.display().to_string())),
+            None => format!("gpg --recv-keys {named}{more}"),
+        },
         Source::Given(_) | Source::Folder(_) => {
             format!("get the missing keys and give them with --keys as well: {named}{more}")
         }
     })
+}
+
+/// Returns a file in a tree or beside it that looks like keys. Which keys count is for the user to say: only a hint is
+/// made of it.
+fn beside(root: &Path) -> Option<PathBuf> {
+    let places = [Some(root), root.parent()];
+    let mut found: Vec<PathBuf> = places
+        .into_iter()
+        .flatten()
+        .map(|place| if place.as_os_str().is_empty() { Path::new(".") } else { place })
+        .flat_map(|place| place.read_dir().into_iter().flatten().flatten())
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file() && path.metadata().is_ok_and(|there| there.len() <= KEYS_LIMIT))
+        .filter(|path| {
+            let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+            name.contains("key") && [".pgp", ".gpg", ".asc"].iter().any(|end| name.ends_with(end))
+        })
+        .collect();
+    found.sort();
+    found.into_iter().next()
 }

@@ -65,18 +65,18 @@ impl Range {
         history.questions.into_iter().filter(within).collect()
     }
 
-    /// Returns whether somebody signed late enough. Where nobody's word is known and there is one, better too much than
-    /// too little.
+    /// Returns whether somebody signed late enough, by the signature's own word. Where there are signatures and none tells,
+    /// better too much than too little.
     fn is_late_enough(&self, facts: &[Facts]) -> bool {
         let Some(Since::Day(day)) = self.since else { return true };
         let made = facts.iter().filter_map(|facts| match &facts.signature {
             Signature::Good(good) => Some(good.made),
-            Signature::NoKey(Unknown { made, .. }) => *made,
+            Signature::NoKey(Unknown { made, .. }) | Signature::Bad { made, .. } => *made,
             _ => None,
         });
         match made.max() {
             Some(last) => last >= day,
-            None => facts.iter().any(|facts| facts.signature != Signature::Absent),
+            None => facts.iter().any(|facts| !matches!(facts.signature, Signature::Absent | Signature::NotChecked)),
         }
     }
 }
@@ -174,7 +174,7 @@ impl Report for Lines<'_> {
         let Release { question, facts, decision } = release;
         let title = format!("{} {}", question.release, question.package);
         let mut line = format!("{}: {}", title, counted(&decision.verdicts));
-        line += &conclusion(facts, decision);
+        line += &conclusion(question, facts, decision);
         writeln!(self.out, "{}", printable(&line))?;
         for (index, verdict) in decision.verdicts.iter().enumerate() {
             if !matches!(verdict, Verdict::Ok | Verdict::MissingResult) {
@@ -237,12 +237,23 @@ fn counted(verdicts: &[Verdict]) -> String {
 }
 
 /// Returns what is not seen in the verdicts themselves.
-fn conclusion(facts: &[Facts], decision: &Decision) -> String {
+fn conclusion(question: &Question, facts: &[Facts], decision: &Decision) -> String {
     let mut said = String::new();
-    if let Reference::Tied(count) = decision.reference {
-        let camp = |at: usize| &*facts[decision.camps[at].signers[0]].signer;
-        let names: Vec<&str> = (0..count).map(camp).collect();
-        said += &format!("; a tie between {}", names.join(", "));
+    let signer = |index: usize| &*facts[index].signer;
+    match decision.reference {
+        Reference::Tied(count) => {
+            let names: Vec<&str> = (0..count).map(|at| signer(decision.camps[at].signers[0])).collect();
+            said += &format!("; a tie between {}", names.join(", "));
+        }
+        Reference::Unknown(_) | Reference::Unusable(_) => {
+            let why = super::no_reference(facts, decision, question).map(|error| format!("; {error}"));
+            said += &why.unwrap_or_default();
+        }
+        Reference::Signer(_) | Reference::Nobody => {}
+    }
+    for (index, first) in decision.same_key_as.iter().enumerate().filter_map(|(index, first)| Some((index, (*first)?)))
+    {
+        said += &format!("; {} has the key of {}, which counts once", signer(index), signer(first));
     }
     for unmet in &decision.unmet {
         said += &format!("; {unmet}");

@@ -113,7 +113,7 @@ fn about_refusal(refusal: &Refusal) -> String {
 
 fn about_missing(facts: &Facts) -> Option<String> {
     if let Some(name) = &facts.misnamed_signature {
-        return Some(format!("{name} beside it is a good signature of it, under another package's name"));
+        return Some(format!("{name} beside it is a good signature of it, under another name"));
     }
     let others: Vec<&str> = facts.unpaired.iter().map(String::as_str).filter(|name| !facts.has_path(name)).collect();
     let what = if others.len() == 1 { "has no counterpart either" } else { "have no counterpart either" };
@@ -128,7 +128,7 @@ fn about_signature(signature: &Signature, verbose: bool) -> Vec<String> {
             let key = key.as_deref().map_or("a key that it does not name".to_owned(), |key| format!("key {key}"));
             vec![format!("signed{made} by {key}, which is not among the known keys")]
         }
-        Signature::Bad { key, reason } => {
+        Signature::Bad { key, reason, .. } => {
             vec![format!("the signature names key {key}, but {reason}")]
         }
         Signature::BrokenHash { hash } => vec![format!("the signature is made with {hash}, which anyone can forge")],

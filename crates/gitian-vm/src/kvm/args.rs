@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::probe::Accelerator;
 use crate::Resources;
+use crate::boot::kernel_line;
 
 /// The program; it runs 32-bit guests too.
 pub(super) const PROGRAM: &str = "qemu-system-x86_64";
@@ -18,6 +19,11 @@ pub(super) const QMP: &str = "qmp";
 pub(super) const PID_FILE: &str = "../target.pid";
 /// What the guest's kernel says.
 pub(super) const CONSOLE: &str = "../target.log";
+
+/// How the guest calls its disk.
+const DISK_DEVICE: &str = "/dev/nvme0n1";
+/// A kernel that panics restarts at once, which ends QEMU (`-no-reboot`).
+const PANIC: &str = "-1";
 
 /// How a guest boots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,21 +81,12 @@ pub(super) fn args(machine: &Machine<'_>) -> Vec<OsString> {
             if let Some(initrd) = initrd {
                 args.extend(["-initrd".into(), initrd.into()]);
             }
-            args.extend(["-append".into(), kernel_line(key).into()]);
+            args.extend(["-append".into(), kernel_line(DISK_DEVICE, PANIC, key).into()]);
         }
         // What the original's machines had. Source: gitian-builder 11f91fb, libexec/start-target.
         Boot::Disk => add(&["-M", "pc", "-drive", &format!("if=virtio,{drive}")]),
     }
     args
-}
-
-/// Returns the kernel's command line. A kernel that panics restarts at once, which ends QEMU (`-no-reboot`).
-fn kernel_line(key: &str) -> String {
-    format!(
-        "root=/dev/nvme0n1 rw rootwait console=ttyS0 panic=-1 net.ifnames=0 mitigations=off \
-         init=/usr/sbin/gitian-init gitian.key={}",
-        key.replace(' ', ":")
-    )
 }
 
 #[cfg(test)]

@@ -4,24 +4,22 @@
 //! `base-<suite>-<arch>.qcow2`, the kernel beside it (`.vmlinuz`, where needed `.initrd`), and `.kvm`, which says what they
 //! are. A disk without that was made by somebody else, and boots by its own loader.
 
-use std::fs::{self, File, Permissions};
-use std::os::fd::AsRawFd;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use gitian_descriptor::{Architecture, Distro, Suite};
 use gitian_manifest::Digest;
-use gitian_process::{Command, Output, Streams};
+use gitian_process::{Command, Streams};
 use serde::{Deserialize, Serialize};
 
 use crate::base_tree::{BaseTree, Maker, command_for};
-use crate::cache::CachePlace;
+use crate::boot;
+use crate::cache::{CachePlace, staging};
 use crate::debian::Distribution;
 use crate::document::{read_document, remove_file, write_document};
 use crate::lock::lock;
-use crate::sandbox::enclosure::Enclosure;
-use crate::sandbox::id_map::IdMap;
 use crate::sandbox::place::make_private;
 use crate::{BaseRequest, Event, Problem, TargetId, base_name};
 
@@ -29,13 +27,6 @@ use crate::{BaseRequest, Event, Problem, TargetId, base_name};
 const FORMAT: u32 = 1;
 /// The option of make-base-vm that makes these.
 const OPTION: &str = "--backend kvm ";
-/// The guest's first process.
-const INIT: &str = include_str!("gitian-init");
-/// Where it lies in the guest, below the root.
-const INIT_PLACE: &str = "usr/sbin/gitian-init";
-/// Programs that are not always in an ordinary user's PATH.
-pub(super) const MKE2FS: &str = "/sbin/mke2fs";
-pub(super) const DEBUGFS: &str = "/sbin/debugfs";
 
 /// What `base-<suite>-<arch>.kvm` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,16 +71,14 @@ pub(super) struct Kernel {
     pub(super) initrd: Option<PathBuf>,
 }
 
-/// Returns the packages that a guest needs to boot and be reached, beside those of every guest.
-///
-/// The kernel for clouds finds its disk without an initrd, which saves half the time of a boot.
-fn boot_packages(distribution: Distribution, architecture: Architecture) -> [&'static str; 3] {
-    let kernel = match (distribution, architecture) {
+/// Returns the package of the kernel that guests boot: the one for clouds finds its disk without an initrd, which saves
+/// half the time of a boot.
+fn kernel_package(distribution: Distribution, architecture: Architecture) -> &'static str {
+    match (distribution, architecture) {
         (Distribution::Debian, Architecture::I386) => "linux-image-686-pae",
         (Distribution::Debian, _) => "linux-image-cloud-amd64",
         (Distribution::Ubuntu, _) => "linux-image-virtual",
-    };
-    ["iproute2", kernel, "openssh-server"]
+    }
 }
 
 /// The base images of a working directory.
@@ -184,7 +173,7 @@ impl BaseImages<'_> {
             return Err(Problem { what, mend: format!("rm {shown}") }.into());
         }
         let distribution = Distribution::from_distro(&target.distro)?;
-        let packages = boot_packages(distribution, target.architecture);
+        let packages = boot::packages(kernel_package(distribution, target.architecture));
         let tree = Maker { cache: self.cache, proxy_host, option: OPTION, report }.make(request, &packages)?;
         let folder = self.cached(&tree, request.disk_mb, report)?;
         let initrd = folder.join("initrd").is_file();
@@ -214,21 +203,14 @@ impl BaseImages<'_> {
     fn cached(&self, tree: &BaseTree, disk_mb: u32, report: &mut dyn FnMut(Event)) -> Result<PathBuf> {
         let all = self.cache.root().join("kvm");
         make_private(&all)?;
-        let recipe = Digest::of_bytes(INIT.as_bytes()).to_string();
+        let recipe = Digest::of_bytes(boot::INIT.as_bytes()).to_string();
         let folder = all.join(format!("{}-{disk_mb}-{}", tree.digest(), &recipe[..16]));
         let _lock = lock(&all.join("lock"))?;
         if folder.is_dir() {
             return Ok(folder);
         }
         report(Event::Step("making the guest's disk".into()));
-        for leftover in fs::read_dir(&all).with_context(|| all.display().to_string())?.flatten() {
-            // Under the lock, nobody works on any.
-            if leftover.file_name().to_string_lossy().starts_with(".new-") {
-                fs::remove_dir_all(leftover.path()).with_context(|| leftover.path().display().to_string())?;
-            }
-        }
-        let staging =
-            tempfile::Builder::new().prefix(".new-").tempdir_in(&all).context("make a folder in the cache")?;
+        let staging = staging(&all)?;
         make_disk(tree, disk_mb, staging.path()).context("make the guest's disk")?;
         fs::rename(staging.path(), &folder).with_context(|| format!("make {}", folder.display()))?;
         let _moved = staging.keep();
@@ -250,67 +232,16 @@ fn place(from: &Path, to: &Path) -> Result<()> {
 
 /// Makes `disk.qcow2`, `vmlinuz` and, where the kernel needs one, `initrd` in a folder.
 fn make_disk(tree: &BaseTree, disk_mb: u32, folder: &Path) -> Result<()> {
-    let map = IdMap::of_caller().map_err(|none| none.problem())?;
-    let ids = Enclosure::of_ids(&map)?;
-    let root = tree.unpacked(&map)?;
-    let raw = folder.join("disk.raw");
-    let file = File::options().read(true).write(true).create_new(true).open(&raw).context("disk.raw")?;
-    // Filled by guest root, who sees the owners of the tree's files as a guest does; only through this open file.
-    file.set_permissions(Permissions::from_mode(0o666)).context("disk.raw")?;
-    nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).context("disk.raw")?;
-    let make = Command::new(MKE2FS)
-        .args(["-q", "-F", "-t", "ext4", "-m", "0", "-L", "gitian", "-O", "^metadata_csum_seed,^orphan_file"])
-        .args(["-E", "root_owner=0:0,nodiscard", "-d", "."])
-        .args([format!("/proc/self/fd/{}", file.as_raw_fd()), format!("{disk_mb}M")])
-        .folder(&root);
-    ids.run_ok(&make, Streams::default())?;
-    file.set_permissions(Permissions::from_mode(0o600)).context("disk.raw")?;
-    drop(file);
-
-    fs::write(folder.join("init"), INIT).context("init")?;
-    // What no other kind of guest has at its top.
-    let gone = ["initrd.img", "initrd.img.old", "vmlinuz", "vmlinuz.old"].map(|name| format!("rm {name}\n")).concat();
-    let words = format!("write init {INIT_PLACE}\nset_inode_field {INIT_PLACE} mode 0100755\nrmdir lost+found\n{gone}");
-    fs::write(folder.join("words"), words).context("words")?;
-    Command::new(DEBUGFS).args(["-w", "-f", "words", "disk.raw"]).folder(folder).run_ok(Streams::default())?;
-    // debugfs tells of what it could not do, but not by its exit status.
-    let see = Command::new(DEBUGFS).args(["-R", &format!("cat {INIT_PLACE}"), "disk.raw"]).folder(folder);
-    anyhow::ensure!(
-        see.run_ok(Streams::default())?.stdout == INIT.as_bytes(),
-        "{INIT_PLACE} could not be written: is the disk too small?"
-    );
-
+    boot::make_root(tree, disk_mb, folder, "disk.raw", 0)?;
     let convert = Command::new("qemu-img").args(["convert", "-f", "raw", "-O", "qcow2", "disk.raw", "disk.qcow2"]);
     convert.folder(folder).run_ok(Streams::default())?;
-    let take = |from: &str, to: &str| -> Result<()> {
-        let file = File::create(folder.join(to)).with_context(|| to.to_owned())?;
-        let streams = Streams { stdout: Output::File(file), ..Streams::default() };
-        ids.run_ok(&Command::new("cat").args(["--", from]).folder(&root), streams).with_context(|| from.to_owned())?;
-        Ok(())
-    };
-    let version = kernel_version(&root)?;
-    take(&format!("boot/vmlinuz-{version}"), "vmlinuz")?;
-    let config = fs::read_to_string(root.join(format!("boot/config-{version}"))).unwrap_or_default();
-    if !finds_its_disk(&config) {
-        take(&format!("boot/initrd.img-{version}"), "initrd")?;
-    }
-    for name in ["disk.raw", "init", "words"] {
-        fs::remove_file(folder.join(name)).with_context(|| name.to_owned())?;
-    }
+    boot::take_kernel(tree, folder, finds_its_disk)?;
+    fs::remove_file(folder.join("disk.raw")).context("disk.raw")?;
     // Working directories link to them: whoever writes there would change them for all.
     for entry in fs::read_dir(folder).context("read")?.flatten() {
         fs::set_permissions(entry.path(), Permissions::from_mode(0o444)).context("set the mode")?;
     }
     Ok(())
-}
-
-/// Returns the version of the kernel in a tree.
-fn kernel_version(root: &Path) -> Result<String> {
-    let names = fs::read_dir(root.join("boot")).context("read boot")?.flatten().map(|entry| entry.file_name());
-    let mut versions: Vec<String> =
-        names.filter_map(|name| Some(name.to_str()?.strip_prefix("vmlinuz-")?.to_owned())).collect();
-    versions.sort();
-    versions.pop().context("the base tree has no kernel")
 }
 
 /// Whether a kernel has built in what it needs to find its disk.
@@ -398,17 +329,5 @@ mod tests {
         assert!(finds_its_disk("CONFIG_EXT4_FS=y\n# x\nCONFIG_BLK_DEV_NVME=y\n"));
         assert!(!finds_its_disk("CONFIG_EXT4_FS=m\nCONFIG_BLK_DEV_NVME=y\n"));
         assert!(!finds_its_disk(""));
-    }
-
-    #[test]
-    fn the_newest_kernel_is_taken() {
-        let root = tempfile::tempdir().unwrap();
-        assert!(kernel_version(root.path()).is_err());
-        fs::create_dir(root.path().join("boot")).unwrap();
-        assert!(kernel_version(root.path()).unwrap_err().to_string().contains("no kernel"));
-        for name in ["vmlinuz-6.1.0-10-cloud-amd64", "vmlinuz-6.1.0-56-cloud-amd64", "config-9"] {
-            fs::write(root.path().join("boot").join(name), "").unwrap();
-        }
-        assert_eq!(kernel_version(root.path()).unwrap(), "6.1.0-56-cloud-amd64");
     }
 }

@@ -3,7 +3,6 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use gitian_descriptor::Architecture;
 use gitian_process::{Input, Status, Streams};
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +11,7 @@ use super::machine::{self, MachinePlace};
 use super::qmp::Qmp;
 use super::{Image, overlay};
 use crate::document::{Which, read_document, write_document};
-use crate::ssh::{Ssh, Unreached};
+use crate::ssh::{SYNC, Ssh, Unreached};
 use crate::{GuestCommand, GuestGone, GuestUser, Layer, Problem, Target, TargetId};
 
 /// A machine that runs: `var/kvm/machine.yml`.
@@ -22,14 +21,6 @@ pub(super) struct Running {
     pub(super) target: Which,
     /// The port of the host that leads to its sshd.
     pub(super) port: u16,
-}
-
-impl Running {
-    pub(super) fn target(&self) -> Result<TargetId> {
-        let Which { distro, suite, architecture } = &self.target;
-        let known = Architecture::from_name(architecture).with_context(|| format!("architecture '{architecture}'"))?;
-        Ok(TargetId { distro: distro.parse()?, suite: suite.parse()?, architecture: known })
-    }
 }
 
 /// A running machine.
@@ -86,7 +77,7 @@ impl Target for Guest {
         let (true, Some(kept)) = (image.cached && image.layer.is_none(), self.layers.place(&layer.key)?) else {
             return Ok(());
         };
-        let synced = self.ssh.ask(GuestUser::Builder, "sync", Input::Empty, machine::SYNC);
+        let synced = self.ssh.ask(GuestUser::Builder, "sync", Input::Empty, SYNC);
         synced.context("the guest does not write what it has in memory to its disk")?;
         let mut qmp = Qmp::connect(&self.place.folder())?;
         let size = qmp.disk_size()?;
@@ -123,21 +114,10 @@ impl Target for Guest {
 mod tests {
     use super::*;
 
-    fn running(architecture: &str) -> Running {
-        let which = Which { distro: "debian".into(), suite: "sid".into(), architecture: architecture.into() };
-        Running { target: which, port: 1 }
-    }
-
-    #[test]
-    fn a_target_is_read_back_as_it_was_written_down() {
-        let found = running("i386");
-        assert_eq!(Which::of(&found.target().unwrap()), found.target);
-        assert!(running("vax").target().is_err());
-    }
-
     #[test]
     fn a_machine_that_stands_still_is_told_with_its_reason() {
-        let target = running("i386").target().unwrap();
+        let which = Which { distro: "debian".into(), suite: "sid".into(), architecture: "i386".into() };
+        let target = which.target().unwrap();
         for (state, what) in [("io-error", "its disk could not be written"), ("paused", "in the state 'paused'")] {
             assert!(stands_still(&target, state).what.contains(what), "{state}");
         }

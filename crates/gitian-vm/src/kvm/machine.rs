@@ -3,13 +3,13 @@
 //! QEMU keeps the file with its process id locked as long as it lives. Whoever holds that lock is the machine, whatever
 //! happened to those who started it and whatever number another process has by now.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use gitian_process::{Command, Failure, Streams, interrupt};
+use gitian_process::{Command, Failure, Streams};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
@@ -18,18 +18,11 @@ use nix::unistd::Pid;
 use super::args::{self, Machine, PROGRAM};
 use super::qmp::Qmp;
 use crate::document::remove_file;
-use crate::ssh::Ssh;
+use crate::ssh::{self, SYNC, Ssh, USUAL_PORT};
 use crate::{GuestUser, Problem};
 
-/// The port of the host that leads to the guest, where it is free. Source: gitian-builder 11f91fb, libexec/gconfig.
-const USUAL_PORT: u16 = 2223;
 /// How long each step of ending a machine may take.
 const STEP: Duration = Duration::from_secs(10);
-/// How long the guest may take to write what it has in memory: an emulated one writes some MB a second.
-pub(super) const SYNC: Duration = Duration::from_secs(120);
-/// How many lines of the console are shown.
-const LINES: usize = 10;
-
 /// Where the working directory's machine has its files.
 #[derive(Clone, Debug)]
 pub(super) struct MachinePlace(PathBuf);
@@ -60,18 +53,9 @@ impl MachinePlace {
     fn pid_file(&self) -> PathBuf {
         self.folder().join(args::PID_FILE)
     }
-    fn console(&self) -> PathBuf {
+    /// What the guest's kernel wrote.
+    pub(super) fn console(&self) -> PathBuf {
         self.folder().join(args::CONSOLE)
-    }
-
-    /// Returns the last lines that the guest's kernel wrote; when it gave up, those up to why, not the trace behind.
-    pub(super) fn last_lines(&self) -> Vec<String> {
-        let bytes = fs::read(self.console()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-        let given_up = lines.iter().position(|line| line.contains("Kernel panic")).map(|last| last + 1);
-        let end = given_up.unwrap_or(lines.len());
-        lines[end.saturating_sub(LINES)..end].iter().map(|line| (*line).to_owned()).collect()
     }
 
     /// Returns the process of the machine, if it lives.
@@ -114,12 +98,7 @@ pub(super) fn start(place: &MachinePlace, machine: &Machine<'_>, asked_port: Opt
             Err(failure) => return Err(explained(failure)),
         }
     }
-    let port = taken.unwrap_or_default();
-    Err(Problem {
-        what: format!("port {port} of this host, which VM_SSH_PORT asks for, is taken"),
-        mend: format!("unset VM_SSH_PORT    (then any free port is used; `ss -tlnp sport = :{port}` shows who has it)"),
-    }
-    .into())
+    Err(ssh::port_taken(taken.unwrap_or_default()).into())
 }
 
 /// Whether QEMU could not have the port.
@@ -187,24 +166,10 @@ fn stands(place: &MachinePlace) -> bool {
     Qmp::connect(&place.folder()).and_then(|mut qmp| qmp.state()).is_ok_and(|state| state == "running")
 }
 
-/// Waits until the guest answers; `Ok(false)` if its machine ended or the time is over.
-pub(super) fn await_answer(place: &MachinePlace, ssh: &Ssh, patience: Duration) -> Result<(bool, Option<String>)> {
-    const PAUSE: Duration = Duration::from_millis(200);
-    let began = Instant::now();
-    let mut last = None;
-    while place.process()?.is_some() && began.elapsed() < patience {
-        match ssh.connect() {
-            Ok(()) => return Ok((true, None)),
-            Err(unreached) => last = Some(unreached.to_string()),
-        }
-        interrupt::sleep(PAUSE)?;
-    }
-    Ok((false, last))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn failed(line: &str) -> Failure {
         let status = gitian_process::Status::Exited(1);
@@ -235,20 +200,5 @@ mod tests {
         assert_eq!(place.process().unwrap(), None);
         stop(&place, None).unwrap();
         assert!(!place.var().join("target.pid").exists());
-    }
-
-    #[test]
-    fn the_end_of_the_console_is_shown() {
-        let work = tempfile::tempdir().unwrap();
-        let place = MachinePlace::new(work.path());
-        assert_eq!(place.last_lines(), [""; 0]);
-        fs::create_dir_all(place.folder()).unwrap();
-        let text: String = (0..20).map(|number| format!("line {number}\r\n\r\n")).collect();
-        fs::write(place.var().join("target.log"), text).unwrap();
-        assert_eq!(place.last_lines().len(), 10);
-        assert_eq!(place.last_lines().last().unwrap(), "line 19");
-        let panic = "a\nKernel panic - not syncing: VFS\nCall Trace:\nx\n";
-        fs::write(place.var().join("target.log"), panic).unwrap();
-        assert_eq!(place.last_lines(), ["a", "Kernel panic - not syncing: VFS"]);
     }
 }

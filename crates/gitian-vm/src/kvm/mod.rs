@@ -17,17 +17,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use gitian_descriptor::{Architecture, Distro, Suite};
-use gitian_process::{Command, Failure, Streams};
+use gitian_process::{Command, Streams};
 use serde::{Deserialize, Serialize};
 
 use self::args::{Boot, Machine, PROGRAM};
-use self::base_image::{BaseImages, DEBUGFS, MKE2FS};
+use self::base_image::BaseImages;
 use self::guest::{Guest, Running};
 use self::layer::Layers;
 use self::machine::MachinePlace;
 use self::probe::Accelerator;
+use crate::boot::{self, FOR_ROOTS};
 use crate::cache::CachePlace;
 use crate::document::{Which, read_document, remove_file, unusable, write_document};
+use crate::host_programs::missing;
 use crate::sandbox::place::make_private;
 use crate::ssh::{self, Ssh};
 use crate::{Backend, BaseRequest, Event, GuestNotUp, Layer, Problem, Resources, Sandbox, Settings, Target, TargetId};
@@ -86,14 +88,7 @@ impl Kvm {
 
     /// Returns the port that is asked for.
     fn asked_port(&self) -> Result<Option<u16>, Problem> {
-        match self.port.as_deref().map(str::parse) {
-            None => Ok(None),
-            Some(Ok(port @ 1..)) => Ok(Some(port)),
-            Some(_) => Err(Problem {
-                what: format!("VM_SSH_PORT={} is not a port", self.port.as_deref().unwrap_or_default()),
-                mend: "unset VM_SSH_PORT".into(),
-            }),
-        }
+        ssh::asked_port(self.port.as_deref())
     }
 
     /// Returns the machine that runs, of whichever target. One that nobody saw come up is ended.
@@ -106,7 +101,7 @@ impl Kvm {
             machine::stop(&place, None)?;
             return Ok(None);
         };
-        let target = running.target().with_context(|| place.running().display().to_string())?;
+        let target = running.target.target().with_context(|| place.running().display().to_string())?;
         let ssh = Ssh { folder: place.folder(), port: running.port, distro: target.distro.clone() };
         Ok(Some(Guest { place, target, ssh, layers: self.layers(), notice: None }))
     }
@@ -141,31 +136,13 @@ fn patience(accelerator: &Accelerator) -> Duration {
     })
 }
 
-/// Programs and Debian's packages of them: for guests, and for base images.
+/// What guests need, with Debian's packages of it.
 const FOR_GUESTS: [(&str, &str); 4] = [
     (PROGRAM, "qemu-system-x86"),
     ("qemu-img", "qemu-utils"),
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
 ];
-const FOR_BASES: [(&str, &str); 2] = [(MKE2FS, "e2fsprogs"), (DEBUGFS, "e2fsprogs")];
-
-fn missing(programs: &[(&str, &str)]) -> Vec<Problem> {
-    let is_missing = |program: &str| {
-        let asked = Command::new(program).arg("--version").run(Streams::default());
-        matches!(asked, Err(Failure::ProgramNotFound { .. }))
-    };
-    let sudo = if nix::unistd::Uid::effective().is_root() { "" } else { "sudo " };
-    let mut problems: Vec<Problem> = Vec::new();
-    for (program, package) in programs.iter().filter(|(program, _)| is_missing(program)) {
-        problems.push(Problem {
-            what: format!("program {program} is not installed"),
-            mend: format!("{sudo}apt-get install {package}"),
-        });
-    }
-    problems
-}
-
 /// Returns what makes guests slow, if anything does.
 fn slow(accelerator: Accelerator) -> Option<String> {
     match accelerator {
@@ -185,7 +162,7 @@ impl Backend for Kvm {
         let mut problems = missing(&FOR_GUESTS);
         problems.extend(self.asked_port().err());
         if targets.is_empty() {
-            problems.extend(missing(&FOR_BASES));
+            problems.extend(missing(&FOR_ROOTS));
             problems.extend(self.sandbox.check(&[]));
         }
         for target in targets {
@@ -264,27 +241,19 @@ impl Backend for Kvm {
         let ssh = Ssh { folder: place.folder(), port, distro: target.distro.clone() };
         let patience = self.patience.unwrap_or(patience(&accelerator));
         let up = write_document(&place.running(), &Running { target: which, port })
-            .and_then(|()| machine::await_answer(&place, &ssh, patience));
+            .and_then(|()| ssh.await_answer(patience, || Ok(place.process()?.is_some())));
         let notice = slow(accelerator);
-        let unreached = match up {
-            Ok((true, _)) => {
+        let cause = match up {
+            Ok(None) => {
                 return Ok(Box::new(Guest { place, target: target.clone(), ssh, layers: self.layers(), notice }));
             }
-            Ok((false, last)) => last,
+            Ok(Some(cause)) => cause,
             Err(error) => {
                 machine::stop(&place, Some(&ssh))?;
                 return Err(error);
             }
         };
-        let cause = match place.process()? {
-            None => "its machine ended".to_owned(),
-            Some(_) => format!(
-                "no answer within {} s ({})",
-                patience.as_secs(),
-                unreached.as_deref().unwrap_or("ssh said nothing")
-            ),
-        };
-        let last_lines = place.last_lines();
+        let last_lines = boot::last_lines(&place.console());
         machine::stop(&place, None)?;
         ssh.disconnect();
         Err(GuestNotUp { target: target.to_string(), cause, log: "var/target.log".into(), last_lines }.into())

@@ -37,13 +37,15 @@ const POINTER_AT_MOST: u64 = 64 * 1024;
 
 /// LXC's guests of one working directory.
 #[derive(Clone, Debug)]
-pub(crate) struct Lxc {
+pub struct Lxc {
     cache: PathBuf,
     workdir: PathBuf,
-    installation: PathBuf,
+    etc: PathBuf,
     proxy_host: Option<String>,
     bridge: Option<String>,
     guest_ip: Option<String>,
+    /// What `LXC_EXECUTE` says.
+    execute: Option<String>,
     tools: Tools,
 }
 
@@ -65,16 +67,18 @@ struct LayerUsed {
 }
 
 impl Lxc {
-    pub(crate) fn new(settings: &Settings, workdir: &Path) -> Self {
+    /// Names the caches and the working directory that it works in.
+    pub fn new(settings: &Settings, workdir: &Path) -> Self {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let workdir = absolute(workdir);
         Self {
             cache: absolute(&settings.cache),
-            installation: absolute(&settings.installation),
+            etc: absolute(&settings.etc),
             proxy_host: settings.mirror_host.clone(),
             bridge: settings.lxc_bridge.clone(),
             guest_ip: settings.lxc_guest_ip.clone(),
-            tools: Tools::new(workdir.join("var/lxc")),
+            execute: settings.lxc_execute.clone(),
+            tools: Tools::new(workdir.join("var/lxc"), settings.lxc_execute.as_deref()),
             workdir,
         }
     }
@@ -117,8 +121,8 @@ impl Lxc {
         }
     }
 
-    /// Starts the guest of an image, with or without the network; what it stands on is held meanwhile.
-    fn start_image(&self, image: &Image, online: bool) -> Result<Option<Held>> {
+    /// Writes what LXC is told about the guest of an image, with or without the network; what that stands on is held.
+    fn configure(&self, image: &Image, online: bool) -> Result<(PathBuf, Option<Held>)> {
         let mut lower = Vec::new();
         let mut held = None;
         if let Some(used) = &image.layer {
@@ -134,7 +138,7 @@ impl Lxc {
             return Err(unusable(what, &image.target).into());
         };
         lower.push(tree.unpacked(&IdMap::HOST)?);
-        let template = fs::read_to_string(self.installation.join("etc/lxc.config.in"));
+        let template = fs::read_to_string(self.etc.join("lxc.config.in"));
         let template = template.as_deref().unwrap_or(config::TEMPLATE);
         let net = match (&self.bridge, online) {
             (_, false) => Net::Off,
@@ -144,6 +148,21 @@ impl Lxc {
         let text = config::render(template, &lower, &self.upper(), &net)?;
         let path = self.workdir.join("var/lxc.config");
         fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+        Ok((path, held))
+    }
+
+    /// Writes what LXC is told about the target that is there, and returns where.
+    pub fn write_config(&self) -> Result<PathBuf> {
+        let image = read_document::<Image>(&self.image())?.ok_or_else(|| Problem {
+            what: format!("there is no target of LXC in {}", self.workdir.display()),
+            mend: "USE_LXC=1 libexec/make-clean-vm --suite SUITE --arch ARCH".into(),
+        })?;
+        Ok(self.configure(&image, true)?.0)
+    }
+
+    /// Starts the guest of an image, with or without the network; what it stands on is held meanwhile.
+    fn start_image(&self, image: &Image, online: bool) -> Result<Option<Held>> {
+        let (path, held) = self.configure(image, online)?;
         let started = || {
             self.tools.start(&path)?;
             guest::settle(&self.tools, online)
@@ -205,7 +224,7 @@ impl Backend for Lxc {
     }
 
     fn check(&self, targets: &[TargetId]) -> Vec<Problem> {
-        let mut problems = tools::problems(self.bridge.as_deref());
+        let mut problems = tools::problems(&self.tools, self.execute.as_deref(), self.bridge.as_deref());
         if targets.is_empty() {
             problems.extend(base_tree_problems(&self.cache_place(), &self.workdir));
         }

@@ -8,6 +8,7 @@ use nix::unistd::getuid;
 
 use super::NAME;
 use crate::Problem;
+use crate::host_programs::install;
 
 /// The first process of a guest: it ends at once when it is told to, and buries processes that have lost their parents.
 const FIRST_PROCESS: &str = "trap 'exit 0' TERM INT; sleep infinity & wait";
@@ -16,11 +17,16 @@ const FIRST_PROCESS: &str = "trap 'exit 0' TERM INT; sleep infinity & wait";
 #[derive(Clone, Debug)]
 pub(super) struct Tools {
     path: PathBuf,
+    /// The folder that the programs are taken from, instead of PATH's.
+    programs: PathBuf,
 }
 
 impl Tools {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path }
+    /// `execute` is what `LXC_EXECUTE` says: the original calls that program for each command. Ours keeps a guest, for
+    /// which other programs of LXC are needed as well; so it says where they all are.
+    pub(super) fn new(path: PathBuf, execute: Option<&str>) -> Self {
+        let programs = execute.map(Path::new).and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+        Self { path, programs }
     }
 
     /// The folder that is LXC's.
@@ -30,7 +36,7 @@ impl Tools {
 
     /// Begins the command line of one of them.
     pub(super) fn command(&self, program: &str) -> Command {
-        Command::new(program).arg("-P").arg(&self.path).args(["-n", NAME])
+        Command::new(self.programs.join(program)).arg("-P").arg(&self.path).args(["-n", NAME])
     }
 
     /// Starts the guest as a configuration says; it lives on by itself.
@@ -57,21 +63,30 @@ impl Tools {
     }
 }
 
+/// Returns the problem of an `LXC_EXECUTE` that names none of the two programs which it can.
+fn unknown_program(execute: &str) -> Option<Problem> {
+    let known = ["lxc-execute", "lxc-start"];
+    let name = Path::new(execute).file_name().and_then(|name| name.to_str());
+    (!name.is_some_and(|name| known.contains(&name))).then(|| Problem {
+        what: format!("LXC_EXECUTE={execute} is neither lxc-execute nor lxc-start"),
+        mend: "unset LXC_EXECUTE    (or give it the path of one of the two: LXC's programs are those beside it)".into(),
+    })
+}
+
 /// Returns what keeps LXC from working here.
-pub(super) fn problems(bridge: Option<&str>) -> Vec<Problem> {
-    let mut problems = Vec::new();
+pub(super) fn problems(tools: &Tools, execute: Option<&str>, bridge: Option<&str>) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = execute.and_then(unknown_program).into_iter().collect();
     if !getuid().is_root() {
         problems.push(Problem {
             what: "LXC's guests can only be started by root".into(),
             mend: "run it as root, or use --backend sandbox, which needs no root".into(),
         });
     }
-    match Command::new("lxc-start").arg("--version").text() {
+    match Command::new(tools.programs.join("lxc-start")).arg("--version").text() {
         Ok(version) => problems.extend(too_old(&version)),
-        Err(Failure::ProgramNotFound { .. }) => problems.push(Problem {
-            what: "program lxc-start is not installed".into(),
-            mend: format!("{}apt-get install lxc", if getuid().is_root() { "" } else { "sudo " }),
-        }),
+        Err(failure @ Failure::ProgramNotFound { .. }) => {
+            problems.push(Problem { what: failure.to_string(), mend: install("lxc") });
+        }
         Err(error) => {
             problems.push(Problem { what: error.to_string(), mend: "apt-get install --reinstall lxc".into() })
         }
@@ -108,8 +123,25 @@ mod tests {
 
     #[test]
     fn a_bridge_that_is_not_there_is_told() {
-        let found = problems(Some("no-such-bridge"));
+        let tools = Tools::new("x".into(), None);
+        let found = problems(&tools, None, Some("no-such-bridge"));
         assert!(found.iter().any(|problem| problem.what == "there is no bridge no-such-bridge"), "{found:?}");
-        assert!(!problems(None).iter().any(|problem| problem.what.contains("bridge")));
+        assert!(!problems(&tools, None, None).iter().any(|problem| problem.what.contains("bridge")));
+    }
+
+    #[test]
+    fn lxc_execute_says_where_the_programs_are() {
+        for (execute, start) in [
+            (None, "lxc-start -P x -n gitian-target"),
+            (Some("lxc-execute"), "lxc-start -P x -n gitian-target"),
+            (Some("/opt/lxc/bin/lxc-execute"), "/opt/lxc/bin/lxc-start -P x -n gitian-target"),
+        ] {
+            assert_eq!(Tools::new("x".into(), execute).command("lxc-start").to_string(), start);
+            assert_eq!(execute.and_then(unknown_program), None);
+        }
+        assert_eq!(
+            unknown_program("/opt/run").unwrap().what,
+            "LXC_EXECUTE=/opt/run is neither lxc-execute nor lxc-start"
+        );
     }
 }

@@ -1,0 +1,7 @@
+//! The program `config-bootstrap-fixup`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gitian_cli::surroundings::main("config-bootstrap-fixup", gitian_cli::config_bootstrap_fixup::run)
+}

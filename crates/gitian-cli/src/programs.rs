@@ -1,0 +1,109 @@
+//! Every program: its name, its command line, what runs it.
+//!
+//! An installation has one file for all of them, which knows by the name that it is called by what it is to be. Manual pages
+//! and completions are made from this list too.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+
+use crate::surroundings::main;
+use crate::{
+    args, config_bootstrap_fixup, config_lxc, copy_from_target, copy_to_target, gbuild, gitian, gsign, gverify,
+};
+use crate::{make_base_vm, make_clean_vm, on_target, start_target, stop_target};
+
+/// A program of `bin/` or `libexec/`.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// What it is called.
+    pub name: &'static str,
+    /// Its options and arguments.
+    pub command: fn() -> clap::Command,
+    /// Reads the command line of this process and does what it says.
+    pub main: fn() -> ExitCode,
+}
+
+/// All programs; `gitian` is first.
+pub const PROGRAMS: [Program; 13] = [
+    Program { name: "gitian", command: args::gitian::Args::command, main: || main("gitian", gitian::run) },
+    Program { name: "gbuild", command: args::gbuild::Args::command, main: || main("gbuild", gbuild::run) },
+    Program { name: "gsign", command: args::gsign::Args::command, main: || main("gsign", gsign::run) },
+    Program { name: "gverify", command: args::gverify::Args::command, main: || main("gverify", gverify::run) },
+    Program {
+        name: "make-base-vm",
+        command: args::make_base_vm::Args::command,
+        main: || main("make-base-vm", make_base_vm::run),
+    },
+    Program {
+        name: "config-bootstrap-fixup",
+        command: args::config_bootstrap_fixup::Args::command,
+        main: || main("config-bootstrap-fixup", config_bootstrap_fixup::run),
+    },
+    Program {
+        name: "config-lxc",
+        command: args::config_lxc::Args::command,
+        main: || main("config-lxc", config_lxc::run),
+    },
+    Program {
+        name: "copy-from-target",
+        command: args::copy_from_target::Args::command,
+        main: || main("copy-from-target", copy_from_target::run),
+    },
+    Program {
+        name: "copy-to-target",
+        command: args::copy_to_target::Args::command,
+        main: || main("copy-to-target", copy_to_target::run),
+    },
+    Program {
+        name: "make-clean-vm",
+        command: args::make_clean_vm::Args::command,
+        main: || main("make-clean-vm", make_clean_vm::run),
+    },
+    Program { name: "on-target", command: args::on_target::Args::command, main: || main("on-target", on_target::run) },
+    Program {
+        name: "start-target",
+        command: args::start_target::Args::command,
+        main: || main("start-target", start_target::run),
+    },
+    Program {
+        name: "stop-target",
+        command: args::stop_target::Args::command,
+        main: || main("stop-target", stop_target::run),
+    },
+];
+
+/// Returns the program that a file is called as: `gitian` under any name but those of the others.
+pub fn called(as_what: Option<&OsStr>) -> Program {
+    let name = as_what.map(Path::new).and_then(Path::file_name);
+    PROGRAMS.into_iter().find(|program| Some(OsStr::new(program.name)) == name).unwrap_or(PROGRAMS[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_known_by_the_name_that_it_is_called_by() {
+        for (called_as, expected) in [
+            (Some("/usr/bin/gbuild"), "gbuild"),
+            (Some("on-target"), "on-target"),
+            (Some("./gitian"), "gitian"),
+            (Some("gitian-0.1"), "gitian"),
+            (Some("gbuilder"), "gitian"),
+            (Some(""), "gitian"),
+            (None, "gitian"),
+        ] {
+            assert_eq!(called(called_as.map(OsStr::new)).name, expected, "{called_as:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_calls_itself_as_it_is_listed() {
+        for program in PROGRAMS {
+            assert_eq!((program.command)().get_name(), program.name);
+        }
+    }
+}

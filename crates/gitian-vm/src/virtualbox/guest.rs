@@ -1,0 +1,96 @@
+//! A running machine: the backend's [`Target`].
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use gitian_process::{Status, Streams};
+use serde::{Deserialize, Serialize};
+
+use super::machine;
+use super::manage::{Manage, PROGRAM};
+use crate::document::{Which, remove_file};
+use crate::ssh::{Ssh, Unreached};
+use crate::{GuestCommand, GuestGone, Layer, Problem, Target, TargetId};
+
+/// How the machine that runs for a working directory is reached: `var/vbox/machine.yml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Running {
+    pub(super) target: Which,
+    /// The port of the host that leads to its sshd.
+    pub(super) port: u16,
+}
+
+impl Running {
+    /// Returns where a working directory has this.
+    pub(super) fn path(folder: &Path) -> PathBuf {
+        folder.join("machine.yml")
+    }
+}
+
+/// A running machine.
+pub(super) struct Guest {
+    pub(super) manage: Manage,
+    pub(super) name: String,
+    pub(super) target: TargetId,
+    pub(super) ssh: Ssh,
+    pub(super) notice: Option<String>,
+}
+
+impl Guest {
+    /// Returns why the guest is not reached: it is gone, it stands still, or else what ssh said.
+    fn explained(&self, unreached: anyhow::Error) -> anyhow::Error {
+        match self.manage.info(&self.name) {
+            Ok(Some(info)) if info.state == "running" => unreached,
+            Ok(Some(info)) if info.is_on() => stands_still(&self.name, &info.state).into(),
+            Ok(_) => GuestGone { target: self.target.to_string() }.into(),
+            Err(error) => error,
+        }
+    }
+}
+
+/// The problem of a machine whose processors do not run.
+fn stands_still(name: &str, state: &str) -> Problem {
+    Problem {
+        what: format!("machine {name} stands still: it is in the state '{state}'"),
+        mend: format!("{PROGRAM} controlvm {name} resume    (or libexec/stop-target, then build again)"),
+    }
+}
+
+impl Target for Guest {
+    fn run(&self, command: &GuestCommand, streams: Streams<'_>) -> Result<Status> {
+        match self.ssh.run(command, streams) {
+            Err(error) if error.is::<Unreached>() => Err(self.explained(error)),
+            other => other,
+        }
+    }
+
+    /// None is kept: a machine's disks are VirtualBox's own.
+    fn keep_layer(&mut self, _layer: &Layer) -> Result<()> {
+        Ok(())
+    }
+
+    fn stop(self: Box<Self>) -> Result<()> {
+        machine::stop(&self.manage, &self.name, &self.ssh)?;
+        remove_file(&Running::path(&self.ssh.folder))
+    }
+
+    fn detach(self: Box<Self>) -> Result<()> {
+        // It belongs to VirtualBox anyway.
+        Ok(())
+    }
+
+    fn notice(&self) -> Option<String> {
+        self.notice.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_stands_still_is_told_with_its_state() {
+        assert_eq!(stands_still("M", "paused").to_string(), "machine M stands still: it is in the state 'paused'");
+    }
+}
