@@ -110,9 +110,10 @@ fn ids() -> Finding {
     let ranges = fs::read_to_string("/etc/subuid").unwrap_or_default();
     let of_user = |line: &&str| line.split(':').next().is_some_and(|name| name == user || name == uid.to_string());
     match ranges.lines().find(of_user) {
-        Some(line) => {
-            Finding::good("ids", format!("/etc/subuid gives you {}", line.splitn(2, ':').nth(1).unwrap_or(line)))
-        }
+        Some(line) => Finding::good(
+            "ids",
+            format!("/etc/subuid gives you {}", line.split_once(':').map_or(line, |(_, range)| range)),
+        ),
         None => Finding::bad(
             "ids",
             "no subordinate ids",
