@@ -10,13 +10,14 @@ CARGO ?= cargo
 
 # What a fresh Debian machine with Rust lacks: to compile (OpenPGP by way of OpenSSL), to make guests, to sign, to test.
 PACKAGES := arch-test curl git gnupg libclang-dev libssl-dev mmdebstrap pkg-config uidmap
-PACKAGES_FOR_TESTS := apt-utils docker.io dpkg-dev e2fsprogs fdisk fish lintian lxc man-db mtools openssh-client ovmf podman qemu-system-x86 qemu-utils runc systemd-boot-efi util-linux zsh
-PACKAGES_FOR_BENCH := time
+PACKAGES_FOR_TESTS := apt-utils cpio docker.io dpkg-dev e2fsprogs fdisk fish libarchive-tools lintian lxc man-db mtools openssh-client \
+  ovmf p7zip-full podman python3 qemu-system-x86 qemu-utils runc systemd-boot-efi unzip util-linux xz-utils zip zsh zstd
+PACKAGES_FOR_BENCH := cpio python3 time xz-utils zip zstd
 PACKAGES_FOR_DEB := binutils dpkg-dev
 PACKAGES_FOR_FUZZ := g++
 
 comma := ,
-PROGRAMS := gbuild gitian gsign gverify make-base-vm
+PROGRAMS := canon-zip gbuild gitian gitian-updater gsign gverify make-base-vm
 # Called by path, or through PATH by those who put the folder there.
 LIBEXEC := config-bootstrap-fixup config-lxc copy-from-target copy-to-target make-clean-vm on-target start-target stop-target
 
@@ -70,7 +71,7 @@ pages:
 demo: build
 	share/examples/demo target/demo
 
-REQUIRED := sandbox,kvm,vbox,gpg,pages$(if $(filter 0,$(shell id -u)),$(comma)user$(comma)docker$(comma)lxc$(comma)podman)
+REQUIRED := archivers,sandbox,kvm,vbox,gpg,pages$(if $(filter 0,$(shell id -u)),$(comma)user$(comma)docker$(comma)lxc$(comma)podman)
 
 # A test that cannot run here says so; with GITIAN_TEST_REQUIRE it fails instead.
 test: setup-test build
@@ -82,6 +83,7 @@ bench: build
 	tests/bench/run
 	tests/bench/verify
 	tests/bench/self
+	tests/bench/canon
 
 # The advisory database is not consulted: it changes under a tree that does not.
 audit:

@@ -65,7 +65,8 @@ fn a_checkout_runs_ours_pulls_as_before_and_goes_back_byte_for_byte() {
     let checkout = Checkout::new();
     let before = checkout.content("builder");
     let told = checkout.adopt(&["builder"]).succeeds();
-    assert!(told.stdout.starts_with("builder: 13 programs are gitian's now"), "{}", told.stdout);
+    let count = gitian_cli::calls::in_checkout().count();
+    assert!(told.stdout.starts_with(&format!("builder: {count} programs are gitian's now")), "{}", told.stdout);
     let runs = |program: &str| checkout.sh(&format!("cd builder && {program} --version")).stdout;
     assert!(runs("bin/gbuild").starts_with("gbuild "), "{}", runs("bin/gbuild"));
     assert!(runs("./libexec/on-target").starts_with("on-target "), "{}", runs("./libexec/on-target"));

@@ -373,6 +373,7 @@ fn a_machine_is_made_built_in_asked_and_stopped() {
     let folder = work.path().join("machines of mine");
     fs::create_dir(&folder).unwrap();
     work.set_env("FAKE_VBOX", folder.to_str().unwrap());
+    work.set_env("USE_VBOX", "1");
     let machines = Machines { work, folder };
     let make = ["--vbox", "--distro", "debian", "--suite", "bookworm", "--disksize", "4000"];
     machines.run("make-base-vm", &make).succeeds();

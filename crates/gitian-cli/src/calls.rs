@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use crate::surroundings::prefix;
 
 /// The programs that hints name, with their folder in a checkout.
-const PROGRAMS: [(&str, &str); 13] = [
+const PROGRAMS: [(&str, &str); 15] = [
+    ("bin", "canon-zip"),
     ("bin", "gbuild"),
+    ("bin", "gitian-updater"),
     ("bin", "gsign"),
     ("bin", "gverify"),
     ("bin", "gitian"),

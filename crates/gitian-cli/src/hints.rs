@@ -2,9 +2,11 @@
 
 use anyhow::Error;
 use gitian_build::{GitRefused, NoOutputs, OutputsRefused, ScriptFailed};
+use gitian_canon::{Refused, TooLarge};
 use gitian_process::Failure;
 use gitian_release::{Kind, StepFailed};
 use gitian_sign::{DescriptorChanged, NotSigned, ReportMissing};
+use gitian_updater::ConfigRefused;
 use gitian_verify::{PolicyRefused, ReleaseMissing};
 use gitian_vm::{ArchiveRefused, GuestGone, GuestNotUp, NotPacked, Problem, UnknownBackend};
 
@@ -83,6 +85,15 @@ pub fn hint(error: &Error) -> Option<String> {
             let unreadable = last_lines(error).iter().any(|line| line.ends_with("Permission denied"));
             return unreadable
                 .then(|| "let the script leave what its user can read: chmod -R u+rX $OUTDIR".to_owned());
+        }
+        if cause.is::<TooLarge>() {
+            return Some("if it may be that large: --max-size GIB, --max-entries N".to_owned());
+        }
+        if cause.is::<Refused>() {
+            return Some("share/doc/canon.md tells what is refused, and why".to_owned());
+        }
+        if cause.is::<ConfigRefused>() {
+            return Some("-c takes the config; share/doc/updater.md has every key".to_owned());
         }
         if cause.is::<ReportMissing>() {
             return Some("gbuild writes it; run gsign in the folder where gbuild was run".to_owned());

@@ -9,11 +9,12 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use crate::surroundings::main;
+use crate::surroundings::{main, main_with};
 use crate::{
-    args, config_bootstrap_fixup, config_lxc, copy_from_target, copy_to_target, gbuild, gitian, gsign, gverify,
+    args, canon_zip, carried, config_bootstrap_fixup, config_lxc, copy_from_target, copy_to_target, gbuild, gitian,
+    gsign, gverify,
 };
-use crate::{make_base_vm, make_clean_vm, on_target, start_target, stop_target};
+use crate::{make_base_vm, make_clean_vm, on_target, start_target, stop_target, updater};
 
 /// A program of `bin/` or `libexec/`.
 #[derive(Clone, Copy, Debug)]
@@ -27,9 +28,16 @@ pub struct Program {
 }
 
 /// All programs; `gitian` is first.
-pub const PROGRAMS: [Program; 13] = [
+pub const PROGRAMS: [Program; 15] = [
     Program { name: "gitian", command: args::gitian::Args::command, main: || main("gitian", gitian::run) },
     Program { name: "gbuild", command: args::gbuild::Args::command, main: || main("gbuild", gbuild::run) },
+    Program {
+        name: "gitian-updater",
+        command: args::updater::Args::command,
+        // 2 means that there is nothing to download.
+        main: || main_with(1, "gitian-updater", updater::run),
+    },
+    Program { name: "canon-zip", command: args::canon_zip::Args::command, main: || main("canon-zip", canon_zip::run) },
     Program { name: "gsign", command: args::gsign::Args::command, main: || main("gsign", gsign::run) },
     Program { name: "gverify", command: args::gverify::Args::command, main: || main("gverify", gverify::run) },
     Program {
@@ -75,8 +83,14 @@ pub const PROGRAMS: [Program; 13] = [
     },
 ];
 
-/// Returns the program that a file is called as: `gitian` under any name but those of the others.
+/// Returns the program that this file is called as: `gitian` under any name but those of the others. One that carries an
+/// updater's config is an updater, whatever its name.
 pub fn called(as_what: Option<&OsStr>) -> Program {
+    let carries = std::env::current_exe().is_ok_and(|file| carried::read(&file).is_ok_and(|config| config.is_some()));
+    named(if carries { Some(OsStr::new("gitian-updater")) } else { as_what })
+}
+
+fn named(as_what: Option<&OsStr>) -> Program {
     let name = as_what.map(Path::new).and_then(Path::file_name);
     PROGRAMS.into_iter().find(|program| Some(OsStr::new(program.name)) == name).unwrap_or(PROGRAMS[0])
 }
@@ -96,7 +110,7 @@ mod tests {
             (Some(""), "gitian"),
             (None, "gitian"),
         ] {
-            assert_eq!(called(called_as.map(OsStr::new)).name, expected, "{called_as:?}");
+            assert_eq!(named(called_as.map(OsStr::new)).name, expected, "{called_as:?}");
         }
     }
 

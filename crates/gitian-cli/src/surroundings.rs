@@ -56,12 +56,21 @@ pub(crate) fn prefix(program: &Path) -> Option<&Path> {
 
 /// Runs a program: reads its command line, calls `run`, reports an error, returns the exit code.
 pub fn main<A: Parser>(program: &str, run: impl FnOnce(A, &Surroundings, &mut dyn Write) -> Result<u8>) -> ExitCode {
+    main_with(2, program, run)
+}
+
+/// The same for a program whose wrong usage has an exit code of its own.
+pub fn main_with<A: Parser>(
+    wrong_usage: u8,
+    program: &str,
+    run: impl FnOnce(A, &Surroundings, &mut dyn Write) -> Result<u8>,
+) -> ExitCode {
     let args = match A::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            // Help and version go to standard output with code 0, everything else to standard error with code 2.
+            // Help and version go to standard output with code 0, everything else to standard error.
             error.print().ok();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return ExitCode::from(if error.use_stderr() { wrong_usage } else { 0 });
         }
     };
     let mut debug = false;

@@ -14,7 +14,7 @@ pub fn utc(epoch_seconds: i64) -> String {
 }
 
 /// Returns the number of a date's day, counted from 1970-01-01; `None` for a date that does not exist.
-pub(crate) fn day(year: i64, month: i64, day: i64) -> Option<i64> {
+pub fn day(year: i64, month: i64, day: i64) -> Option<i64> {
     if !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day) {
         return None;
     }
@@ -24,7 +24,7 @@ pub(crate) fn day(year: i64, month: i64, day: i64) -> Option<i64> {
 }
 
 /// Returns year, month and day of a day counted from 1970-01-01.
-fn date(day: i64) -> (i64, i64, i64) {
+pub fn date(day: i64) -> (i64, i64, i64) {
     // In eras of 400 years, which are all alike.
     let since_march_0000 = day + EPOCH;
     let (era, day) = (since_march_0000.div_euclid(146_097), since_march_0000.rem_euclid(146_097));

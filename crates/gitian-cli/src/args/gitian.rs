@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{adopt, doctor, gbuild, gsign, gverify, init, make_base_vm, release};
+use super::{adopt, canon, doctor, gbuild, gsign, gverify, init, make_base_vm, release, updater};
 
 /// Check, by building it again, that a binary really came from its source.
 #[derive(Debug, Parser)]
@@ -33,4 +33,8 @@ pub enum Program {
     Doctor(doctor::Args),
     /// Have a checkout of gitian-builder run these programs
     Adopt(adopt::Args),
+    /// Make archives of the same tree the same bytes
+    Canon(canon::Args),
+    /// Download a release, check who signed it, install it (gitian-updater)
+    Updater(updater::Args),
 }

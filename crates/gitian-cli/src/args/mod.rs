@@ -1,6 +1,8 @@
 //! The command line of each program; help texts live here.
 
 pub mod adopt;
+pub mod canon;
+pub mod canon_zip;
 pub mod config_bootstrap_fixup;
 pub mod config_lxc;
 pub mod copy_from_target;
@@ -17,6 +19,7 @@ pub mod on_target;
 pub mod release;
 pub mod start_target;
 pub mod stop_target;
+pub mod updater;
 
 use std::path::{Path, PathBuf};
 

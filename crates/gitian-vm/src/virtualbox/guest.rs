@@ -1,6 +1,7 @@
 //! A running machine: the backend's [`Target`].
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use gitian_process::{Status, Streams};
@@ -40,6 +41,11 @@ pub(super) struct Guest {
 impl Guest {
     /// Returns why the guest is not reached: it is gone, it stands still, or else what ssh said.
     fn explained(&self, unreached: anyhow::Error) -> anyhow::Error {
+        // VirtualBox may need a moment to notice that a machine's process has gone.
+        let began = Instant::now();
+        while began.elapsed() < NOTICE && self.is_running() {
+            std::thread::sleep(Duration::from_millis(250));
+        }
         match self.manage.info(&self.name) {
             Ok(Some(info)) if info.state == "running" => unreached,
             Ok(Some(info)) if info.is_on() => stands_still(&self.name, &info.state).into(),
@@ -47,7 +53,14 @@ impl Guest {
             Err(error) => error,
         }
     }
+
+    fn is_running(&self) -> bool {
+        self.manage.info(&self.name).is_ok_and(|info| info.is_some_and(|info| info.state == "running"))
+    }
 }
+
+/// How long VirtualBox may take to notice the end of a machine.
+const NOTICE: Duration = Duration::from_secs(2);
 
 /// The problem of a machine whose processors do not run.
 fn stands_still(name: &str, state: &str) -> Problem {

@@ -1,0 +1,51 @@
+//! The output: there whole or not at all.
+
+use std::ffi::OsString;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use tempfile::NamedTempFile;
+
+use crate::Refused;
+
+/// Returns the folder in which a file lies.
+pub(crate) fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A file under a temporary name until it is whole.
+pub(crate) struct Output {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Output {
+    pub fn create(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        if path.symlink_metadata().is_ok_and(|there| !there.is_file() && !there.is_symlink()) {
+            bail!(Refused(format!("output {name} is there and is not a file")));
+        }
+        let mut prefix = OsString::from(".");
+        prefix.push(path.file_name().with_context(|| format!("output {name} names no file"))?);
+        prefix.push(".");
+        let file = tempfile::Builder::new()
+            .prefix(&prefix)
+            .suffix(".part")
+            .permissions(Permissions::from_mode(0o666)) // less the umask, as for any other file
+            .tempfile_in(folder(path))
+            .with_context(|| format!("output {name}"))?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    pub fn file(&mut self) -> &mut File {
+        self.file.as_file_mut()
+    }
+
+    pub fn keep(self) -> Result<()> {
+        let name = self.path.display().to_string();
+        self.file.persist(&self.path).with_context(|| format!("output {name}"))?;
+        Ok(())
+    }
+}

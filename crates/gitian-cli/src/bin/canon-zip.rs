@@ -1,0 +1,7 @@
+//! The program `canon-zip`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gitian_cli::surroundings::main("canon-zip", gitian_cli::canon_zip::run)
+}

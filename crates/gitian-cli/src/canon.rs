@@ -1,0 +1,51 @@
+//! gitian canon: archives of the same tree become the same bytes.
+
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use gitian_canon::{Limits, Order, Rules, canonicalise};
+
+use crate::args::canon::Args;
+use crate::failure::{WrongUsage, tell};
+use crate::printable::printable;
+use crate::surroundings::Surroundings;
+
+/// The first time that a zip can tell: 1980-01-01, in seconds since 1970.
+const EARLIEST: i64 = 315_532_800;
+
+/// Runs gitian canon. Returns the exit code.
+pub fn run(args: Args, _around: &Surroundings, _out: &mut dyn Write) -> Result<u8> {
+    let output = args.output.as_ref().unwrap_or(&args.input);
+    if !args.in_place && is_same_file(&args.input, output) {
+        bail!(WrongUsage("OUT is IN; --in-place allows that".into()));
+    }
+    let done = canonicalise(&Order {
+        input: &args.input,
+        output,
+        format: args.format,
+        rules: Rules {
+            clamp: args.clamp,
+            sort: !args.keep_order,
+            keep_owners: args.keep_owners,
+            keep_modes: args.keep_modes,
+            ..Rules::at(args.date.or(args.epoch).unwrap_or(EARLIEST))
+        },
+        limits: Limits { bytes: args.max_size << 30, entries: args.max_entries },
+    })?;
+    if !args.quiet {
+        for (what, count) in &done.notes.0 {
+            tell(&printable(&format!("canon: note: {}: not kept: {what} ({count})", args.input.display())));
+        }
+    }
+    Ok(0)
+}
+
+/// Whether two paths lead to one file that is there.
+pub(crate) fn is_same_file(a: &Path, b: &Path) -> bool {
+    match (a.metadata(), b.metadata()) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}

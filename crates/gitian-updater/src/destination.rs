@@ -1,0 +1,357 @@
+//! The destination: what is installed, what waits, and the folder in which the next release is made ready.
+//!
+//! `.gitian-manifest` says what is installed, `.gitian-waiting` what waits since when; everything else of ours is below
+//! `.gitian-update/`, on the same file system, so that installing is renaming.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use gitian_manifest::{Digest, OMap, Value, read_file, write_atomically};
+use gitian_verify::in_order;
+use nix::fcntl::{Flock, FlockArg};
+use serde::Serialize;
+
+use crate::install::Journal;
+use crate::package::{Package, is_plain};
+use crate::{Order, Stopped};
+
+const MANIFEST: &str = ".gitian-manifest";
+const WAITING: &str = ".gitian-waiting";
+const WORK: &str = ".gitian-update";
+const LIMIT: u64 = 64 << 20;
+
+/// A folder that releases are installed into.
+pub(crate) struct Destination {
+    root: PathBuf,
+    /// Where a dry run puts its download.
+    elsewhere: Option<tempfile::TempDir>,
+    /// Was not there, and is removed again if nothing is installed.
+    new: bool,
+    _lock: Option<Flock<File>>,
+}
+
+/// What is installed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Installed {
+    /// Path to digest.
+    pub sums: BTreeMap<String, String>,
+    pub release: String,
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub optionals: Option<Vec<String>>,
+    /// When the newest signature was made, in seconds since 1970; 0 if it is not known.
+    pub signed: u64,
+}
+
+/// A package that waits.
+pub(crate) struct Waiting {
+    pub release: String,
+    pub since: SystemTime,
+    pub package: PathBuf,
+}
+
+/// Whether a package waits.
+pub(crate) enum Waits {
+    Nothing,
+    /// Something does that is not what was put there.
+    Changed,
+    Package(Waiting),
+}
+
+impl Drop for Destination {
+    fn drop(&mut self) {
+        // A folder that we made for nothing goes; one with half a download is gone on with.
+        let work = self.root.join(WORK);
+        let half = work.join("download.part").metadata().is_ok_and(|there| there.len() > 0);
+        if self.new && !half && !self.root.join(MANIFEST).exists() {
+            for name in ["lock", "download.part", "download.yml"] {
+                fs::remove_file(work.join(name)).ok();
+            }
+            // Only what is empty can go.
+            fs::remove_dir_all(work.join("stage")).ok();
+            fs::remove_dir(work).ok();
+            fs::remove_dir(&self.root).ok();
+        }
+    }
+}
+
+impl Destination {
+    /// Opens a folder, for this process alone.
+    pub fn open(root: &Path, dry_run: bool) -> Result<Self> {
+        let stopped = |why: &str| Stopped::Destination(format!("{}: {why}", root.display()));
+        let new = match root.metadata() {
+            Ok(there) if there.is_dir() => false,
+            Ok(_) => bail!(stopped("is not a folder")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+            Err(error) => return Err(stopped(&error.to_string()).into()),
+        };
+        let foreign = || -> std::io::Result<bool> {
+            for entry in root.read_dir()? {
+                let name = entry?.file_name();
+                if ![MANIFEST, WAITING, WORK].iter().any(|own| name == *own) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        if !new && !root.join(MANIFEST).exists() && !root.join(WORK).join("journal.yml").exists() {
+            match foreign() {
+                Ok(false) => {}
+                Ok(true) => bail!(stopped("is not empty, and nothing was installed there before")),
+                Err(error) => return Err(stopped(&error.to_string()).into()),
+            }
+        }
+        if dry_run {
+            return Ok(Self { root: root.to_owned(), elsewhere: Some(tempfile::tempdir()?), new: false, _lock: None });
+        }
+        let mut destination = Self { root: root.to_owned(), elsewhere: None, new, _lock: None };
+        fs::create_dir_all(root).map_err(|error| stopped(&error.to_string()))?;
+        let work = root.join(WORK);
+        if work.is_symlink() {
+            bail!(stopped(&format!("{WORK} is a link")));
+        }
+        DirBuilder::new().mode(0o700).recursive(true).create(&work).map_err(|error| stopped(&error.to_string()))?;
+        let lock = File::options().create(true).append(true).open(work.join("lock"));
+        let lock = lock.map_err(|error| stopped(&error.to_string()))?;
+        match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => destination._lock = Some(lock),
+            Err(_) => {
+                destination.new = false;
+                bail!(stopped("another gitian-updater is at work there"));
+            }
+        }
+        Ok(destination)
+    }
+
+    fn work(&self) -> PathBuf {
+        self.root.join(WORK)
+    }
+
+    fn stage_folder(&self) -> PathBuf {
+        self.work().join("stage")
+    }
+
+    /// Where downloads are.
+    pub fn downloads(&self) -> PathBuf {
+        self.elsewhere.as_ref().map_or_else(|| self.work(), |folder| folder.path().to_owned())
+    }
+
+    /// Finishes an installation that was interrupted, or undoes it; returns whether there was one.
+    pub fn recover(&self) -> Result<bool> {
+        let journal = self.work().join("journal.yml");
+        if self.elsewhere.is_some() || !journal.exists() {
+            return Ok(false);
+        }
+        let bytes = read_file(&journal, LIMIT).with_context(|| journal.display().to_string())?;
+        let journal = Journal::parse(&bytes).map_err(|error| {
+            Stopped::Destination(format!(
+                "{}: an interrupted installation cannot be read: {error:#}",
+                self.root.display()
+            ))
+        })?;
+        self.carry_out(&journal)?;
+        Ok(true)
+    }
+
+    /// Reads what is installed.
+    pub fn installed(&self) -> Result<Option<Installed>> {
+        let path = self.root.join(MANIFEST);
+        let wrong = |why: String| Stopped::Destination(format!("{}: {why}", path.display()));
+        let bytes = match read_file(&path, LIMIT) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(wrong(error.to_string()).into()),
+        };
+        Installed::parse(&bytes).map(Some).map_err(|error| wrong(format!("{error:#}")).into())
+    }
+
+    /// Lays out the files of a package, each with the hash that was signed.
+    pub fn stage(&self, package: &Package) -> Result<()> {
+        let stage = self.stage_folder();
+        remove_tree(&stage)?;
+        remove_tree(&self.work().join("old"))?;
+        let done = self.lay_out(package, &stage);
+        if done.is_err() {
+            remove_tree(&stage)?;
+        }
+        done
+    }
+
+    fn lay_out(&self, package: &Package, stage: &Path) -> Result<()> {
+        for file in package.files() {
+            gitian_process::interrupt::check()?;
+            let path = stage.join(file.path);
+            let name = || path.display().to_string();
+            fs::create_dir_all(path.parent().unwrap_or(stage)).with_context(name)?;
+            let mode = if file.runs() { 0o777 } else { 0o666 };
+            let mut to = File::options().write(true).create_new(true).mode(mode).open(&path).with_context(name)?;
+            file.write(&mut to)?;
+            to.sync_all().with_context(name)?;
+        }
+        Ok(())
+    }
+
+    /// Puts what was laid out in its place: from here on a crash is finished by the next run.
+    pub fn install(&self, journal: &Journal) -> Result<()> {
+        let path = self.work().join("journal.yml");
+        write_atomically(&path, &journal.render()?).with_context(|| path.display().to_string())?;
+        File::open(self.work())
+            .and_then(|folder| folder.sync_all())
+            .with_context(|| self.work().display().to_string())?;
+        self.carry_out(journal)
+    }
+
+    fn carry_out(&self, journal: &Journal) -> Result<()> {
+        let done = journal.carry_out(&self.root, &self.work());
+        if let Err(error) = done {
+            journal.undo(&self.root, &self.work()).context("to undo an installation")?;
+            self.clean()?;
+            return Err(
+                Stopped::Destination(format!("{}: {error:#}; everything is as it was", self.root.display())).into()
+            );
+        }
+        write_atomically(&self.root.join(MANIFEST), journal.manifest.as_bytes())
+            .with_context(|| MANIFEST.to_owned())?;
+        self.clean()
+    }
+
+    /// Removes what an installation needed, its journal first.
+    fn clean(&self) -> Result<()> {
+        remove_file(&self.work().join("journal.yml"))?;
+        self.forget_waiting()?;
+        self.forget_download()?;
+        remove_tree(&self.stage_folder())?;
+        remove_tree(&self.work().join("old"))
+    }
+
+    /// Removes what arrived of a package.
+    pub fn forget_download(&self) -> Result<()> {
+        ["download.part", "download.yml"].iter().try_for_each(|name| remove_file(&self.downloads().join(name)))
+    }
+
+    /// Reads what waits.
+    pub fn waiting(&self) -> Result<Waits> {
+        let path = self.root.join(WAITING);
+        let bytes = match read_file(&path, LIMIT) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Waits::Nothing),
+            Err(_) => return Ok(Waits::Changed),
+        };
+        let package = self.work().join("waiting.zip");
+        let read = || {
+            let map = OMap::parse(&bytes).ok()?;
+            let text = |key: &str| map.get(key)?.as_written().map(str::to_owned);
+            let since = UNIX_EPOCH.checked_add(Duration::from_secs(text("since")?.parse().ok()?))?;
+            let is_file = package.symlink_metadata().ok()?.is_file();
+            let same = is_file && Digest::of_file(&package).ok()?.to_string() == text("sha256")?;
+            same.then_some(Waiting { release: text("release")?, since, package: package.clone() })
+        };
+        Ok(read().map_or(Waits::Changed, Waits::Package))
+    }
+
+    /// Keeps a package until its time has come.
+    pub fn keep_waiting(&self, waiting: &Waiting) -> Result<()> {
+        let package = self.work().join("waiting.zip");
+        fs::rename(&waiting.package, &package).with_context(|| package.display().to_string())?;
+        remove_file(&self.work().join("download.yml"))?;
+        let since = waiting.since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut map = OMap::default();
+        map.set("release", waiting.release.clone());
+        map.set("since", since.to_string());
+        map.set("sha256", Digest::of_file(&package)?.to_string());
+        let path = self.root.join(WAITING);
+        write_atomically(&path, &map.render()).with_context(|| path.display().to_string())
+    }
+
+    /// Removes what waits.
+    pub fn forget_waiting(&self) -> Result<()> {
+        if self.elsewhere.is_some() {
+            return Ok(());
+        }
+        remove_file(&self.root.join(WAITING))?;
+        remove_file(&self.work().join("waiting.zip"))
+    }
+}
+
+fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| path.display().to_string())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn remove_tree(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| path.display().to_string())
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Installed {
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let map = OMap::parse(bytes)?;
+        let text = |key: &str| {
+            let value = map.get(key).and_then(Value::as_written).map(str::to_owned);
+            value.with_context(|| format!("has no {key}"))
+        };
+        let Some(Value::Map(entries) | Value::OMap(entries)) = map.get("sums") else { bail!("has no sums") };
+        let mut sums = BTreeMap::new();
+        for (path, digest) in &entries.entries {
+            let (Some(path), Some(digest)) = (path.as_written(), digest.as_written()) else {
+                bail!("has sums that are none")
+            };
+            if !is_plain(path) {
+                bail!("lists {path}, which is no name for a file of a package");
+            }
+            sums.insert(path.to_owned(), digest.to_owned());
+        }
+        let optionals = match map.get("optionals") {
+            Some(Value::List(items)) => {
+                Some(items.iter().filter_map(|item| Some(item.as_written()?.to_owned())).collect())
+            }
+            _ => None,
+        };
+        // The original does not write it.
+        let signed = text("signed").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
+        Ok(Self { sums, release: text("release")?, name: text("name")?, optionals, signed })
+    }
+
+    pub fn render(&self) -> Result<String> {
+        Ok(format!("---\n{}", serde_yaml::to_string(self)?))
+    }
+
+    /// Compares with what a page promises, which nobody signed.
+    pub fn against_page(&self, release: &str, page: &str, order: &Order<'_>) -> Result<()> {
+        self.compare(release, page, order, None)
+    }
+
+    /// Compares with a release that signers vouch for.
+    pub fn against(&self, release: &str, order: &Order<'_>, signed: SystemTime) -> Result<()> {
+        self.compare(release, "release", order, Some(signed))
+    }
+
+    fn compare(&self, release: &str, what: &str, order: &Order<'_>, signed: Option<SystemTime>) -> Result<()> {
+        match in_order(release, &self.release) {
+            std::cmp::Ordering::Greater => Ok(()),
+            std::cmp::Ordering::Less => {
+                let (installed, found) = (self.release.clone(), release.to_owned());
+                Err(Stopped::Downgrade { what: what.to_owned(), installed, found }.into())
+            }
+            std::cmp::Ordering::Equal => {
+                let known = (self.signed > 0).then(|| UNIX_EPOCH + Duration::from_secs(self.signed));
+                if let Some(signed) = signed.max(known) {
+                    order.config.fresh(signed, order.now)?;
+                }
+                Err(Stopped::SameRelease(self.release.clone()).into())
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Downloads a release, checks by the weight of its signers that it is what they built, and installs it whole or not at all.
+//!
+//! [`update`] is the run: `config` says whom to believe and where to look, `offer` what is offered there, `fetch` gets it,
+//! `package` decides whether it can be trusted, `destination` knows what is installed, `install` replaces it. Why a run stopped
+//! is a [`Stopped`], which has an exit code.
+//!
+//! Everything that comes from elsewhere is hostile: pages, feeds, packages, and what lies in the destination between two runs.
+//! Source: gitian-builder 11f91fb, share/gitian-updater, for options, files and exit codes.
+
+mod config;
+mod destination;
+mod feed;
+mod fetch;
+mod install;
+mod offer;
+mod package;
+mod stopped;
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+use gitian_verify::in_order;
+
+use destination::{Destination, Waiting, Waits};
+use fetch::Fetch;
+use package::Package;
+
+pub use config::{Config, ConfigRefused, Feed, Offer, Signer};
+pub use stopped::Stopped;
+
+/// What is to be done.
+pub struct Order<'a> {
+    /// Whom to believe, where to look.
+    pub config: &'a Config,
+    /// Where to install.
+    pub destination: &'a Path,
+    /// An older release, or old signatures, are taken too.
+    pub force: bool,
+    /// Nothing is changed.
+    pub dry_run: bool,
+    /// How long a release waits between its download and its installation.
+    pub waiting: Duration,
+    /// The time.
+    pub now: SystemTime,
+    /// Is told how many bytes of how many have arrived.
+    pub on_bytes: &'a dyn Fn(u64, Option<u64>),
+    /// Is told what is worth knowing.
+    pub tell: &'a dyn Fn(&str),
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The release.
+    pub release: String,
+    /// Who signed it, by the names of the config, and their weight together.
+    pub signers: Vec<String>,
+    /// Their weight together.
+    pub weight: u64,
+    /// Whether it is installed; else this was a dry run.
+    pub installed: bool,
+}
+
+/// Looks for a newer release and installs it.
+///
+/// # Errors
+///
+/// [`Stopped`] for whatever has an exit code of its own.
+pub fn update(order: &Order<'_>) -> Result<Done> {
+    let destination = Destination::open(order.destination, order.dry_run)?;
+    if destination.recover()? {
+        (order.tell)("an installation that was interrupted is finished");
+    }
+    if let Some(done) = from_waiting(order, &destination)? {
+        return Ok(done);
+    }
+    let installed = destination.installed()?;
+    let fetch = Fetch::new();
+    let mut reasons = Vec::new();
+    for offer in &order.config.offers {
+        match offer::find(offer, &fetch) {
+            Ok(found) => {
+                if let (Some(release), Some(installed), false) = (&found.release, &installed, order.force) {
+                    installed.against_page(release, &offer.name(), order)?;
+                }
+                match fetch.download(&found.url, &destination, order) {
+                    Ok(place) => return take(order, &destination, &place, found.release.as_deref()),
+                    Err(error) if error.is::<Stopped>() || gitian_process::interrupt::received().is_some() => {
+                        return Err(error);
+                    }
+                    Err(error) => reasons.push(format!("{error:#}")),
+                }
+            }
+            Err(error) => reasons.push(format!("{error:#}")),
+        }
+    }
+    Err(Stopped::NothingToDownload(reasons).into())
+}
+
+/// Goes on with a package that has waited.
+fn from_waiting(order: &Order<'_>, destination: &Destination) -> Result<Option<Done>> {
+    let waiting = match destination.waiting()? {
+        Waits::Nothing => return Ok(None),
+        Waits::Changed => {
+            (order.tell)("the package that was waiting is not the one that was put there; starting anew");
+            destination.forget_waiting()?;
+            return Ok(None);
+        }
+        Waits::Package(waiting) => waiting,
+    };
+    let until = waiting.since + order.waiting;
+    if waiting.since > order.now {
+        (order.tell)("the package that was waiting is from the future; starting anew");
+        destination.forget_waiting()?;
+        return Ok(None);
+    }
+    if order.now < until {
+        return Err(Stopped::Waiting { release: waiting.release, until }.into());
+    }
+    // Whoever could write there can have changed anything: it is checked again from the first byte.
+    let done =
+        accept(order, destination, &waiting.package, None).and_then(|package| install(order, destination, &package));
+    match done {
+        Err(error) if is_refusal(&error) => {
+            (order.tell)(&format!("the package that was waiting is no longer taken: {error:#}"));
+            destination.forget_waiting()?;
+            Ok(None)
+        }
+        done => done.map(Some),
+    }
+}
+
+/// Takes a package that has arrived.
+fn take(order: &Order<'_>, destination: &Destination, place: &Path, page: Option<&str>) -> Result<Done> {
+    let done = accept(order, destination, place, page).and_then(|package| {
+        if order.waiting.is_zero() || order.dry_run || destination.installed()?.is_none() {
+            return install(order, destination, &package);
+        }
+        package.check_contents()?;
+        let release = package.release.clone();
+        destination.keep_waiting(&Waiting { release: release.clone(), since: order.now, package: place.to_owned() })?;
+        Err(Stopped::Waiting { release, until: order.now + order.waiting }.into())
+    });
+    if done.as_ref().is_err_and(is_refusal) {
+        // What is wrong stays wrong: it would only be gone on with.
+        destination.forget_download()?;
+    }
+    done
+}
+
+/// Whether a package itself is the reason why a run stopped.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    let stopped = error.downcast_ref::<Stopped>();
+    stopped.is_some_and(|stopped| !matches!(stopped, Stopped::Destination(_) | Stopped::Waiting { .. }))
+}
+
+/// Decides whether a package may be installed here.
+fn accept(order: &Order<'_>, destination: &Destination, place: &Path, page: Option<&str>) -> Result<Package> {
+    let package = Package::open(place, order.config, order.now)?;
+    let installed = destination.installed()?;
+    let wanted = installed.as_ref().map(|installed| &installed.name).or(order.config.name.as_ref());
+    if let Some(wanted) = wanted.filter(|wanted| **wanted != package.name) {
+        return Err(Stopped::OtherPackage { wanted: wanted.clone(), found: package.name }.into());
+    }
+    if let Some(other) = order.config.name.as_ref().filter(|name| **name != package.name) {
+        return Err(Stopped::OtherPackage { wanted: other.clone(), found: package.name }.into());
+    }
+    if order.force {
+        return Ok(package);
+    }
+    if let Some(installed) = &installed {
+        installed.against(&package.release, order, package.signed)?;
+    }
+    if let Some(page) = page.filter(|page| in_order(page, &package.release).is_gt()) {
+        return Err(
+            Stopped::Frozen(format!("release {page} is promised, and {} is what comes", package.release)).into()
+        );
+    }
+    order.config.fresh(package.signed, order.now)?;
+    Ok(package)
+}
+
+fn install(order: &Order<'_>, destination: &Destination, package: &Package) -> Result<Done> {
+    if order.dry_run {
+        package.check_contents()?;
+        return Ok(package.done(false));
+    }
+    let journal = install::Journal::new(destination.installed()?.as_ref(), &package.manifest())?;
+    destination.stage(package)?;
+    destination.install(&journal)?;
+    Ok(package.done(true))
+}

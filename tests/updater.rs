@@ -1,0 +1,166 @@
+//! gitian-updater as its users call it: exit codes, messages, what a crash leaves, an updater that carries its config.
+//! What is refused is tested beside its crate.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use gitian_manifest::{Assertion, Digest, Report};
+use nix::sys::signal::Signal;
+use support::gnupg::Home;
+use support::programs::{Answer, Workdir, run};
+use support::running::within;
+
+/// A working directory with a key, a config that trusts it, and packages.
+struct Fixture {
+    work: Workdir,
+    keys: Home,
+}
+
+impl Fixture {
+    fn new() -> Option<Self> {
+        let keys = Home::new()?;
+        keys.make_key("alice", "ed25519");
+        let work = Workdir::new();
+        let listed = String::from_utf8(keys.gpg(&["--with-colons", "--list-keys"])).unwrap();
+        let fingerprint =
+            listed.lines().find(|line| line.starts_with("fpr:")).unwrap().split(':').nth(9).unwrap().to_owned();
+        let config = format!(
+            "name: coin\nminimum_weight: 1\nurls:\n- url: file://{}/coin.zip\nsigners:\n  {fingerprint}:\n    weight: 1\n    key: alice\n",
+            work.path().display()
+        );
+        fs::write(work.path().join("config.yml"), config).unwrap();
+        Some(Self { work, keys })
+    }
+
+    fn path(&self) -> &Path {
+        self.work.path()
+    }
+
+    /// Makes `coin.zip` of as many files as wanted.
+    fn package(&self, name: &str, release: &str, count: usize, signed: bool) {
+        let tree = self.path().join("tree");
+        fs::remove_dir_all(&tree).ok();
+        fs::create_dir_all(tree.join("gitian")).unwrap();
+        let mut lines = String::new();
+        for number in 0..count {
+            let (path, text) = (format!("d{}/f{number}", number % 10), format!("{release} {number}"));
+            fs::create_dir_all(tree.join(&path).parent().unwrap()).unwrap();
+            fs::write(tree.join(&path), &text).unwrap();
+            lines += &format!("{}  {path}\n", Digest::of_bytes(text.as_bytes()));
+        }
+        let assertion = Assertion::new(Report::new(lines, String::new(), Vec::new(), None, None), release, name, None);
+        let assert = tree.join("gitian/alice-build.assert");
+        fs::write(&assert, assertion.render()).unwrap();
+        fs::write(tree.join("gitian/alice-key.pgp"), self.keys.gpg(&["--export", "alice"])).unwrap();
+        if signed {
+            self.keys.gpg(&["--detach-sign", assert.to_str().unwrap()]);
+        }
+        let script = "import os, shutil; shutil.make_archive('coin', 'zip', 'tree')";
+        assert_cmd::Command::new("python3").args(["-c", script]).current_dir(self.path()).assert().success();
+    }
+
+    fn update(&self, args: &[&str]) -> Answer {
+        let args: Vec<&str> = ["-c", "config.yml", "-d", "dest"].iter().chain(args).copied().collect();
+        run("gitian-updater", &args, self.path())
+    }
+
+    fn installed(&self) -> Vec<String> {
+        let files = walkdir::WalkDir::new(self.path().join("dest")).sort_by_file_name().into_iter().map(Result::unwrap);
+        let files =
+            files.filter(|file| file.file_type().is_file() && !file.path().to_string_lossy().contains(".gitian"));
+        files.map(|file| fs::read_to_string(file.path()).unwrap()).collect()
+    }
+}
+
+#[test]
+fn every_exit_code_is_the_one_that_drivers_know() {
+    let Some(fixture) = Fixture::new() else { return };
+    let case = |args: &[&str], code: i32, says: &str| {
+        let Answer { stdout, stderr, code: found } = fixture.update(args);
+        assert_eq!(found, code, "{args:?}: {stdout}{stderr}");
+        assert!(format!("{stdout}{stderr}").contains(says), "{args:?}: {stdout}{stderr}");
+    };
+    case(&[], 2, "gitian-updater: error: nothing to download; file://");
+    fixture.package("coin", "1.1", 3, false);
+    case(&[], 5, "nobody signed it, which weighs 0, and 1 is demanded\nhint: do not use the download");
+    fixture.package("coin", "1.1", 3, true);
+    case(&["-n"], 0, "release 1.1 would be installed; signed by alice (weight 1)");
+    assert!(!fixture.path().join("dest").exists());
+    case(&["-p", "touch 'post file'"], 0, "release 1.1 is installed");
+    assert!(fixture.path().join("post file").exists());
+    case(&[], 2, "gitian-updater: release 1.1 is installed, and is the newest");
+    fixture.package("other", "1.2", 3, true);
+    case(&[], 3, "the package is other, and not coin");
+    fixture.package("coin", "1.0", 3, true);
+    case(&[], 4, "hint: if an older release is wanted: --force");
+    fixture.package("coin", "1.2", 3, true);
+    case(&["-w", "24"], 100, "release 1.2 waits to be installed until 20");
+    case(&["-w", "24"], 100, "release 1.2 waits");
+    let quiet = fixture.update(&["-q", "-q", "-w", "24"]);
+    assert_eq!((quiet.code, quiet.stdout + &quiet.stderr), (100, String::new()));
+    case(&["-w", "0", "-g", "gpg2", "-p", "false"], 1, "release 1.2 is installed; after it: `false`");
+    for (args, says) in [
+        (&["-c", "config.yml"][..], "none is given"),
+        (&["-d", "dest"], "config: none is given"),
+        (&["-d", "dest", "-c", "none.yml"], "none.yml: No such file"),
+        (&["-d", "dest", "-c", "coin.zip"], "config: "),
+        (&["-d", "config.yml", "-c", "config.yml"], "is not a folder"),
+        (&["--nope"], "unexpected argument"),
+    ] {
+        let Answer { stderr, code, .. } = run("gitian-updater", args, fixture.path());
+        assert_eq!(code, 1, "{args:?}: {stderr}");
+        assert!(stderr.contains(says), "{args:?}: {stderr}");
+    }
+    let old = fs::read_to_string(fixture.path().join("config.yml")).unwrap() + "maximum_age: 0\n";
+    fs::write(fixture.path().join("config.yml"), old).unwrap();
+    fixture.package("coin", "1.3", 3, true);
+    std::thread::sleep(Duration::from_millis(1100));
+    case(&[], 6, "newer releases may be held back");
+    assert_eq!(fixture.installed(), ["1.2 0", "1.2 1", "1.2 2"]);
+}
+
+#[test]
+fn an_updater_carries_its_config() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.package("coin", "1.0", 3, true);
+    run("gitian-updater", &["-c", "config.yml", "-m", "coin-updater"], fixture.path()).succeeds();
+    fs::remove_file(fixture.path().join("config.yml")).unwrap();
+    let mut command = assert_cmd::Command::new(fixture.path().join("coin-updater"));
+    let output = command.args(["-d", "dest"]).current_dir(fixture.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(fixture.installed().len(), 3);
+}
+
+#[test]
+fn an_updater_killed_at_any_moment_leaves_a_whole_release_after_the_next_run() {
+    let Some(fixture) = Fixture::new() else { return };
+    const COUNT: usize = 2000;
+    fixture.package("coin", "1", COUNT, true);
+    fixture.update(&[]).succeeds();
+    let work = fixture.path().join("dest/.gitian-update");
+    let whole = |release: &str| -> bool {
+        let found = fixture.installed();
+        found.len() == COUNT && found.iter().all(|text| text.starts_with(&format!("{release} ")))
+    };
+    assert!(whole("1"));
+    let mut within_journal = 0;
+    for kill in 0..10 {
+        let release = format!("{}", kill + 2);
+        fixture.package("coin", &release, COUNT, true);
+        let mut running = fixture.work.start("gitian-updater", &["-c", "config.yml", "-d", "dest"]);
+        // Five times while files are laid out, five times while they are put in their place.
+        let moment = if kill % 2 == 0 { work.join("stage/d5") } else { work.join("journal.yml") };
+        assert!(within(Duration::from_secs(60), || moment.exists() || running.has_ended()));
+        std::thread::sleep(Duration::from_millis(kill));
+        running.signal(Signal::SIGKILL);
+        within(Duration::from_secs(60), || running.has_ended());
+        within_journal += usize::from(work.join("journal.yml").exists());
+        let Answer { code, stderr, .. } = fixture.update(&[]);
+        assert!(matches!(code, 0 | 2), "{code} {stderr}");
+        assert!(whole(&release), "killed at {kill}: {stderr}");
+    }
+    assert!(within_journal > 0, "no kill hit an installation");
+}
