@@ -10,6 +10,7 @@ pub mod gnupg;
 pub mod hello;
 pub mod mirror;
 pub mod programs;
+pub mod project;
 pub mod running;
 pub mod signers;
 pub mod tree;

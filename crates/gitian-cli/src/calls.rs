@@ -1,5 +1,6 @@
 //! How whoever reads a hint can call our programs: hints name them as they lie in a checkout, `bin/NAME` and `libexec/NAME`.
 
+use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,8 @@ pub struct Calls {
     workdir: PathBuf,
     /// Below these they lie, in a checkout and under a prefix.
     folders: Vec<PathBuf>,
+    /// Where programs of the same build as the running one may be, the nearest first.
+    own: Vec<PathBuf>,
 }
 
 impl Calls {
@@ -42,10 +45,14 @@ impl Calls {
         let prefix = running.and_then(prefix);
         let mut folders = vec![installation.to_owned()];
         folders.extend(prefix.map(Path::to_owned));
+        // Beside it, where they were built; an installation has one file, which is called by links.
+        let beside = running.and_then(Path::parent).map(Path::to_owned);
+        let links = prefix.map(|prefix| [prefix.join("bin"), prefix.join("libexec/gitian")]);
         Self {
             path: path.split(':').filter(|folder| !folder.is_empty()).map(PathBuf::from).collect(),
             workdir: workdir.to_owned(),
             folders,
+            own: beside.into_iter().chain(links.into_iter().flatten()).collect(),
         }
     }
 
@@ -53,6 +60,28 @@ impl Calls {
     /// that is the working directory, else by its whole path.
     pub fn in_hint(&self, hint: &str) -> String {
         respell(hint, |folder, name| self.call(folder, name))
+    }
+
+    /// Returns how we call a program of ours: the one of the running program's build, else by its name.
+    pub fn own(&self, name: &str) -> OsString {
+        let found = self.own.iter().map(|folder| folder.join(name)).find(|path| is_program(path));
+        found.map_or_else(|| name.into(), PathBuf::into_os_string)
+    }
+
+    /// Returns the folders with programs of the running program's build, the nearest first.
+    pub fn folders_of_own(&self) -> &[PathBuf] {
+        &self.own
+    }
+
+    /// Returns how that is written in a line to paste, in whatever folder: by its name if PATH leads to the very same.
+    pub fn own_in_line(&self, name: &str) -> String {
+        let own = PathBuf::from(self.own(name));
+        let of_path = self.path.iter().map(|folder| folder.join(name)).find(|path| is_program(path));
+        let real = |path: &Path| path.canonicalize().ok();
+        match of_path {
+            Some(of_path) if real(&of_path) == real(&own) => name.to_owned(),
+            _ => shell_words::quote(&own.display().to_string()).into_owned(),
+        }
     }
 
     fn call(&self, folder: &str, name: &str) -> Option<String> {
@@ -69,6 +98,11 @@ impl Calls {
         let found = places.find(|place| is_program(place))?;
         Some(shell_words::quote(&found.display().to_string()).into_owned())
     }
+}
+
+/// Returns where the programs are in a checkout: `bin/gbuild`.
+pub fn in_checkout() -> impl Iterator<Item = String> {
+    PROGRAMS.iter().map(|(folder, name)| format!("{folder}/{name}"))
 }
 
 fn is_program(path: &Path) -> bool {
@@ -126,6 +160,21 @@ mod tests {
         ] {
             assert_eq!(respell(text, call), expected);
         }
+    }
+
+    #[test]
+    fn the_programs_that_we_call_are_those_beside_us() {
+        let here = tempfile::tempdir().unwrap();
+        let (path, lib) = (here.path().join("path"), here.path().join("lib dir"));
+        let calls = Calls::new(&path.display().to_string(), here.path(), here.path(), Some(&lib.join("gitian")));
+        assert_eq!((calls.own("gbuild"), calls.own_in_line("gbuild")), ("gbuild".into(), "gbuild".to_owned()));
+        place(&lib.join("gbuild"));
+        assert_eq!(calls.own("gbuild"), lib.join("gbuild"));
+        place(&path.join("gbuild"));
+        assert_eq!(calls.own_in_line("gbuild"), format!("'{}'", lib.join("gbuild").display()), "another one");
+        fs::remove_file(path.join("gbuild")).unwrap();
+        std::os::unix::fs::symlink(lib.join("gbuild"), path.join("gbuild")).unwrap();
+        assert_eq!(calls.own_in_line("gbuild"), "gbuild");
     }
 
     #[test]

@@ -22,6 +22,11 @@ pub fn render_warnings(path: &Path, loaded: &Loaded, colour: bool) -> String {
     draw(path, &loaded.source, &loaded.warnings, &Level::WARNING, colour)
 }
 
+/// Returns what is wrong with another file than a descriptor, as lines for a terminal.
+pub fn render_findings(path: &Path, source: &str, findings: &[Finding], colour: bool) -> String {
+    draw(path, source, findings, &Level::ERROR, colour)
+}
+
 fn draw(path: &Path, source: &str, findings: &[Finding], level: &Level<'static>, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let path = printable(&path.display().to_string());

@@ -4,6 +4,7 @@ use anyhow::Error;
 use gitian_build::{GitRefused, NoOutputs, OutputsRefused, ScriptFailed};
 use gitian_canon::{Refused, TooLarge};
 use gitian_process::Failure;
+use gitian_release::{Kind, StepFailed};
 use gitian_sign::{DescriptorChanged, NotSigned, ReportMissing};
 use gitian_updater::ConfigRefused;
 use gitian_verify::{PolicyRefused, ReleaseMissing};
@@ -61,6 +62,9 @@ pub fn hint(error: &Error) -> Option<String> {
         }
         if cause.is::<UnknownBackend>() {
             return Some("use --backend sandbox".to_owned());
+        }
+        if let Some(failed) = cause.downcast_ref::<StepFailed>() {
+            return step_hint(failed);
         }
         if cause.is::<NoTarget>() {
             return Some(
@@ -144,6 +148,7 @@ fn package_of(program: &str) -> Option<&'static str> {
     Some(match program.rsplit('/').next().unwrap_or(program) {
         "gpg" => "gnupg",
         "newuidmap" | "newgidmap" => "uidmap",
+        "curl" => "curl",
         "git" => "git",
         "ssh" | "ssh-keygen" => "openssh-client",
         "qemu-system-x86_64" => "qemu-system-x86",
@@ -157,6 +162,19 @@ fn package_of(program: &str) -> Option<&'static str> {
         "apt-helper" => "apt",
         _ => return None,
     })
+}
+
+/// Returns how to go on with a step that failed, where the program's own words do not say it.
+fn step_hint(failed: &StepFailed) -> Option<String> {
+    let again = format!("gitian release --step {} --os {} …", failed.kind.name(), failed.of);
+    match failed.kind {
+        Kind::Build => {
+            let log = gitian_build::Workdir::new(gitian_release::workdir(&failed.of)).build_log();
+            Some(format!("the script's log is {}; to try again: {again}", log.display()))
+        }
+        Kind::Sign => Some(format!("what is built stays; to try again: {again}")),
+        _ => None,
+    }
 }
 
 /// How many releases a hint names.

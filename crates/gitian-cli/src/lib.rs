@@ -3,6 +3,7 @@
 //! Each program of `bin/` and `libexec/` is a file of its name here: a function from arguments and surroundings to an exit code, which
 //! the few lines in `bin/<name>.rs` call. Libraries below state facts; `failure` and `hints` turn them into advice.
 
+pub mod adopt;
 mod apt_hints;
 pub mod args;
 pub mod calls;
@@ -16,6 +17,7 @@ pub mod copy_to_target;
 pub mod cross_check;
 pub mod descriptor_error;
 pub mod descriptor_file;
+pub mod doctor;
 mod downloads;
 pub mod failure;
 pub mod gbuild;
@@ -23,6 +25,7 @@ pub mod gitian;
 pub mod gsign;
 pub mod gverify;
 pub mod hints;
+pub mod init;
 pub mod make_base_vm;
 pub mod make_clean_vm;
 pub mod on_target;
@@ -31,6 +34,7 @@ mod printable;
 pub mod programs;
 mod progress;
 mod pull_request;
+pub mod release;
 pub mod start_target;
 pub mod stop_target;
 pub mod surroundings;

@@ -88,6 +88,9 @@ pub fn main_with<A: Parser>(
             trace::listen(|command| tell(&format!("runs: {}", printable(&command.to_string()))));
         }
         interrupt::listen().context("signals")?;
+        if let Some(parent) = around.settings.parent {
+            interrupt::end_with(parent).context("signals")?;
+        }
         run(args, &around, &mut io::stdout())
     });
     ExitCode::from(result.unwrap_or_else(|error| failure::report(program, &error, &calls, debug, &mut io::stderr())))

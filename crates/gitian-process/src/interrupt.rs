@@ -7,6 +7,10 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{Signal, kill, raise};
+use nix::unistd::{Pid, getppid};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -36,6 +40,20 @@ pub fn listen() -> io::Result<()> {
             }
         });
     })?;
+    Ok(())
+}
+
+/// Asks us to stop when the process that started us ends, however that happens. Somebody else's child is left alone while
+/// that process lives.
+pub fn end_with(parent: i32) -> io::Result<()> {
+    let parent = Pid::from_raw(parent);
+    if getppid() == parent {
+        set_pdeathsig(Signal::SIGTERM)?;
+    }
+    // It may have ended before.
+    if getppid() != parent && kill(parent, None) == Err(Errno::ESRCH) {
+        raise(Signal::SIGTERM)?;
+    }
     Ok(())
 }
 

@@ -131,6 +131,12 @@ pub trait Backend {
     /// space. Touches nothing. With no targets: what would stop making a base image.
     fn check(&self, targets: &[TargetId]) -> Vec<Problem>;
 
+    /// Returns what the user should know about guests of this kind here, if anything: why they are slow. Asked only when
+    /// nothing would stop them.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
     /// Makes the base image of a target; an existing one is refused with a [`Problem`], never overwritten.
     fn make_base(&self, request: &BaseRequest, report: &mut dyn FnMut(Event)) -> Result<()>;
 

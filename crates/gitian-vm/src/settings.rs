@@ -42,6 +42,8 @@ pub struct Settings {
     pub ci: bool,
     /// `GITIAN_DEBUG=1`: errors with their chain of causes, every command line.
     pub debug: bool,
+    /// `GITIAN_PARENT`: the process of ours that started this one, which ends with it.
+    pub parent: Option<i32>,
     /// The folder of caches that outlive a working directory: `$XDG_CACHE_HOME/gitian`, else `~/.cache/gitian`.
     pub cache: PathBuf,
     /// `GITIAN_BASE`: the installation, a checkout or a prefix.
@@ -76,6 +78,7 @@ impl Settings {
             vm_ssh_port: get("VM_SSH_PORT"),
             ci: env.contains_key("CI"),
             debug: one("GITIAN_DEBUG"),
+            parent: get("GITIAN_PARENT").and_then(|pid| pid.parse().ok()),
             cache: get("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from).join("gitian"),
             etc: base.clone().unwrap_or_default().join("etc"),
             installation: base.unwrap_or_else(|| PathBuf::from(".")),

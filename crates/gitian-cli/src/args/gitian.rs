@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{canon, gbuild, gsign, gverify, make_base_vm, updater};
+use super::{adopt, canon, doctor, gbuild, gsign, gverify, init, make_base_vm, release, updater};
 
 /// Check, by building it again, that a binary really came from its source.
 #[derive(Debug, Parser)]
@@ -25,6 +25,14 @@ pub enum Program {
     Sign(gsign::Args),
     /// Tell whether independent builders agree (gverify)
     Verify(gverify::Args),
+    /// Make a release: all of these, as gitian.toml says
+    Release(release::Args),
+    /// Write a first gitian.toml for a project
+    Init(init::Args),
+    /// Look at this host: what can build here, and what is missing
+    Doctor(doctor::Args),
+    /// Have a checkout of gitian-builder run these programs
+    Adopt(adopt::Args),
     /// Make archives of the same tree the same bytes
     Canon(canon::Args),
     /// Download a release, check who signed it, install it (gitian-updater)

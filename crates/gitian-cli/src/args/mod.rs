@@ -1,18 +1,22 @@
 //! The command line of each program; help texts live here.
 
+pub mod adopt;
 pub mod canon;
 pub mod canon_zip;
 pub mod config_bootstrap_fixup;
 pub mod config_lxc;
 pub mod copy_from_target;
 pub mod copy_to_target;
+pub mod doctor;
 pub mod gbuild;
 pub mod gitian;
 pub mod gsign;
 pub mod gverify;
+pub mod init;
 pub mod make_base_vm;
 pub mod make_clean_vm;
 pub mod on_target;
+pub mod release;
 pub mod start_target;
 pub mod stop_target;
 pub mod updater;

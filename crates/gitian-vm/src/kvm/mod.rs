@@ -143,6 +143,16 @@ const FOR_GUESTS: [(&str, &str); 4] = [
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
 ];
+/// Returns what makes guests slow, if anything does.
+fn slow(accelerator: Accelerator) -> Option<String> {
+    match accelerator {
+        Accelerator::Kvm => None,
+        Accelerator::Tcg { why } => {
+            Some(format!("the guest's processor is emulated, some ten times slower than the host's: {why}"))
+        }
+    }
+}
+
 impl Backend for Kvm {
     fn name(&self) -> &'static str {
         "kvm"
@@ -164,6 +174,10 @@ impl Backend for Kvm {
             }
         }
         problems
+    }
+
+    fn remark(&self) -> Option<String> {
+        slow(probe::this_host().accelerator(&self.cache).ok()?)
     }
 
     fn make_base(&self, request: &BaseRequest, report: &mut dyn FnMut(Event)) -> Result<()> {
@@ -228,12 +242,7 @@ impl Backend for Kvm {
         let patience = self.patience.unwrap_or(patience(&accelerator));
         let up = write_document(&place.running(), &Running { target: which, port })
             .and_then(|()| ssh.await_answer(patience, || Ok(place.process()?.is_some())));
-        let notice = match accelerator {
-            Accelerator::Kvm => None,
-            Accelerator::Tcg { why } => {
-                Some(format!("the guest's processor is emulated, some ten times slower than the host's: {why}"))
-            }
-        };
+        let notice = slow(accelerator);
         let cause = match up {
             Ok(None) => {
                 return Ok(Box::new(Guest { place, target: target.clone(), ssh, layers: self.layers(), notice }));

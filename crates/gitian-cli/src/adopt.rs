@@ -1,0 +1,307 @@
+//! `gitian adopt`: a checkout of gitian-builder runs our programs, and its own again.
+//!
+//! git itself does the work. A filter of that checkout (`.git/info/attributes`) has every program that git writes replaced
+//! by a stub of ours, and every look at a stub answered with the content that git has for it. So nothing looks changed to
+//! git, and what a pull brings for a program takes its place as a stub, until the filter is removed.
+
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use gitian_process::{Command, Failure, Streams};
+use gitian_vm::Problem;
+
+use crate::args::adopt::Args;
+use crate::calls;
+use crate::failure::tell;
+use crate::printable::printable;
+use crate::surroundings::Surroundings;
+
+/// Before and behind what we add to a file of git's.
+const BEGIN: &str = "# begin of gitian adopt";
+const END: &str = "# end of gitian adopt";
+/// Behind [`BEGIN`], if what stands before had no end of line.
+const UNENDED: &str = ", behind a line without end";
+/// The program that every checkout of gitian-builder has.
+const WITNESS: &str = "bin/gbuild";
+
+/// Runs `gitian adopt`. Returns the exit code.
+pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
+    let shown = printable(&args.checkout.display().to_string());
+    let checkout = Checkout::open(&around.workdir.join(&args.checkout), &shown)?;
+    if args.undo {
+        let count = checkout.undo()?;
+        writeln!(out, "{shown}: {count} programs are its own again")?;
+        return Ok(0);
+    }
+    let count = checkout.adopt(around)?;
+    writeln!(out, "{shown}: {count} programs are gitian's now; gitian adopt --undo {shown} brings its own back")?;
+    tell("hint: base images of gitian-builder are not used: make new ones with its bin/make-base-vm");
+    Ok(0)
+}
+
+/// A checkout of gitian-builder.
+struct Checkout<'a> {
+    root: PathBuf,
+    /// Its `.git`.
+    git_dir: PathBuf,
+    shown: &'a str,
+}
+
+/// A program of ours that has, or gets, a place in the checkout.
+struct Place {
+    /// From the checkout's top: `bin/gbuild`.
+    path: String,
+    /// Its mode in git; none if git does not know it.
+    mode: Option<u32>,
+}
+
+impl<'a> Checkout<'a> {
+    fn open(root: &Path, shown: &'a str) -> Result<Self> {
+        let none = || Problem {
+            what: format!("{shown} is not a git checkout of gitian-builder"),
+            mend: "name the folder that holds its bin/gbuild and its .git".into(),
+        };
+        let top = git(root).args(["rev-parse", "--show-toplevel", "--absolute-git-dir"]).text();
+        let top = match top {
+            Ok(top) => top,
+            Err(Failure::ProgramNotFound { program }) => return Err(Failure::ProgramNotFound { program }.into()),
+            Err(Failure::Interrupted) => return Err(Failure::Interrupted.into()),
+            Err(_) => return Err(none().into()),
+        };
+        let (top, git_dir) = top.split_once('\n').ok_or_else(none)?;
+        let root = root.canonicalize().with_context(|| shown.to_owned())?;
+        if Path::new(top) != root || !root.join(WITNESS).exists() {
+            return Err(none().into());
+        }
+        Ok(Self { root, git_dir: git_dir.into(), shown })
+    }
+
+    fn git(&self) -> Command {
+        git(&self.root)
+    }
+
+    /// Where our stub is kept; it is there while the checkout is adopted.
+    fn stub(&self) -> PathBuf {
+        self.git_dir.join("gitian/stub")
+    }
+
+    fn attributes(&self) -> PathBuf {
+        self.git_dir.join("info/attributes")
+    }
+
+    fn exclude(&self) -> PathBuf {
+        self.git_dir.join("info/exclude")
+    }
+
+    /// The places of our programs.
+    fn places(&self) -> Result<Vec<Place>> {
+        let listed = self.git().args(["ls-files", "--stage", "--", "bin", "libexec"]).text()?;
+        let mode = |path: &str| {
+            let line = listed.lines().find(|line| line.split('\t').nth(1) == Some(path))?;
+            u32::from_str_radix(line.split(' ').next()?, 8).ok()
+        };
+        let place = |path: String| Place { mode: mode(&path), path };
+        Ok(calls::in_checkout().map(place).collect())
+    }
+
+    /// Puts our programs into their places. Returns how many.
+    fn adopt(&self, around: &Surroundings) -> Result<usize> {
+        let places = self.places()?;
+        let tracked: Vec<&str> = places.iter().filter(|place| place.mode.is_some()).map(|place| &*place.path).collect();
+        if !self.stub().exists() {
+            self.refuse_changes(&tracked, &places)?;
+        }
+        let stub = stub(around)?;
+        let context = || self.shown.to_owned();
+        fs::create_dir_all(self.git_dir.join("gitian")).with_context(context)?;
+        // The stub first: it says that there is something to undo.
+        gitian_manifest::write_atomically(&self.stub(), stub.as_bytes()).with_context(context)?;
+        for (key, value) in [
+            // What git has for the path, whatever lies there.
+            ("filter.gitian.clean", "cat >/dev/null; git cat-file blob :%f"),
+            ("filter.gitian.smudge", "cat >/dev/null; cat \"$(git rev-parse --git-path gitian/stub)\""),
+        ] {
+            self.git().args(["config", "--local", key, value]).run_ok(Streams::default()).with_context(context)?;
+        }
+        let lines = |places: &mut dyn Iterator<Item = &Place>, behind: &str| -> Vec<String> {
+            places.map(|place| format!("/{}{behind}", place.path)).collect()
+        };
+        let filtered = lines(&mut places.iter().filter(|place| place.mode.is_some()), " filter=gitian");
+        set_block(&self.attributes(), &filtered).with_context(context)?;
+        let new = lines(&mut places.iter().filter(|place| place.mode.is_none()), "");
+        set_block(&self.exclude(), &new).with_context(context)?;
+        for place in &places {
+            let path = self.root.join(&place.path);
+            let written = || -> std::io::Result<()> {
+                fs::create_dir_all(path.parent().unwrap_or(&self.root))?;
+                gitian_manifest::write_atomically(&path, stub.as_bytes())?;
+                let executable = place.mode.is_none_or(|mode| mode & 0o100 != 0);
+                let mode = fs::metadata(&path)?.permissions().mode();
+                // As git does it: whoever may read may run.
+                let mode = if executable { mode | (mode & 0o444) >> 2 } else { mode };
+                fs::set_permissions(&path, Permissions::from_mode(mode))
+            };
+            written().with_context(|| format!("{}/{}", self.shown, place.path))?;
+        }
+        self.refresh(&tracked)?;
+        Ok(places.len())
+    }
+
+    /// A program with changes of the user's own is not touched.
+    fn refuse_changes(&self, tracked: &[&str], places: &[Place]) -> Result<()> {
+        let changed = self.git().args(["status", "--porcelain", "--"]).args(tracked).text()?;
+        let other = places.iter().find(|place| match place.mode {
+            // A link, or a file that git does not know.
+            Some(mode) => mode & 0o170000 != 0o100000,
+            None => self.root.join(&place.path).symlink_metadata().is_ok(),
+        });
+        let first = changed.lines().next().map(|line| line[line.len().min(3)..].to_owned());
+        match first.or_else(|| other.map(|place| place.path.clone())) {
+            None => Ok(()),
+            Some(path) => Err(Problem {
+                what: format!("{}/{path} is not as gitian-builder has it", self.shown),
+                mend: format!(
+                    "git -C {0} status; git -C {0} stash -u -- {path}    puts it aside",
+                    Command::new(self.shown)
+                ),
+            }
+            .into()),
+        }
+    }
+
+    /// Has git look at files again that lie there with another size and time.
+    fn refresh(&self, paths: &[&str]) -> Result<()> {
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let add = self.git().args(["update-index", "--"]).args(paths);
+        add.run_ok(Streams::default()).map(drop).with_context(|| self.shown.to_owned())
+    }
+
+    /// Brings the checkout's own programs back. Returns how many there are.
+    fn undo(&self) -> Result<usize> {
+        if !self.stub().exists() {
+            return Err(Problem {
+                what: format!("{} is not adopted", self.shown),
+                mend: format!("gitian adopt {}", Command::new(self.shown)),
+            }
+            .into());
+        }
+        let context = || self.shown.to_owned();
+        let stub = fs::read(self.stub()).with_context(context)?;
+        let places = self.places()?;
+        set_block(&self.attributes(), &[]).with_context(context)?;
+        let removed =
+            self.git().args(["config", "--local", "--remove-section", "filter.gitian"]).run(Streams::default());
+        // Exit status 128: an undo that was broken off had come so far.
+        removed.with_context(context)?;
+        let mut own = Vec::new();
+        for place in &places {
+            let path = self.root.join(&place.path);
+            // What is not the stub is somebody's file, or was brought back before.
+            if gitian_manifest::read_file(&path, 1 << 20).is_ok_and(|bytes| bytes == stub) {
+                fs::remove_file(&path).with_context(|| format!("{}/{}", self.shown, place.path))?;
+            }
+            own.extend(place.mode.map(|_| &*place.path));
+        }
+        if !own.is_empty() {
+            let write = self.git().args(["checkout-index", "--force", "--index", "--"]).args(&own);
+            write.run_ok(Streams::default()).with_context(context)?;
+        }
+        set_block(&self.exclude(), &[]).with_context(context)?;
+        fs::remove_dir_all(self.git_dir.join("gitian")).with_context(context)?;
+        Ok(own.len())
+    }
+}
+
+fn git(folder: &Path) -> Command {
+    let of_another = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR"];
+    let git = Command::new("git").args(["-c", "core.hooksPath=/dev/null"]).folder(folder).env("LC_ALL", "C.UTF-8");
+    of_another.into_iter().fold(git, Command::without_env)
+}
+
+/// Returns the program that stands in the places of all: it calls ours of its own name, for the checkout that it lies in.
+fn stub(around: &Surroundings) -> Result<String> {
+    let folders = around.calls.folders_of_own();
+    anyhow::ensure!(!folders.is_empty(), "the folder of the running program cannot be told");
+    let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
+    let folders = shell_words::join(&folders);
+    Ok(format!(
+        "#!/bin/sh\n\
+         # Put here by `gitian adopt`; `gitian adopt --undo` brings back what was here.\n\
+         here=$(dirname \"$(readlink -f \"$0\")\")\n\
+         export GITIAN_BASE=\"${{GITIAN_BASE:-$(dirname \"$here\")}}\"\n\
+         name=$(basename \"$0\")\n\
+         for folder in {folders}; do\n\
+         \x20 [ ! -x \"$folder/$name\" ] || exec \"$folder/$name\" \"$@\"\n\
+         done\n\
+         echo \"$name: error: it was in one of {folders}, and is gone\" >&2\n\
+         echo \"hint: run gitian adopt again, or gitian adopt --undo, for $GITIAN_BASE\" >&2\n\
+         exit 1\n"
+    ))
+}
+
+/// Writes our lines at the end of a file of git's, in place of those that were there; without any the file is as it was.
+fn set_block(path: &Path, lines: &[String]) -> std::io::Result<()> {
+    let text = match fs::read_to_string(path) {
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => None,
+        read => Some(read?),
+    };
+    let (before, behind) = match text.as_deref().and_then(|text| text.split_once(BEGIN)) {
+        Some((before, rest)) => {
+            let before = if rest.starts_with(UNENDED) { before.strip_suffix('\n').unwrap_or(before) } else { before };
+            let behind = rest.split_once(END).map_or("", |(_, behind)| behind.strip_prefix('\n').unwrap_or(behind));
+            (before.to_owned(), behind.to_owned())
+        }
+        None => (text.clone().unwrap_or_default(), String::new()),
+    };
+    if lines.is_empty() && before.is_empty() && behind.is_empty() {
+        // It was made for these lines.
+        return match text.filter(|text| !text.is_empty()) {
+            Some(_) => fs::remove_file(path),
+            None => Ok(()),
+        };
+    }
+    let block = match lines {
+        [] => String::new(),
+        lines => {
+            let begin = if before.is_empty() || before.ends_with('\n') {
+                BEGIN.to_owned()
+            } else {
+                format!("\n{BEGIN}{UNENDED}")
+            };
+            format!("{begin}\n{}\n{END}\n", lines.join("\n"))
+        }
+    };
+    fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    gitian_manifest::write_atomically(path, (before + &block + &behind).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_lines_come_and_go_and_others_stay_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("info/attributes");
+        let ours = |name: &str| [format!("/bin/{name} filter=gitian")];
+        set_block(&path, &[]).unwrap();
+        assert!(!path.exists());
+        set_block(&path, &ours("a")).unwrap();
+        set_block(&path, &ours("b")).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{BEGIN}\n/bin/b filter=gitian\n{END}\n"));
+        set_block(&path, &[]).unwrap();
+        assert!(!path.exists());
+        for text in ["*.png binary\n", "# a\n\n*.x y\n", "no end"] {
+            fs::write(&path, text).unwrap();
+            set_block(&path, &ours("a")).unwrap();
+            assert!(fs::read_to_string(&path).unwrap().starts_with(text));
+            set_block(&path, &[]).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `gitian release [options] VERSION`.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use gitian_descriptor::SignerName;
+use gitian_release::{Kind, Version};
+
+/// Make a release: base images, inputs, builds, binaries, signatures, a commit to the sigs tree, the verdict.
+///
+/// gitian.toml in the project's repository says what a release is made of (share/doc/release.md; `gitian init` writes a
+/// first one). Everything is made below .gitian/ of the working directory. What is done already and unchanged is not done
+/// again, so that the same command goes on where it was interrupted.
+///
+/// Exit status: 0 if all is done and verified, 1 if a step failed, 2 for wrong usage, 3 if the rest is done but a
+/// descriptor waits for the commit of a remote that is not there yet, such as detached signatures.
+#[derive(Debug, Parser)]
+#[command(name = "gitian release", version, max_term_width = 100, infer_long_args = true)]
+pub struct Args {
+    /// Which version: {version} in gitian.toml
+    #[arg(value_name = "VERSION")]
+    pub version: Version,
+
+    /// Only these descriptors of gitian.toml
+    #[arg(long, value_name = "NAME,NAME…", value_delimiter = ',')]
+    pub os: Vec<String>,
+
+    /// Only these steps: base, input, build, collect, sigs, sign, commit, verify, push
+    #[arg(long, value_name = "STEP,STEP…", value_delimiter = ',', value_parser = kind)]
+    pub step: Vec<Kind>,
+
+    /// Do the steps again although they are done
+    #[arg(long)]
+    pub again: bool,
+
+    /// Print the command lines that would be run, as a script for a shell; run none
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// The project (default: gitian.toml in the working directory)
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+
+    /// How many builds side by side (default: as memory and processors allow)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub jobs: Option<u32>,
+
+    /// Who signs (default: signer in gitian.toml, else `git config gitian.signer`)
+    #[arg(short, long, value_name = "SIGNER")]
+    pub signer: Option<SignerName>,
+
+    /// The sigs tree, where there is one already (default: a clone in .gitian/sigs)
+    #[arg(long, value_name = "DIR")]
+    pub sigs: Option<PathBuf>,
+
+    /// Where the outputs are collected (default: as gitian.toml says, else binaries/VERSION)
+    #[arg(long, value_name = "DIR")]
+    pub binaries: Option<PathBuf>,
+
+    /// Build in this kind of guest
+    #[arg(long, value_name = "NAME")]
+    pub backend: Option<String>,
+
+    /// Sign nothing here: write what is to be signed to a file for each descriptor in this folder, for a host that has the
+    /// key and does `gsign --sign-request FILE`
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["import", "push"])]
+    pub request: Option<PathBuf>,
+
+    /// Take the answers to --request from this folder, and go on
+    #[arg(long, value_name = "DIR")]
+    pub import: Option<PathBuf>,
+
+    /// Push the commit to where the sigs tree came from
+    #[arg(long)]
+    pub push: bool,
+
+    /// Print nothing but warnings and errors
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+fn kind(text: &str) -> Result<Kind, String> {
+    Kind::from_name(text).ok_or_else(|| {
+        let names: Vec<&str> = Kind::ALL.into_iter().map(Kind::name).collect();
+        format!("is none of {}", names.join(", "))
+    })
+}

@@ -1,0 +1,44 @@
+//! `gitian init`: a repository's descriptors and driver script → a first `gitian.toml`.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use gitian_release::{Project, init};
+use gitian_vm::Problem;
+
+use crate::args::init::Args;
+use crate::failure::tell;
+use crate::printable::printable;
+use crate::surroundings::Surroundings;
+
+/// Runs `gitian init`. Returns the exit code.
+pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
+    let named = args.repository.as_deref().unwrap_or(Path::new(""));
+    let repository = around.workdir.join(named);
+    let file = named.join(Project::FILE);
+    let path = around.workdir.join(&file);
+    if !args.print && path.symlink_metadata().is_ok() {
+        return Err(Problem {
+            what: format!("{} is there already", file.display()),
+            mend: "gitian init --print shows what would be written".into(),
+        }
+        .into());
+    }
+    let draft = init::draft(&repository, args.script.as_deref())?;
+    let project = draft.check().context("what was read does not fit together; what was written")?;
+    if args.print {
+        out.write_all(draft.text.as_bytes())?;
+        return Ok(0);
+    }
+    gitian_manifest::write_atomically(&path, draft.text.as_bytes()).with_context(|| file.display().to_string())?;
+    let from = draft.script.map_or_else(String::new, |script| format!(" and {}", script.display()));
+    let count = project.descriptors.len();
+    let line = format!("{}: {count} descriptors, from these{from}", file.display());
+    writeln!(out, "{}", printable(&line))?;
+    if draft.open > 0 {
+        writeln!(out, "{} things are left to look at: the comments in the file say which", draft.open)?;
+    }
+    tell("hint: gitian release --dry-run VERSION    shows what a release would do");
+    Ok(0)
+}

@@ -1,0 +1,283 @@
+//! `gitian release`: what `gitian.toml` says → the steps of a release, told line by line.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use gitian_build::{BuildStopped, Workdir};
+use gitian_descriptor::{Descriptor, Loaded, SignerName};
+use gitian_process::{Command, Failure, Streams};
+use gitian_release::{
+    Chosen, Event, Kind, Order, Origin, Project, ProjectRefused, Runner, Signing, Source, Standing, State, Step, WORK,
+};
+use gitian_vm::{Backend, Problem, TargetId};
+
+use crate::args::release::Args;
+use crate::descriptor_error;
+use crate::descriptor_file::{self, DescriptorRefused};
+use crate::failure::{WrongUsage, one_line, tell};
+use crate::printable::printable;
+use crate::surroundings::Surroundings;
+
+/// The exit code for a release that is done but for what waits for somebody else.
+const WAITS: u8 = 3;
+
+/// Runs `gitian release`. Returns the exit code.
+pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
+    let file = args.file.clone().unwrap_or_else(|| PathBuf::from(Project::FILE));
+    let project = load(&file, around)?;
+    let release = Release { args: &args, around, project: &project, file: &file };
+    let (mut chosen, backend) = release.choose()?;
+    if release.does(Kind::Build) && !args.dry_run {
+        gitian_release::ask(chosen.iter_mut().flat_map(|chosen| &mut chosen.sources));
+        release.warn_of_silence(&chosen);
+    }
+    let waits = release.take_waiting(&mut chosen);
+    let steps = release.plan(&chosen)?;
+    let base = |target: &TargetId| backend.base_id(target).ok();
+    let call = |name: &str| around.calls.own(name);
+    let jobs = release.jobs(&chosen);
+    let runner = Runner { root: &around.workdir, call: &call, base: &base, jobs, again: args.again };
+    if args.dry_run {
+        return release.tell_plan(&steps, &runner, out).map(|()| 0);
+    }
+    let lock = Workdir::new(around.workdir.join(WORK)).lock()?;
+    runner.run(&steps, &mut |event| {
+        if !args.quiet {
+            // A reader that has gone away must not end the release.
+            writeln!(out, "{}", printable(&words(&event))).and_then(|()| out.flush()).ok();
+        }
+    })?;
+    drop(lock);
+    for (name, source) in &waits {
+        let commit = source.commit.as_deref().unwrap_or_default();
+        let line = format!("gitian: {name} waits: {} has no {commit} yet (remote {})", source.url, source.dir);
+        tell(&format!("{}\nhint: run the same command again when it has", printable(&line)));
+    }
+    Ok(if waits.is_empty() { 0 } else { WAITS })
+}
+
+/// Reads `gitian.toml`; what is wrong with it is drawn.
+pub fn load(file: &Path, around: &Surroundings) -> Result<Project> {
+    let loaded = Project::load(&around.workdir.join(file), file);
+    if let Err(error) = &loaded
+        && let Some(refused) = error.downcast_ref::<ProjectRefused>()
+    {
+        let drawn = descriptor_error::render_findings(&refused.path, &refused.text, &refused.findings, around.live);
+        tell(drawn.trim_end());
+    }
+    loaded
+}
+
+fn words(event: &Event) -> String {
+    match event {
+        Event::Skipped(step) => format!("{step}: done already"),
+        Event::Began(step, None) => format!("{step}: begins"),
+        Event::Began(step, Some(why)) => format!("{step}: begins again: {why}"),
+        Event::Said(step, line) => format!("{step}: {line}"),
+        Event::Ended(step, time) => format!("{step}: done in {:.1} s", time.as_secs_f64()),
+    }
+}
+
+/// One release, with what decides about it.
+struct Release<'a> {
+    args: &'a Args,
+    around: &'a Surroundings,
+    project: &'a Project,
+    /// `gitian.toml`, as the user named it.
+    file: &'a Path,
+}
+
+impl Release<'_> {
+    /// The folder of `gitian.toml`, from the working directory.
+    fn here(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
+    }
+
+    fn does(&self, kind: Kind) -> bool {
+        self.args.step.is_empty() || self.args.step.contains(&kind)
+    }
+
+    fn backend(&self) -> Option<&str> {
+        self.args.backend.as_deref().or(self.project.backend.as_deref())
+    }
+
+    /// Reads the descriptors that `--os` chooses.
+    fn choose(&self) -> Result<(Vec<Chosen>, Box<dyn Backend>)> {
+        for name in &self.args.os {
+            if self.project.descriptor(name).is_none() {
+                let known: Vec<&str> = self.project.descriptors.iter().map(|rule| &*rule.name).collect();
+                let refused = format!(
+                    "--os {}: gitian.toml has no such descriptor (it has {})",
+                    printable(name),
+                    known.join(", ")
+                );
+                return Err(WrongUsage(refused).into());
+            }
+        }
+        let here = std::path::absolute(self.around.workdir.join(self.here()))?;
+        let mut chosen = Vec::new();
+        for (number, rule) in self.project.descriptors.iter().enumerate() {
+            if !self.args.os.is_empty() && !self.args.os.contains(&rule.name) {
+                continue;
+            }
+            let (loaded, origin) = self.descriptor(&rule.file)?;
+            let source = |remote| Source::new(remote, self.project, &self.args.version, &here);
+            let sources = loaded.descriptor.remotes.iter().map(source).collect();
+            chosen.push(Chosen { number, loaded, origin, targets: Vec::new(), sources });
+        }
+        let wanted: Vec<_> = chosen
+            .iter()
+            .flat_map(|chosen| {
+                let Descriptor { suites, architectures, .. } = &chosen.loaded.descriptor;
+                suites
+                    .iter()
+                    .flat_map(move |suite| architectures.iter().map(move |architecture| (suite, *architecture)))
+            })
+            .collect();
+        let work = self.around.workdir.join(WORK);
+        let backend = gitian_vm::select(self.backend(), &self.around.settings, &work, &wanted)?;
+        for chosen in &mut chosen {
+            chosen.targets = backend.configurations(&chosen.loaded.descriptor);
+        }
+        Ok((chosen, backend))
+    }
+
+    /// Reads a descriptor: at the version's commit, if gitian.toml says so, else as it lies there.
+    fn descriptor(&self, file: &Path) -> Result<(Loaded, Origin)> {
+        let path = self.here().join(file);
+        let Some(commit) = &self.project.descriptors_at else {
+            let loaded = descriptor_file::load(&path, &self.around.workdir, self.around.live)?;
+            return Ok((loaded, Origin::File(path)));
+        };
+        let repository = if self.here().as_os_str().is_empty() { Path::new(".") } else { self.here() };
+        let name = format!("{}:./{}", commit.of(&self.args.version), file.display());
+        let git = Command::new("git").arg("-C").arg(repository).args(["show", &name]).folder(&self.around.workdir);
+        let shown = git.run_ok(Streams::default()).map_err(|cause| match cause {
+            Failure::ProgramFailed { last_lines, .. } => anyhow::Error::new(Problem {
+                what: format!("descriptor {name} is not to be had: {}", last_lines.join(": ")),
+                mend: format!("git -C {} fetch --tags", Command::new(repository)),
+            }),
+            other => other.into(),
+        })?;
+        let source = String::from_utf8(shown.stdout).with_context(|| format!("descriptor {name}"))?;
+        let colour = self.around.live;
+        let loaded = Descriptor::parse(&path, source).map_err(|refusals| DescriptorRefused {
+            path: name.clone().into(),
+            refusals: Box::new(refusals),
+            colour,
+        })?;
+        Ok((loaded, Origin::Commit { repository: repository.to_owned(), name }))
+    }
+
+    fn warn_of_silence(&self, chosen: &[Chosen]) {
+        for source in chosen.iter().flat_map(|chosen| &chosen.sources) {
+            if let State::Unknown(Some(why)) = &source.state {
+                let line = format!("remote {}: {} gives no answer ({why})", source.dir, source.url);
+                tell(&format!("gitian: warning: {}; taken to be what it was", one_line(&line)));
+            }
+        }
+    }
+
+    /// Takes out what waits for a commit of somebody else.
+    fn take_waiting(&self, chosen: &mut Vec<Chosen>) -> Vec<(String, Source)> {
+        let mut waits = Vec::new();
+        chosen.retain(|chosen| {
+            let waiting = chosen.waits_for(self.project).cloned();
+            let name = || self.project.descriptors[chosen.number].name.clone();
+            waits.extend(waiting.iter().map(|source| (name(), source.clone())));
+            waiting.is_none()
+        });
+        waits
+    }
+
+    fn plan(&self, chosen: &[Chosen]) -> Result<Vec<Step>> {
+        let signs = [Kind::Sign, Kind::Commit, Kind::Push].into_iter().any(|kind| self.does(kind));
+        let signer = if signs { Some(self.signer()?) } else { None };
+        let here = std::path::absolute(self.around.workdir.join(self.here()))?;
+        let sigs =
+            self.args.sigs.clone().or_else(|| self.project.sigs.folder.clone()).unwrap_or_else(gitian_release::sigs);
+        let is_clone = self.project.sigs.url.is_some() || self.around.workdir.join(&sigs).join(".git").exists();
+        let binaries = self.args.binaries.clone();
+        let binaries = binaries.unwrap_or_else(|| self.project.binaries.of(&self.args.version).into());
+        let order = Order {
+            project: self.project,
+            here: &here,
+            version: &self.args.version,
+            chosen,
+            backend: self.backend(),
+            signer: signer.as_ref(),
+            sigs: &sigs,
+            sigs_is_clone: is_clone,
+            binaries: &binaries,
+            signing: match (&self.args.request, &self.args.import) {
+                (Some(folder), _) => Signing::Request(folder),
+                (None, Some(folder)) => Signing::Import(folder),
+                (None, None) => Signing::Here,
+            },
+            push: self.args.push || self.args.step.contains(&Kind::Push),
+            program: env!("CARGO_PKG_VERSION"),
+        };
+        let mut steps = gitian_release::plan(&order).map_err(|problems| BuildStopped { problems })?;
+        steps.retain(|step| self.does(step.kind));
+        Ok(steps)
+    }
+
+    fn signer(&self) -> Result<SignerName> {
+        if let Some(signer) = self.args.signer.as_ref().or(self.project.signer.as_ref()) {
+            return Ok(signer.clone());
+        }
+        let config = Command::new("git").args(["config", "--get", "gitian.signer"]).folder(&self.around.workdir);
+        match config.text() {
+            Ok(name) => name.parse().context("git config gitian.signer"),
+            Err(Failure::Interrupted) => Err(Failure::Interrupted.into()),
+            Err(_) => Err(Problem {
+                what: "nobody says who signs".into(),
+                mend: "add --signer NAME, or once: git config --global gitian.signer NAME; without signatures: \
+                       --step base,input,build,collect"
+                    .into(),
+            }
+            .into()),
+        }
+    }
+
+    /// How many builds side by side.
+    fn jobs(&self, chosen: &[Chosen]) -> usize {
+        if let Some(jobs) = self.args.jobs {
+            return jobs as usize;
+        }
+        let most = |of: fn(&gitian_release::DescriptorRule) -> Option<u32>, all: Option<u32>, default: u32| {
+            let each =
+                chosen.iter().map(|chosen| of(&self.project.descriptors[chosen.number]).or(all).unwrap_or(default));
+            u64::from(each.max().unwrap_or(default))
+        };
+        let memory = most(|rule| rule.memory_mib, self.project.memory_mib, 2000);
+        let processors = most(|rule| rule.processors, self.project.processors, 2);
+        let available = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+            let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+            Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? / 1024)
+        });
+        let host = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+        let room = gitian_release::room_for(chosen.len(), memory, processors, available, host);
+        self.project.jobs.map_or(room, |jobs| room.min(jobs as usize))
+    }
+
+    /// `--dry-run`: the command lines, as a script for a shell.
+    fn tell_plan(&self, steps: &[Step], runner: &Runner<'_>, out: &mut dyn Write) -> Result<()> {
+        let call = |name: &str| self.around.calls.own_in_line(name);
+        for step in steps {
+            match runner.standing(step) {
+                Standing::Done => writeln!(out, "# {}: done already", printable(&step.to_string()))?,
+                Standing::Due(why) => {
+                    let why = why.map_or_else(String::new, |why| format!(": {why}"));
+                    writeln!(out, "# {}", printable(&format!("{step}{why}")))?;
+                    for line in step.actions.iter().flat_map(|action| action.lines(&call)) {
+                        writeln!(out, "{}", printable(&line))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

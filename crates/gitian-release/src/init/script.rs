@@ -1,0 +1,267 @@
+//! What a driver script does, as far as `gitian.toml` can say it: its calls of gbuild and gsign, the files that it brings
+//! and checks, where it puts outputs.
+
+use std::collections::BTreeMap;
+
+use gitian_manifest::Digest;
+
+use super::words::{Command, Language, Words};
+
+/// What was found in a script.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    /// The calls of gbuild, one for each descriptor, in their order.
+    pub builds: Vec<Build>,
+    /// Files for `inputs/`, by name.
+    pub inputs: BTreeMap<String, Input>,
+    /// The repository of assertions.
+    pub sigs: Option<String>,
+    /// What is checked out of the project's repository before its descriptors are built.
+    pub checks_out: Option<String>,
+    /// Files that get another name in `inputs/`: from, to.
+    renamed: Vec<(String, String)>,
+}
+
+/// A call of gbuild, and what follows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Build {
+    /// The descriptor's path, as the script has it.
+    pub descriptor: String,
+    /// `--commit`: remotes and commits.
+    pub commits: BTreeMap<String, String>,
+    /// `--url`: remotes and addresses.
+    pub urls: BTreeMap<String, String>,
+    /// `-j`.
+    pub processors: Option<String>,
+    /// `-m`.
+    pub memory: Option<String>,
+    /// `--fetch-tags`.
+    pub fetch_tags: bool,
+    /// `--allow-sudo`.
+    pub allow_sudo: bool,
+    /// `--release` of the gsign or gverify that names the same descriptor.
+    pub release: Option<String>,
+    /// Outputs that are moved to where binaries go, as patterns below `build/out`.
+    pub collect: Vec<String>,
+    /// Outputs that become inputs: pattern, name.
+    pub stages: Vec<(String, String)>,
+}
+
+/// A file that a script brings or checks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Input {
+    /// From where.
+    pub url: Option<String>,
+    /// The digest that it is checked for.
+    pub sha256: Option<Digest>,
+}
+
+impl Build {
+    /// `-j`, where the script says a number.
+    pub fn processors(&self) -> Option<u32> {
+        self.processors.as_ref()?.parse().ok()
+    }
+
+    /// `-m`, where the script says a number.
+    pub fn memory_mib(&self) -> Option<u32> {
+        self.memory.as_ref()?.parse().ok()
+    }
+}
+
+impl Script {
+    /// Reads a script.
+    pub fn read(text: &str, language: Language) -> Self {
+        let mut script = Self::default();
+        for command in Words::read(text, language).commands {
+            script.command(&command);
+        }
+        script.name_stages();
+        script
+    }
+
+    fn command(&mut self, words: &Command) {
+        let Some((at, program)) = words.iter().enumerate().find_map(|(at, word)| Some((at, program(word)?))) else {
+            return self.digests(words);
+        };
+        let args = &words[at + 1..];
+        match program {
+            "gbuild" => self.gbuild(args),
+            "gsign" | "gverify" => self.signs(args),
+            "wget" | "curl" => self.brings(args),
+            "mv" | "cp" => self.moves(args),
+            "git" => self.git(args),
+            _ => self.digests(words),
+        }
+    }
+
+    fn gbuild(&mut self, args: &[String]) {
+        let mut build = Build::default();
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            let (option, attached) = match arg.split_once('=') {
+                Some((option, value)) if arg.starts_with("--") => (option, Some(value.to_owned())),
+                _ => (arg.as_str(), None),
+            };
+            let mut value = || attached.clone().or_else(|| args.next().cloned());
+            match option {
+                "-c" | "--commit" => build.commits.extend(pairs(value())),
+                "-u" | "--url" => build.urls.extend(pairs(value())),
+                "-j" | "--num-make" => build.processors = value(),
+                "-m" | "--memory" => build.memory = value(),
+                "--fetch-tags" => build.fetch_tags = true,
+                "--allow-sudo" => build.allow_sudo = true,
+                path if path.ends_with(".yml") || path.ends_with(".yaml") => build.descriptor = path.to_owned(),
+                _ => {}
+            }
+        }
+        let known = self.builds.iter().any(|known| known.descriptor == build.descriptor);
+        if !build.descriptor.is_empty() && !known {
+            self.builds.push(build);
+        }
+    }
+
+    /// The release of gsign or gverify.
+    fn signs(&mut self, args: &[String]) {
+        let at = args.iter().position(|arg| arg == "--release" || arg == "-r");
+        let release = at.and_then(|at| args.get(at + 1)).filter(|release| release.contains("{version}"));
+        let descriptor = args.iter().find(|arg| arg.ends_with(".yml") || arg.ends_with(".yaml"));
+        let build = self.builds.iter_mut().find(|build| Some(&build.descriptor) == descriptor);
+        if let (Some(build), Some(release)) = (build, release) {
+            build.release.get_or_insert_with(|| release.clone());
+        }
+    }
+
+    /// `wget -O inputs/NAME URL`, `wget -P inputs URL`, `curl -o NAME URL`.
+    fn brings(&mut self, args: &[String]) {
+        let Some(url) = args.iter().find(|arg| arg.contains("://")) else { return };
+        let named = args.iter().position(|arg| ["-O", "-o", "--output", "--output-document"].contains(&arg.as_str()));
+        let file = named.and_then(|at| args.get(at + 1)).filter(|name| !name.contains("://")).unwrap_or(url);
+        let Some(name) = file_name(file) else { return };
+        self.inputs.entry(name.to_owned()).or_default().url.get_or_insert_with(|| url.clone());
+    }
+
+    /// `echo "DIGEST  inputs/NAME" | sha256sum -c`.
+    fn digests(&mut self, words: &Command) {
+        for pair in words.windows(2) {
+            self.digest(&pair[0], &pair[1]);
+        }
+        for word in words {
+            if let Some((digest, file)) = word.split_once(char::is_whitespace) {
+                self.digest(digest, file.trim());
+            }
+        }
+    }
+
+    fn digest(&mut self, digest: &str, file: &str) {
+        if let (Ok(digest), Some(name)) = (digest.parse::<Digest>(), file_name(file.trim_start_matches('*'))) {
+            self.inputs.entry(name.to_owned()).or_default().sha256.get_or_insert(digest);
+        }
+    }
+
+    /// Outputs that go somewhere, and inputs that get another name.
+    fn moves(&mut self, args: &[String]) {
+        let paths: Vec<&str> = args.iter().map(String::as_str).filter(|arg| !arg.starts_with('-')).collect();
+        let Some((to, from)) = paths.split_last() else { return };
+        let into_inputs = to.trim_end_matches('/').ends_with("inputs") || to.contains("inputs/");
+        let new_name = if to.ends_with('/') || to.ends_with("inputs") { None } else { file_name(to) };
+        for from in from {
+            if let Some(output) = from.split_once("build/out/").map(|(_, output)| output) {
+                let Some(build) = self.builds.last_mut() else { continue };
+                match into_inputs {
+                    true => {
+                        let name = new_name.or_else(|| file_name(output)).unwrap_or(output);
+                        build.stages.push((output.to_owned(), name.to_owned()));
+                    }
+                    false if !build.collect.iter().any(|known| known == output) => {
+                        build.collect.push(output.to_owned())
+                    }
+                    false => {}
+                }
+            } else if let (true, Some(name), Some(old)) = (into_inputs, new_name, file_name(from)) {
+                self.renamed.push((old.to_owned(), name.to_owned()));
+            }
+        }
+    }
+
+    fn git(&mut self, args: &[String]) {
+        let words: Vec<&str> = args.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["clone", .., url] | ["clone", url, _] if is_sigs(url) => {
+                self.sigs.get_or_insert_with(|| (*url).to_owned());
+            }
+            ["checkout", .., commit] if commit.contains("{version}") => {
+                self.checks_out.get_or_insert_with(|| (*commit).to_owned());
+            }
+            _ => {}
+        }
+    }
+
+    /// Outputs that went to `inputs/` under their own names may get others there, with the version in place of a star.
+    fn name_stages(&mut self) {
+        let starred = |name: &str| name.replace("{version}", "*");
+        for build in &mut self.builds {
+            for (_, name) in &mut build.stages {
+                if let Some((_, new)) = self.renamed.iter().find(|(old, _)| starred(old) == starred(name)) {
+                    *name = new.clone();
+                }
+            }
+        }
+    }
+}
+
+/// The name of a program that something is known about.
+fn program(word: &str) -> Option<&'static str> {
+    const KNOWN: [&str; 8] = ["gbuild", "gsign", "gverify", "wget", "curl", "mv", "cp", "git"];
+    let name = word.rsplit('/').next().unwrap_or(word);
+    KNOWN.into_iter().find(|known| *known == name)
+}
+
+fn pairs(value: Option<String>) -> Vec<(String, String)> {
+    let value = value.unwrap_or_default();
+    value.split(',').filter_map(|pair| pair.split_once('=')).map(|(dir, of)| (dir.to_owned(), of.to_owned())).collect()
+}
+
+fn file_name(path: &str) -> Option<&str> {
+    path.rsplit('/').next().filter(|name| !name.is_empty())
+}
+
+/// Whether a repository is one of assertions, not of detached signatures.
+fn is_sigs(url: &str) -> bool {
+    let name = file_name(url.trim_end_matches('/')).unwrap_or_default();
+    url.contains([':', '/']) && name.contains("sigs") && !name.contains("detached")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_files_and_moves_are_found() {
+        let digest = "5a60e0a4b3e0b4d655317b2f12a810211c50242138322b16e7e01c6fbb89d92f";
+        let text = format!(
+            "git clone https://example.org/coin/gitian.sigs.git\ngit clone https://example.org/coin/detached-sigs.git\n\
+             git checkout v${{VERSION}}\n\
+             wget -O inputs/tool-2.0.tar.gz https://example.org/2.0.tar.gz\n\
+             echo '{digest} inputs/tool-2.0.tar.gz' | sha256sum -c\n\
+             ./bin/gbuild -j 3 -m 4000 --commit coin=v${{VERSION}} --fetch-tags ../coin/gitian-win.yml\n\
+             ./bin/gsign --signer x --release ${{VERSION}}-win-unsigned --destination ../gitian.sigs/ ../coin/gitian-win.yml\n\
+             mv build/out/coin-*-win-unsigned.tar.gz inputs/\n\
+             mv build/out/coin-*.zip build/out/src/coin-*.tar.gz ../binaries/$VERSION\n\
+             cp inputs/coin-${{VERSION}}-win-unsigned.tar.gz inputs/coin-win-unsigned.tar.gz\n\
+             ./bin/gbuild -i --commit=signature=v$VERSION ../coin/gitian-win-signer.yml\n"
+        );
+        let script = Script::read(&text, Language::Shell);
+        assert_eq!(script.sigs.as_deref(), Some("https://example.org/coin/gitian.sigs.git"));
+        assert_eq!(script.checks_out.as_deref(), Some("v{version}"));
+        let tool = &script.inputs["tool-2.0.tar.gz"];
+        assert_eq!(tool.url.as_deref(), Some("https://example.org/2.0.tar.gz"));
+        assert_eq!(tool.sha256.unwrap().to_string(), digest);
+        let [win, signer] = script.builds.as_slice() else { panic!("{:#?}", script.builds) };
+        assert_eq!((win.processors.as_deref(), win.memory.as_deref(), win.fetch_tags), (Some("3"), Some("4000"), true));
+        assert_eq!(win.commits["coin"], "v{version}");
+        assert_eq!(win.release.as_deref(), Some("{version}-win-unsigned"));
+        assert_eq!(win.collect, ["coin-*.zip", "src/coin-*.tar.gz"]);
+        assert_eq!(win.stages, [("coin-*-win-unsigned.tar.gz".to_owned(), "coin-win-unsigned.tar.gz".to_owned())]);
+        assert_eq!(signer.commits["signature"], "v{version}");
+    }
+}

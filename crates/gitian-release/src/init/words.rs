@@ -1,0 +1,430 @@
+//! A driver script as the words of its commands, read as text: nothing of it is run.
+//!
+//! Two languages are known as far as driver scripts use them: shell, and Python that starts programs by a list or a line.
+//! Variables become what the script assigns to them, and the version becomes `{version}`.
+
+use std::collections::BTreeMap;
+
+/// One command: its words, in order.
+pub(crate) type Command = Vec<String>;
+
+/// Before and behind the name of a variable whose value is not looked up yet.
+const OPEN: char = '\u{1}';
+const CLOSE: char = '\u{2}';
+/// Before the name of an argument that is given by name, whose value is the next word.
+const KEYWORD: char = '\u{3}';
+/// How often a value may name a variable that names a variable.
+const DEPTH: usize = 8;
+
+/// What was read from a script.
+#[derive(Debug, Default)]
+pub(crate) struct Words {
+    /// The commands, in the order of the text. A variable that nobody assigns stays as `${name}`.
+    pub commands: Vec<Command>,
+}
+
+/// The language of a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    Shell,
+    Python,
+}
+
+impl Words {
+    /// Reads a script.
+    pub fn read(text: &str, language: Language) -> Self {
+        let mut values = Values::default();
+        let mut lines = Vec::new();
+        match language {
+            Language::Shell => {
+                for line in shell_statements(text) {
+                    let words = split(&shell_marks(&line));
+                    for word in &words {
+                        values.assign_shell(word);
+                    }
+                    lines.push(words);
+                }
+            }
+            Language::Python => {
+                for statement in python_statements(text) {
+                    values.assign_python(&statement);
+                    lines.push(without_keywords(python_words(&statement)));
+                }
+            }
+        }
+        let resolved = lines.into_iter().map(|line| line.iter().map(|word| values.resolve(word)).collect::<Vec<_>>());
+        Self { commands: resolved.flat_map(|line| commands(&line)).collect() }
+    }
+}
+
+/// Cuts a line's words into commands at what separates these.
+fn commands(words: &[String]) -> Vec<Command> {
+    let ends = |word: &String| ["|", "||", "&&", ";", "&", "then", "do", "else", "if"].contains(&word.as_str());
+    words.split(ends).filter(|words| !words.is_empty()).map(<[String]>::to_vec).collect()
+}
+
+/// Whether a variable, by the last part of its name, holds the version.
+fn is_version(name: &str) -> bool {
+    name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("version"))
+}
+
+/// What variables may hold: everything that is assigned to them somewhere.
+#[derive(Debug, Default)]
+struct Values(BTreeMap<String, Vec<String>>);
+
+impl Values {
+    fn add(&mut self, name: &str, value: String) {
+        self.0.entry(name.to_owned()).or_default().push(value);
+    }
+
+    /// `NAME=value`.
+    fn assign_shell(&mut self, word: &str) {
+        if let Some((name, value)) = word.split_once('=')
+            && is_name(name)
+        {
+            self.add(name, value.to_owned());
+        }
+    }
+
+    /// `name = expression`, and options with a default.
+    fn assign_python(&mut self, statement: &str) {
+        if let Some((name, value)) = statement.split_once('=')
+            && is_name(name.trim())
+            && !value.starts_with('=')
+        {
+            self.add(name.trim(), python_value(value));
+        }
+        if statement.contains("add_argument(") {
+            let words = python_words(statement);
+            let after = |key: &str| {
+                words.iter().position(|word| *word == format!("{KEYWORD}{key}")).and_then(|at| words.get(at + 1))
+            };
+            let dest = after("dest").cloned().or_else(|| {
+                let long = words.iter().find_map(|word| word.strip_prefix("--"));
+                long.map(|name| name.replace('-', "_"))
+            });
+            if let (Some(dest), Some(default)) = (dest, after("default")) {
+                self.add(&format!("args.{dest}"), default.clone());
+            }
+        }
+    }
+
+    /// Puts the values of variables in their places.
+    fn resolve(&self, word: &str) -> String {
+        self.resolve_within(word, DEPTH)
+    }
+
+    fn resolve_within(&self, word: &str, depth: usize) -> String {
+        let mut text = String::new();
+        let mut rest = word;
+        while let Some((before, behind)) = rest.split_once(OPEN) {
+            let Some((name, after)) = behind.split_once(CLOSE) else { break };
+            text += before;
+            text += &self.value(name, depth);
+            rest = after;
+        }
+        text + rest
+    }
+
+    fn value(&self, name: &str, depth: usize) -> String {
+        if is_version(name) {
+            return "{version}".to_owned();
+        }
+        let unknown = || format!("${{{name}}}");
+        if depth == 0 {
+            return unknown();
+        }
+        let values = self.0.get(name).map(Vec::as_slice).unwrap_or_default();
+        let plain = |value: &String| !["", "false", "true", "None", "False", "True"].contains(&value.as_str());
+        let resolved: Vec<String> = values
+            .iter()
+            .filter(|value| plain(value))
+            .map(|value| self.resolve_within(value, depth - 1))
+            .filter(|value| !value.contains("${"))
+            .collect();
+        // What holds the version is what a release is built from; of those, `v1.0` rather than `1.0`.
+        let best = resolved.iter().filter(|value| value.contains("{version}")).max_by_key(|value| value.len());
+        best.or_else(|| resolved.first()).cloned().unwrap_or_else(unknown)
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || "_.".contains(c))
+}
+
+fn mark(name: &str) -> String {
+    format!("{OPEN}{name}{CLOSE}")
+}
+
+/// Returns the lines of a shell script, continued ones joined, without comments.
+fn shell_statements(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut held = String::new();
+    for line in text.lines() {
+        let line = line.trim();
+        match line.strip_suffix('\\') {
+            Some(part) => held = held + part + " ",
+            None => lines.push(std::mem::take(&mut held) + line),
+        }
+    }
+    lines.push(held);
+    lines.retain(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+}
+
+/// Marks the variables of a line of shell: `$NAME`, `${NAME}`.
+fn shell_marks(line: &str) -> String {
+    let mut text = String::new();
+    let mut rest = line;
+    while let Some((before, behind)) = rest.split_once('$') {
+        text += before;
+        let braced = behind.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+        let (name, after) = braced.unwrap_or_else(|| {
+            let end = behind.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(behind.len());
+            behind.split_at(end)
+        });
+        text += &if is_name(name) { mark(name) } else { format!("${name}") };
+        rest = after;
+    }
+    text + rest
+}
+
+/// Splits a line into words at blanks outside of quotes, which are taken away; what separates commands is a word.
+fn split(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            ('\'' | '"', None) => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (' ' | '\t' | '\n', None) => words.extend(word.take()),
+            ('|' | '&' | ';', None) => {
+                words.extend(word.take());
+                let twice = chars.next_if_eq(&c).is_some();
+                words.push(if twice { format!("{c}{c}") } else { c.to_string() });
+            }
+            ('#', None) if word.is_none() => break,
+            (c, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// Returns the statements of a Python script: lines, joined while a bracket is open.
+fn python_statements(text: &str) -> Vec<String> {
+    let mut statements = Vec::new();
+    let mut held = String::new();
+    let mut open = 0_usize;
+    for line in text.lines() {
+        let mut quote = None;
+        let mut kept = String::new();
+        for c in line.trim().chars() {
+            match (c, quote) {
+                (c, Some(end)) if c == end => quote = None,
+                ('\'' | '"', None) => quote = Some(c),
+                ('#', None) => break,
+                ('(' | '[' | '{', None) => open += 1,
+                (')' | ']' | '}', None) => open = open.saturating_sub(1),
+                _ => {}
+            }
+            kept.push(c);
+        }
+        held = held + &kept + " ";
+        if open == 0 {
+            statements.push(std::mem::take(&mut held).trim().to_owned());
+        }
+    }
+    statements.push(held);
+    statements.retain(|statement| !statement.is_empty());
+    statements
+}
+
+/// A part of a Python statement.
+enum Token {
+    /// A string, with marks for what is in braces if it is a formatted one.
+    Text(String),
+    /// A name, perhaps with dots.
+    Name(String),
+    /// Any other character.
+    Sign(char),
+}
+
+fn python_tokens(statement: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut rest = statement;
+    while let Some(c) = rest.chars().next() {
+        let length = match c {
+            '\'' | '"' => {
+                let end = rest[1..].find(c).map_or(rest.len(), |at| at + 2);
+                let prefix = match tokens.last() {
+                    Some(Token::Name(name)) if ["f", "rf", "fr", "r", "b", "u"].contains(&name.as_str()) => {
+                        name.clone()
+                    }
+                    _ => String::new(),
+                };
+                if !prefix.is_empty() {
+                    tokens.pop();
+                }
+                let formatted = prefix.contains('f');
+                let inner = rest.get(1..end - 1).unwrap_or_default();
+                tokens.push(Token::Text(if formatted { format_marks(inner) } else { inner.to_owned() }));
+                end
+            }
+            c if c.is_alphanumeric() || c == '_' => {
+                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '.').unwrap_or(rest.len());
+                tokens.push(Token::Name(rest[..end].to_owned()));
+                end
+            }
+            c => {
+                if !c.is_whitespace() {
+                    tokens.push(Token::Sign(c));
+                }
+                c.len_utf8()
+            }
+        };
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    tokens
+}
+
+/// Marks what is in braces: `{args.version}-linux`.
+fn format_marks(text: &str) -> String {
+    let mut marked = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('{') {
+        let Some((name, after)) = behind.split_once('}') else { break };
+        marked += before;
+        marked += &mark(name.trim());
+        rest = after;
+    }
+    marked + rest
+}
+
+/// Returns the words of a Python statement: the elements of its lists and calls, in order; those of a line for a shell are
+/// split as that does.
+fn python_words(statement: &str) -> Vec<String> {
+    let for_shell = statement.replace(' ', "").contains("shell=True");
+    let mut words = Vec::new();
+    let mut element: Option<String> = None;
+    let mut depth = 0_usize;
+    let mut flush = |element: &mut Option<String>, depth: usize| {
+        let Some(text) = element.take() else { return };
+        match for_shell || depth == 0 {
+            true => words.extend(split(&text)),
+            false => words.push(text),
+        }
+    };
+    for token in python_tokens(statement) {
+        match token {
+            Token::Text(text) => element.get_or_insert_default().push_str(&text),
+            Token::Name(name) => element.get_or_insert_default().push_str(&mark(&name)),
+            Token::Sign('+') => {}
+            Token::Sign('=') => {
+                let name = element.take().unwrap_or_default();
+                let name = name.strip_prefix(OPEN).and_then(|name| name.strip_suffix(CLOSE)).unwrap_or_default();
+                element = Some(format!("{KEYWORD}{name}"));
+                flush(&mut element, depth);
+            }
+            Token::Sign(sign) => {
+                flush(&mut element, depth);
+                match sign {
+                    '[' => depth += 1,
+                    ']' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+            }
+        }
+    }
+    flush(&mut element, depth);
+    words
+}
+
+/// Takes out what is given by name, such as `shell=True`: it is for Python, not for the program.
+fn without_keywords(words: Vec<String>) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        match word.starts_with(KEYWORD) {
+            true => drop(words.next()),
+            false => kept.push(word),
+        }
+    }
+    kept
+}
+
+/// Returns the value of an expression: its strings and its names joined. Of a choice (`'' if … else 'v'`) all strings
+/// count, and of names only the version.
+fn python_value(expression: &str) -> String {
+    let tokens = python_tokens(expression);
+    let choice = tokens.iter().any(|token| matches!(token, Token::Name(name) if name == "else"));
+    let part = |token: &Token| match token {
+        Token::Text(text) => text.clone(),
+        Token::Name(name) if choice && !is_version(name) => String::new(),
+        Token::Name(name) => mark(name),
+        Token::Sign(_) => String::new(),
+    };
+    tokens.iter().map(part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str, language: Language) -> Vec<String> {
+        Words::read(text, language).commands.iter().map(|words| words.join(" ")).collect()
+    }
+
+    #[test]
+    fn a_shell_script_becomes_its_commands_with_the_values_of_its_variables() {
+        let script = "#!/bin/bash\nproc=2\nCOMMIT=$VERSION\nif x; then\n COMMIT=\"v${VERSION}\"; fi\nurl=https://example.org/coin\n\
+                      ./bin/gbuild -j ${proc} --commit coin=${COMMIT} \\\n  --url coin=${url} ../coin/x.yml  # comment\n\
+                      echo \"abc  inputs/x\" | sha256sum -c\nfor x in $(ls); do gsign -p $signProg; done\n";
+        let found = words(script, Language::Shell);
+        for expected in [
+            "./bin/gbuild -j 2 --commit coin=v{version} --url coin=https://example.org/coin ../coin/x.yml",
+            "echo abc  inputs/x",
+            "sha256sum -c",
+            "gsign -p ${signProg}",
+        ] {
+            assert!(found.iter().any(|line| line == expected), "{expected}: {found:#?}");
+        }
+    }
+
+    #[test]
+    fn a_python_script_becomes_its_commands_with_the_values_of_its_variables() {
+        let script = "parser.add_argument('-u', '--url', dest='url', default='https://example.org/coin', help='a, b')\n\
+                      parser.add_argument('-j', '--jobs', default='2')\n\
+                      args.commit = ('' if args.commit else 'v') + args.version\n\
+                      subprocess.check_call(['bin/gbuild', '-j', args.jobs, '--commit', 'coin='+args.commit,\n   '--url', 'coin='+args.url, f'../{x}/x.yml'])  # why\n\
+                      subprocess.check_call(\"mv build/out/coin-*.zip ../coin-binaries/\"+args.version, shell=True)\n\
+                      subprocess.check_call([\"echo 'abc inputs/x' | sha256sum -c\"], shell=True)\n\
+                      subprocess.check_call(['bin/gsign', '--release', f\"{args.version}-linux\", 'two words'])\n";
+        let found = words(script, Language::Python);
+        for expected in [
+            "bin/gbuild -j 2 --commit coin=v{version} --url coin=https://example.org/coin ../${x}/x.yml",
+            "mv build/out/coin-*.zip ../coin-binaries/{version}",
+            "echo abc inputs/x",
+            "bin/gsign --release {version}-linux two words",
+        ] {
+            assert!(found.iter().any(|line| line.ends_with(expected)), "{expected}: {found:#?}");
+        }
+    }
+
+    #[test]
+    fn whatever_the_text_is_it_is_read_to_its_end() {
+        for text in ["'", "\"", "f'{", "x = '", "[[[", "$", "${", "${}", "$$", "a=$a", "é'é", "'é", "\\", "x=\u{1}y"]
+        {
+            for language in [Language::Shell, Language::Python] {
+                Words::read(text, language);
+            }
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! The steps are done: in order, builds side by side, and not again what is done already.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use gitian_build::Workdir;
+use gitian_manifest::Digest;
+use gitian_process::{Failure, Output, Status, Streams, interrupt};
+use gitian_vm::TargetId;
+
+use crate::fetch;
+use crate::outputs::{self, Collection};
+use crate::stamp::{Seen, Stamp};
+use crate::step::{Action, Dependency, Done, Kind, Program, Step, Value};
+use crate::tree::Tree;
+
+/// How long the build of a run that was killed may take to come to its end.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often that is looked at.
+const MOMENT: Duration = Duration::from_millis(200);
+
+/// Answers what identifies the content of a base image; nothing if there is none.
+pub type BaseId<'a> = dyn Fn(&TargetId) -> Option<String> + 'a;
+
+/// What does the steps.
+pub struct Runner<'a> {
+    /// The folder of the release.
+    pub root: &'a Path,
+    /// How a program of ours is called.
+    pub call: &'a (dyn Fn(&str) -> OsString + Sync),
+    /// What base images there are.
+    pub base: &'a BaseId<'a>,
+    /// How many builds side by side.
+    pub jobs: usize,
+    /// Steps are done again although they are done.
+    pub again: bool,
+}
+
+/// What happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A step is done already.
+    Skipped(String),
+    /// A step begins, for this reason if it was done before.
+    Began(String, Option<String>),
+    /// A step's program says something.
+    Said(String, String),
+    /// A step is done, after this time.
+    Ended(String, Duration),
+}
+
+/// A program of a step that ended badly; what it said about that was told already.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{program} {status}")]
+pub struct StepFailed {
+    /// The kind of the step.
+    pub kind: Kind,
+    /// Of what.
+    pub of: String,
+    /// Its program.
+    pub program: &'static str,
+    /// How that ended.
+    pub status: Status,
+}
+
+/// How a step stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is done.
+    Done,
+    /// It has to be done; for this reason, if it was done before.
+    Due(Option<String>),
+}
+
+/// What a step that runs has to say, by its number.
+enum News {
+    Said(usize, String),
+    Ended(usize, Result<Vec<PathBuf>>),
+}
+
+/// What is known about a step before it is done.
+struct Before {
+    depends: Vec<(String, Option<Digest>)>,
+    stamp: Option<Stamp>,
+    standing: Standing,
+}
+
+impl Runner<'_> {
+    /// Does all these steps, as far as they are not done. The error is the first one; builds and verdicts beside it go on to
+    /// their end.
+    pub fn run(&self, steps: &[Step], tell: &mut dyn FnMut(Event)) -> Result<()> {
+        for same in steps.chunk_by(|one, other| one.kind == other.kind) {
+            let (at_once, go_on) = match same.first().map(|step| step.kind) {
+                Some(Kind::Build) => (self.jobs.max(1), false),
+                Some(Kind::Verify) => (1, true),
+                _ => (1, false),
+            };
+            self.side_by_side(same, at_once, go_on, tell)?;
+        }
+        Ok(())
+    }
+
+    /// Tells how a step stands. Nothing is changed.
+    pub fn standing(&self, step: &Step) -> Standing {
+        self.before(step).standing
+    }
+
+    fn before(&self, step: &Step) -> Before {
+        let depends: Result<Vec<_>> =
+            step.depends.iter().map(|dependency| Ok((dependency.name.clone(), self.digest(dependency)?))).collect();
+        let stamp = match &step.done {
+            Done::Stamped { stamp, .. } => Stamp::read(&self.root.join(stamp)),
+            _ => None,
+        };
+        let standing = match (&step.done, &stamp, &depends) {
+            (Done::Base(target), ..) if (self.base)(target).is_some() => Standing::Done,
+            (Done::Folder(folder), ..) if self.root.join(folder).is_dir() => Standing::Done,
+            (Done::Stamped { .. }, Some(_), _) if self.again => Standing::Due(Some("asked for".into())),
+            (Done::Stamped { .. }, Some(stamp), Ok(depends)) => match stamp.outdated(depends, self.root) {
+                None => Standing::Done,
+                why => Standing::Due(why),
+            },
+            (Done::Stamped { .. }, Some(_), Err(cause)) => Standing::Due(Some(format!("{cause:#}"))),
+            _ => Standing::Due(None),
+        };
+        // What a step depends on and is not there is missed when it is done.
+        Before { depends: depends.unwrap_or_default(), stamp, standing }
+    }
+
+    fn digest(&self, dependency: &Dependency) -> Result<Option<Digest>> {
+        let of_file = |path: &Path, shown: &Path| {
+            Digest::of_file(path).map(Some).with_context(|| format!("{} cannot be read", shown.display()))
+        };
+        match &dependency.value {
+            Value::Text(text) => Ok(Some(Digest::of_bytes(text.as_bytes()))),
+            Value::File(path, None) => of_file(&self.root.join(path), path),
+            Value::File(folder, Some(pattern)) => {
+                let one = outputs::the_one(&self.root.join(folder), pattern, folder)?;
+                of_file(&self.root.join(folder).join(&one), &folder.join(one))
+            }
+            Value::Stat(path) => {
+                let seen = Seen::at(&self.root.join(path)).with_context(|| path.display().to_string())?;
+                Ok(Some(Digest::of_bytes(seen.text().as_bytes())))
+            }
+            Value::Base(target) => {
+                let id = (self.base)(target).with_context(|| format!("there is no base image {target}"))?;
+                Ok(Some(Digest::of_bytes(id.as_bytes())))
+            }
+            Value::Unknown => Ok(None),
+        }
+    }
+
+    fn begin(&self, step: &Step, tell: &mut dyn FnMut(Event)) -> Option<Before> {
+        let before = self.before(step);
+        match &before.standing {
+            Standing::Done => {
+                tell(Event::Skipped(step.to_string()));
+                None
+            }
+            Standing::Due(why) => {
+                tell(Event::Began(step.to_string(), why.clone()));
+                Some(before)
+            }
+        }
+    }
+
+    /// Writes down that a step is done.
+    fn end(&self, step: &Step, before: Before, mut left: Vec<PathBuf>) -> Result<()> {
+        let Done::Stamped { stamp, leaves } = &step.done else { return Ok(()) };
+        // Some of it could not be told before other steps were done, or was missed.
+        let depends = match before.depends.len() == step.depends.len() {
+            true => before.depends,
+            false => step.depends.iter().map(|of| Ok((of.name.clone(), self.digest(of)?))).collect::<Result<_>>()?,
+        };
+        for leaf in leaves {
+            match self.root.join(leaf).is_dir() {
+                true => left.extend(outputs::all(self.root, leaf)?),
+                false => left.push(leaf.clone()),
+            }
+        }
+        let seen = |path: PathBuf| {
+            let seen = Seen::at(&self.root.join(&path)).with_context(|| path.display().to_string())?;
+            Ok((path, seen))
+        };
+        let left = left.into_iter().map(seen).collect::<Result<_>>()?;
+        Stamp { depends, left }.write(&self.root.join(stamp))
+    }
+
+    /// Does steps, some at once, each when those are done that it continues. After a failure no other begins, unless they
+    /// shall go on.
+    fn side_by_side(&self, steps: &[Step], at_once: usize, go_on: bool, tell: &mut dyn FnMut(Event)) -> Result<()> {
+        let (news, told) = channel();
+        std::thread::scope(|scope| {
+            let mut waiting: BTreeSet<usize> = (0..steps.len()).collect();
+            let mut running: BTreeMap<usize, (Before, Instant)> = BTreeMap::new();
+            let mut failed: Option<anyhow::Error> = None;
+            loop {
+                let free = |of: &usize, running: &BTreeMap<usize, _>, waiting: &BTreeSet<usize>| {
+                    let unfinished = |name: &String| {
+                        steps
+                            .iter()
+                            .enumerate()
+                            .any(|(at, step)| step.of == *name && (running.contains_key(&at) || waiting.contains(&at)))
+                    };
+                    !steps[*of].after.iter().any(unfinished)
+                };
+                let next = waiting.iter().copied().find(|at| free(at, &running, &waiting));
+                let may_begin = running.len() < at_once && (failed.is_none() || go_on && interrupt::check().is_ok());
+                if let (Some(at), true) = (next, may_begin) {
+                    waiting.remove(&at);
+                    let step = &steps[at];
+                    if let Some(mut before) = self.begin(step, tell) {
+                        let (news, call, root) = (news.clone(), self.call, self.root);
+                        let stamp = before.stamp.take();
+                        running.insert(at, (before, Instant::now()));
+                        scope.spawn(move || {
+                            let doer = Doer { root, call };
+                            let done = doer.act(step, stamp.as_ref(), &mut |line| {
+                                news.send(News::Said(at, line)).ok();
+                            });
+                            news.send(News::Ended(at, done)).ok();
+                        });
+                    }
+                    continue;
+                }
+                if running.is_empty() {
+                    break;
+                }
+                match told.recv()? {
+                    News::Said(at, line) => tell(Event::Said(steps[at].to_string(), line)),
+                    News::Ended(at, ended) => {
+                        let Some((before, began)) = running.remove(&at) else { continue };
+                        let step = &steps[at];
+                        // The program of an earlier run that was killed may have been quicker.
+                        let ended = match &step.done {
+                            Done::Base(target) if ended.is_err() && (self.base)(target).is_some() => Ok(Vec::new()),
+                            _ => ended,
+                        };
+                        let ended = ended.and_then(|left| self.end(step, before, left));
+                        match ended.with_context(|| step.to_string()) {
+                            Ok(()) => tell(Event::Ended(step.to_string(), began.elapsed())),
+                            Err(error) => failed = failed.take().or(Some(error)),
+                        }
+                    }
+                }
+            }
+            failed.map_or(Ok(()), Err)
+        })
+    }
+}
+
+/// Does the actions of one step, perhaps beside others.
+struct Doer<'a> {
+    root: &'a Path,
+    call: &'a (dyn Fn(&str) -> OsString + Sync),
+}
+
+impl Doer<'_> {
+    /// Returns what was left, as far as only the actions know it.
+    fn act(&self, step: &Step, before: Option<&Stamp>, say: &mut (dyn FnMut(String) + Send)) -> Result<Vec<PathBuf>> {
+        let at = |path: &Path| self.root.join(path);
+        let mut left = Vec::new();
+        for action in &step.actions {
+            interrupt::check()?;
+            match action {
+                Action::MakeFolder(path) => fs::create_dir_all(at(path)).with_context(|| path.display().to_string())?,
+                // One that lies there already keeps its time: a run with nothing to do leaves everything as it is.
+                Action::Write { bytes, to, .. } if fs::read(at(to)).is_ok_and(|there| there == *bytes) => {}
+                Action::Write { bytes, to, .. } => {
+                    gitian_manifest::write_atomically(&at(to), bytes).with_context(|| to.display().to_string())?;
+                }
+                Action::Link { from, to } => {
+                    fetch::expect(&at(from), from)?;
+                    outputs::link(&at(from), &at(to)).with_context(|| to.display().to_string())?;
+                }
+                Action::LinkOutput { folder, pattern, to } => {
+                    let one = outputs::the_one(&at(folder), pattern, folder)?;
+                    outputs::link(&at(folder).join(one), &at(to)).with_context(|| to.display().to_string())?;
+                }
+                Action::LinkBase { name, to } => self.link_base(name, to)?,
+                Action::Expect(file) => fetch::expect(&at(file), file)?,
+                Action::Check { file, sha256 } => fetch::check(&at(file), sha256, file)?,
+                Action::Fetch { url, sha256, to } => fetch::fetch(url, sha256, &at(to), to)?,
+                Action::Run(program) => self.run(step, program, say)?,
+                Action::Collect { workdir, report, patterns, flat, to } => {
+                    let out = Workdir::new(workdir).out();
+                    let patterns = patterns.as_deref();
+                    let of = Collection { root: self.root, out: &out, report, patterns, flat: *flat, to, before };
+                    left.extend(of.collect()?);
+                }
+                Action::Clone { url, to } => Tree { path: &at(to), shown: to }.clone_from(url)?,
+                Action::Commit { tree, files, message } => {
+                    if !(Tree { path: &at(tree), shown: tree }.commit(files, message)?) {
+                        say("nothing new to commit".to_owned());
+                    }
+                }
+                Action::Push { tree } => Tree { path: &at(tree), shown: tree }.push()?,
+            }
+        }
+        Ok(left)
+    }
+
+    /// Makes links in one folder to base images that lie in another, under the same names.
+    fn link_base(&self, name: &Path, to: &Path) -> Result<()> {
+        let (folder, prefix) = (name.parent().unwrap_or(Path::new(".")), name.file_name().unwrap_or_default());
+        let shown = || folder.display().to_string();
+        for entry in fs::read_dir(self.root.join(folder)).with_context(shown)? {
+            let entry = entry.with_context(shown)?;
+            if !entry.file_name().as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
+                continue;
+            }
+            let link = self.root.join(to).join(entry.file_name());
+            let target = std::path::absolute(entry.path()).with_context(shown)?;
+            if fs::read_link(&link).is_ok_and(|now| now == target) {
+                continue;
+            }
+            if link.is_symlink() {
+                fs::remove_file(&link).with_context(|| link.display().to_string())?;
+            }
+            std::os::unix::fs::symlink(target, &link).with_context(|| link.display().to_string())?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, step: &Step, program: &Program, say: &mut (dyn FnMut(String) + Send)) -> Result<()> {
+        if step.kind == Kind::Build {
+            self.wait_for_earlier(program, say)?;
+        }
+        let command = program
+            .command((self.call)(program.name), self.root)
+            // What we started ends with us, however that happens: the next run finds nobody at work.
+            .env("GITIAN_PARENT", std::process::id().to_string());
+        let command = if program.asks { command.may_ask() } else { command };
+        let outcome = match program.asks {
+            true => command.run(Streams::inherit()),
+            false => {
+                let listen = |pipe: &mut dyn Read| forward(pipe, say);
+                let stdout = Output::Consume(Box::new(listen));
+                command.run(Streams { stdout, merged: true, ..Streams::default() })
+            }
+        };
+        match outcome?.status {
+            status if status.success() => Ok(()),
+            // It was asked to stop together with us.
+            Status::Exited(130 | 143) if interrupt::check().is_err() => Err(Failure::Interrupted.into()),
+            status => Err(StepFailed { kind: step.kind, of: step.of.clone(), program: program.name, status }.into()),
+        }
+    }
+
+    /// Waits for the build of a run that was killed: it is told, and takes a moment to clean up.
+    fn wait_for_earlier(&self, program: &Program, say: &mut (dyn FnMut(String) + Send)) -> Result<()> {
+        let workdir = Workdir::new(self.root.join(&program.folder));
+        let began = Instant::now();
+        while let Some(problem) = workdir.taken()? {
+            if began.elapsed() < MOMENT {
+                say("waiting for an earlier build to end".to_owned());
+            }
+            if began.elapsed() > PATIENCE {
+                return Err(problem.into());
+            }
+            interrupt::sleep(MOMENT)?;
+        }
+        Ok(())
+    }
+}
+
+/// Tells what a program says, line by line.
+fn forward(pipe: &mut dyn Read, say: &mut (dyn FnMut(String) + Send)) -> io::Result<()> {
+    let mut lines = BufReader::new(pipe);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        // What is drawn over and over again ends with a carriage return.
+        let last = text.trim_end_matches(['\n', '\r']).rsplit('\r').next().unwrap_or_default().to_owned();
+        say(last);
+        line.clear();
+    }
+    Ok(())
+}
+
+/// Returns how many builds of so much memory and so many processors each this host has room for.
+pub fn room_for(
+    builds: usize,
+    memory_mib: u64,
+    processors: u64,
+    available_mib: Option<u64>,
+    host_processors: u64,
+) -> usize {
+    let by_memory = available_mib.map_or(1, |available| available / memory_mib.max(1));
+    let by_processors = host_processors / processors.max(1);
+    usize::try_from(by_memory.min(by_processors)).unwrap_or(usize::MAX).clamp(1, builds.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_builds_run_as_there_is_memory_and_there_are_processors_for() {
+        for (builds, available, host, expected) in [
+            (3, Some(16_000), 8, 3),
+            (3, Some(16_000), 4, 2),
+            (3, Some(5_000), 8, 2),
+            (3, Some(100), 8, 1),
+            (3, None, 8, 1),
+            (0, Some(16_000), 8, 1),
+        ] {
+            assert_eq!(room_for(builds, 2000, 2, available, host), expected, "{builds} {available:?} {host}");
+        }
+    }
+}

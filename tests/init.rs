@@ -1,0 +1,240 @@
+//! `gitian init`: driver scripts and descriptors as projects have them, the first `gitian.toml`, and whether a release by
+//! it runs the same commands as the script.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use support::programs::{Workdir, answer};
+
+const SDK: &str = "5a60e0a4b3e0b4d655317b2f12a810211c50242138322b16e7e01c6fbb89d92f";
+
+/// In the style of those that are run as `gitian-build.py VERSION`.
+const PYTHON: &str = r#"#!/usr/bin/env python3
+import argparse, os, subprocess
+
+def build():
+    global args
+    os.makedirs('coin-binaries/' + args.version, exist_ok=True)
+    os.chdir('gitian-builder')
+    subprocess.check_call(['wget', '-O', 'inputs/tool-2.0.tar.gz', 'https://example.org/tool/2.0.tar.gz'])
+    subprocess.check_call(["echo 'SDK inputs/tool-2.0.tar.gz' | sha256sum -c"], shell=True)
+    if args.linux:
+        print('\nCompiling ' + args.version + ' Linux')
+        subprocess.check_call(['bin/gbuild', '-j', args.jobs, '-m', args.memory, '--commit', 'coin='+args.commit,
+                               '--url', 'coin='+args.url, '../coin/contrib/gitian-descriptors/gitian-linux.yml'])
+        subprocess.check_call(['bin/gsign', '-p', args.sign_prog, '--signer', args.signer, '--release', args.version+'-linux', '--destination', '../gitian.sigs/', '../coin/contrib/gitian-descriptors/gitian-linux.yml'])
+        subprocess.check_call('mv build/out/coin-*.tar.gz build/out/src/coin-*.tar.gz ../coin-binaries/'+args.version, shell=True)
+    if args.windows:
+        subprocess.check_call(['bin/gbuild', '-j', args.jobs, '-m', args.memory, '--commit', 'coin='+args.commit, '--url', 'coin='+args.url, '../coin/contrib/gitian-descriptors/gitian-win.yml'])
+        subprocess.check_call(['bin/gsign', '-p', args.sign_prog, '--signer', args.signer, '--release', args.version+'-win-unsigned', '--destination', '../gitian.sigs/', '../coin/contrib/gitian-descriptors/gitian-win.yml'])
+        subprocess.check_call('mv build/out/coin-*-win-unsigned.tar.gz inputs/', shell=True)
+        subprocess.check_call('mv build/out/coin-*.zip ../coin-binaries/'+args.version, shell=True)
+
+def sign():
+    global args
+    subprocess.check_call('cp inputs/coin-' + args.version + '-win-unsigned.tar.gz inputs/coin-win-unsigned.tar.gz', shell=True)
+    subprocess.check_call(['bin/gbuild', '--commit', 'signature='+args.commit, '../coin/contrib/gitian-descriptors/gitian-win-signer.yml'])
+    subprocess.check_call(['bin/gsign', '-p', args.sign_prog, '--signer', args.signer, '--release', args.version+'-win-signed', '--destination', '../gitian.sigs/', '../coin/contrib/gitian-descriptors/gitian-win-signer.yml'])
+
+def verify():
+    subprocess.check_call(['bin/gverify', '-v', '-d', '../gitian.sigs/', '-r', args.version+'-linux', '../coin/contrib/gitian-descriptors/gitian-linux.yml'])
+
+def main():
+    global args
+    parser = argparse.ArgumentParser(description='Script for running full Gitian builds.')
+    parser.add_argument('-u', '--url', dest='url', default='https://github.com/coin/coin', help='Specify the URL of the repository. Default is %(default)s')
+    parser.add_argument('-j', '--jobs', dest='jobs', default='2', help='Number of processes to use. Default %(default)s')
+    parser.add_argument('-m', '--memory', dest='memory', default='2000', help='Memory to allocate in MiB. Default %(default)s')
+    parser.add_argument('signer', nargs='?', help='GPG signer')
+    parser.add_argument('version', nargs='?', help='Version number, commit, or branch to build.')
+    args = parser.parse_args()
+    # Add leading 'v' for tags
+    args.commit = ('' if args.commit else 'v') + args.version
+    if not os.path.isdir('gitian.sigs'):
+        subprocess.check_call(['git', 'clone', 'https://github.com/coin/gitian.sigs.git'])
+        subprocess.check_call(['git', 'clone', 'https://github.com/coin/coin-detached-sigs.git'])
+    os.chdir('coin')
+    subprocess.check_call(['git', 'checkout', args.commit])
+"#;
+
+/// In the style of those that are run as `gitian-build.sh SIGNER VERSION`.
+const SHELL: &str = r#"#!/bin/bash
+sign=false
+proc=2
+mem=2000
+url=https://github.com/coin/coin
+toolUrl=https://example.org/tool/2.0.tar.gz
+while :; do
+    case $1 in
+        -j) if [ -n "$2" ]; then proc=$2; shift; fi ;;
+    esac
+    shift
+done
+VERSION=$1
+if [[ $commit = false ]]; then
+    COMMIT="v${VERSION}"
+else
+    COMMIT="${VERSION}"
+fi
+if [[ $setup = true ]]; then
+    git clone https://github.com/coin/gitian.sigs.git
+    git clone https://github.com/coin/coin-detached-sigs.git
+fi
+pushd ./coin
+git checkout ${COMMIT}
+popd
+mkdir -p ./coin-binaries/${VERSION}
+pushd ./gitian-builder
+wget -N -O inputs/tool-2.0.tar.gz $toolUrl
+echo "SDK  inputs/tool-2.0.tar.gz" | sha256sum -c
+# ./bin/gbuild --commit coin=none ../coin/contrib/gitian-descriptors/gitian-old.yml
+if [[ $linux = true ]]; then
+    ./bin/gbuild -j ${proc} -m ${mem} --commit coin=${COMMIT} --url coin=${url} \
+        ../coin/contrib/gitian-descriptors/gitian-linux.yml
+    ./bin/gsign -p $signProg --signer "$SIGNER" --release ${VERSION}-linux --destination ../gitian.sigs/ ../coin/contrib/gitian-descriptors/gitian-linux.yml
+    mv build/out/coin-*.tar.gz build/out/src/coin-*.tar.gz ../coin-binaries/${VERSION}
+fi
+if [[ $windows = true ]]; then
+    ./bin/gbuild -j ${proc} -m ${mem} --commit coin=${COMMIT} --url coin=${url} ../coin/contrib/gitian-descriptors/gitian-win.yml
+    ./bin/gsign -p $signProg --signer "$SIGNER" --release ${VERSION}-win-unsigned --destination ../gitian.sigs/ ../coin/contrib/gitian-descriptors/gitian-win.yml
+    mv build/out/coin-*-win-unsigned.tar.gz inputs/coin-win-unsigned.tar.gz
+    mv build/out/coin-*.zip ../coin-binaries/${VERSION}
+fi
+popd
+./bin/gbuild --commit signature=${COMMIT} ../coin/contrib/gitian-descriptors/gitian-win-signer.yml
+./bin/gsign -p $signProg --signer "$SIGNER" --release ${VERSION}-win-signed --destination ../gitian.sigs/ ../coin/contrib/gitian-descriptors/gitian-win-signer.yml
+"#;
+
+/// What both scripts run for version 1.0, as their authors would type it; folders and the signing program aside.
+const COMMANDS: [&str; 6] = [
+    "gbuild -j 2 -m 2000 --commit coin=v1.0 --url coin=https://github.com/coin/coin gitian-linux.yml",
+    "gbuild -j 2 -m 2000 --commit coin=v1.0 --url coin=https://github.com/coin/coin gitian-win.yml",
+    "gbuild --commit signature=v1.0 gitian-win-signer.yml",
+    "gsign --signer alice --release 1.0-linux gitian-linux.yml",
+    "gsign --signer alice --release 1.0-win-unsigned gitian-win.yml",
+    "gsign --signer alice --release 1.0-win-signed gitian-win-signer.yml",
+];
+
+/// A repository with a driver script, and a tag.
+fn repository(script: Option<(&str, &str)>) -> Workdir {
+    let work = Workdir::new();
+    let descriptors = work.path().join("contrib/gitian-descriptors");
+    fs::create_dir_all(&descriptors).unwrap();
+    let head = "distro: debian\nsuites:\n- \"bookworm\"\narchitectures:\n- \"amd64\"\nreference_datetime: \"2020-01-01 00:00:00\"\n";
+    let coin = "remotes:\n- \"url\": \"https://github.com/coin/coin.git\"\n  \"dir\": \"coin\"\n";
+    for (name, rest) in [
+        ("linux", format!("name: coin-linux\nfiles: []\n{coin}")),
+        ("win", format!("name: coin-win\nfiles:\n- \"tool-2.0.tar.gz\"\n{coin}")),
+        (
+            "win-signer",
+            "name: coin-win-signer\nfiles:\n- \"coin-win-unsigned.tar.gz\"\nremotes:\n\
+             - \"url\": \"https://github.com/coin/coin-detached-sigs.git\"\n  \"dir\": \"signature\"\n"
+                .to_owned(),
+        ),
+        ("old", format!("name: coin-old\nfiles: [secret.tar]\n{coin}")),
+    ] {
+        fs::write(descriptors.join(format!("gitian-{name}.yml")), format!("---\n{head}{rest}script: |\n  true\n"))
+            .unwrap();
+    }
+    // What is none.
+    fs::write(work.path().join("contrib/other.yml"), "a: b\n").unwrap();
+    fs::write(work.path().join("contrib/other.py"), "print('gbuild')\n").unwrap();
+    if let Some((name, text)) = script {
+        fs::write(work.path().join("contrib").join(name), text.replace("SDK", SDK)).unwrap();
+    }
+    work
+}
+
+fn commit(work: &Workdir) {
+    let mut git = assert_cmd::Command::new("bash");
+    git.current_dir(work.path()).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+    let identity = "-c user.name=a -c user.email=a@example.org";
+    let script = format!("set -e; git init -q; git add -A; git {identity} commit -q -m 1; git tag v1.0; git tag v0.9");
+    assert_eq!(answer(git.args(["-c", &script])).code, 0);
+}
+
+/// The commands of a plan for version 1.0, without folders and destinations.
+fn planned(work: &Workdir) -> Vec<String> {
+    let script = work.run("gitian", &["release", "--dry-run", "--signer", "alice", "1.0"]).succeeds().stdout;
+    let plain = |line: &str| {
+        let (_, command) = line.strip_suffix(')')?.split_once(" && ")?;
+        let mut words: Vec<&str> = command.split(' ').collect();
+        words[0] = words[0].rsplit('/').next()?;
+        if let Some(at) = words.iter().position(|word| *word == "--destination") {
+            words.drain(at..at + 2);
+        }
+        *words.last_mut()? = words.last()?.rsplit('/').next()?;
+        ["gbuild", "gsign"].contains(&words[0]).then(|| words.join(" "))
+    };
+    script.lines().filter_map(plain).collect()
+}
+
+#[test]
+fn a_release_runs_the_commands_that_the_script_would_run() {
+    for script in [("gitian-build.py", PYTHON), ("gitian-build.sh", SHELL)] {
+        let work = repository(Some(script));
+        commit(&work);
+        let told = work.run("gitian", &["init"]).succeeds();
+        assert!(
+            told.stdout.starts_with(&format!("gitian.toml: 3 descriptors, from these and contrib/{}\n", script.0)),
+            "{}",
+            told.stdout
+        );
+        let toml = fs::read_to_string(work.path().join("gitian.toml")).unwrap();
+        assert_eq!(planned(&work), COMMANDS, "{}: {toml}", script.0);
+        for expected in [
+            "descriptors-at = \"v{version}\"\n",
+            "[sigs]\nurl = \"https://github.com/coin/gitian.sigs.git\"\n",
+            &format!(
+                "[inputs.\"tool-2.0.tar.gz\"]\nsha256 = \"{SDK}\"\nurl = \"https://example.org/tool/2.0.tar.gz\"\n"
+            ),
+            "collect = [\"coin-*.tar.gz\", \"src/coin-*.tar.gz\"]\n",
+            "inputs.\"coin-win-unsigned.tar.gz\" = { from = \"win\", output = \"coin-*-win-unsigned.tar.gz\" }\n",
+            "# Not built by the script:\n#[descriptors.old]\n",
+        ] {
+            assert!(toml.contains(expected), "{}: {expected}: {toml}", script.0);
+        }
+        assert!(!toml.contains("other.yml") && !toml.contains("${"), "{toml}");
+        let again = work.run("gitian", &["init"]);
+        assert!(again.code == 1 && again.stderr.contains("gitian.toml is there already"), "{}", again.stderr);
+        let printed = work.run("gitian", &["init", "--print"]).succeeds().stdout;
+        assert_eq!(printed, toml);
+    }
+}
+
+#[test]
+fn without_a_script_what_is_not_known_is_said_in_comments() {
+    let work = repository(None);
+    commit(&work);
+    let told = work.run("gitian", &["init", "."]).succeeds();
+    assert!(told.stdout.contains("4 descriptors, from these\n") && told.stdout.contains("things are left to look at"));
+    let toml = fs::read_to_string(work.path().join("gitian.toml")).unwrap();
+    for expected in [
+        "# Nothing said which commit of it a version is; this is what tags usually look like.\ncommit = \"v{version}\"\n",
+        "#[inputs.\"secret.tar\"]\n#sha256 = \"\"\n",
+        "#[sigs]\n#url = \"https://\"\n",
+    ] {
+        assert!(toml.contains(expected), "{expected}: {toml}");
+    }
+    let builds: BTreeSet<String> = planned(&work).into_iter().filter(|line| line.starts_with("gbuild")).collect();
+    assert_eq!(builds.len(), 4, "{builds:?}");
+    // Those comments, once filled in, are what is meant.
+    let filled = toml
+        .replace("#[inputs.", "[inputs.")
+        .replace("#sha256 = \"\"", &format!("sha256 = \"{SDK}\""))
+        .replace("#url = \"\"", "url = \"https://example.org/x\"")
+        .replace("#[sigs]\n#url = \"https://\"", "[sigs]\nurl = \"https://example.org/sigs\"");
+    fs::write(work.path().join("gitian.toml"), filled).unwrap();
+    assert_eq!(planned(&work).len(), 8);
+}
+
+#[test]
+fn where_there_is_nothing_to_read_nothing_is_written() {
+    let work = Workdir::new();
+    let told = work.run("gitian", &["init"]);
+    assert!(told.code == 1 && told.stderr.contains("there is no descriptor"), "{}", told.stderr);
+    assert!(!Path::new(&work.path().join("gitian.toml")).exists());
+}

@@ -1,0 +1,327 @@
+//! `gitian release`: three descriptors, one of them continued by a second stage, two signers, one sigs repository.
+
+mod support;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use support::mirror::Mirror;
+use support::programs;
+use support::project::Project;
+use support::running::{processes_with, within};
+
+#[test]
+fn one_command_leads_from_an_empty_folder_to_a_verified_tree() {
+    let Some(project) = Project::new() else { return };
+    let (Some(alice), Some(bob)) = (project.person("alice"), project.person("bob")) else { return };
+    let told = alice.release(&["--push"]).succeeds().stdout;
+    for line in [
+        "base bookworm-amd64: base image for bookworm-amd64 is ready\n",
+        "build linux: Done.\n",
+        "verify win-signed: alice: OK\n",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    assert_eq!(
+        alice.outcome().lines().filter(|line| line.starts_with("binaries")).collect::<Vec<_>>(),
+        [
+            "binaries/1.0/coin-1.0-win-unsigned.txt: unsigned",
+            "binaries/1.0/coin-linux.txt: 1.0",
+            "binaries/1.0/coin-src.txt: 1.0",
+            "binaries/1.0/coin-win-setup.txt: unsigned",
+        ],
+        "{}",
+        alice.outcome()
+    );
+
+    bob.knows(&alice);
+    let told = bob.release(&["--push", "--jobs", "2"]).succeeds().stdout;
+    let line = |wanted: &str| told.lines().position(|line| line.starts_with(wanted)).unwrap();
+    assert!(line("build win: begins") < line("build linux: done"), "side by side: {told}");
+    assert!(line("build win: done") < line("build win-signed: begins"), "one continues the other: {told}");
+    for name in ["linux", "win", "win-signed"] {
+        for signer in ["alice", "bob"] {
+            assert!(told.contains(&format!("verify {name}: {signer}: OK\n")), "{name} {signer}: {told}");
+        }
+    }
+    let log =
+        project.sh("git -C gitian.sigs.git log --format=%an:%s; git -C gitian.sigs.git ls-tree -r --name-only HEAD");
+    let lines = log.succeeds().stdout;
+    assert!(lines.starts_with("bob:1.0: linux, win, win-signed by bob\nalice:1.0: linux, win, win-signed by alice\n"));
+    for path in ["1.0-linux", "1.0-win-unsigned", "1.0-win-signed"] {
+        for file in [".assert", ".assert.sig"] {
+            let found =
+                lines.lines().filter(|line| line.starts_with(&format!("{path}/")) && line.ends_with(file)).count();
+            assert_eq!(found, 2, "{path} {file}: {lines}");
+        }
+    }
+
+    // Once more: nothing is done, and quickly.
+    let listing = || {
+        let listed = support::tree::listing(&bob.folder);
+        listed.lines().filter(|line| !line.starts_with(".gitian/var/lock ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = listing();
+    let mut quickest = Duration::MAX;
+    for _ in 0..3 {
+        let began = Instant::now();
+        let told = bob.release(&["--push"]).succeeds().stdout;
+        quickest = quickest.min(began.elapsed());
+        for line in told.lines().filter(|line| !line.starts_with("verify ")) {
+            assert!(line.ends_with(": done already"), "{line}");
+        }
+        assert!(told.contains("verify linux: alice: OK\n"), "{told}");
+    }
+    assert!(quickest < Duration::from_secs(1), "{quickest:?}");
+    eprintln!("a run with nothing to do: {quickest:?}");
+    let after = listing();
+    assert_eq!(after.iter().find(|line| !before.contains(line)), None);
+    assert_eq!(after.len(), before.len());
+}
+
+#[test]
+fn a_release_that_is_killed_at_any_moment_ends_in_the_same_tree() {
+    let Some(project) = Project::new() else { return };
+    let Some(alice) = project.person("alice") else { return };
+    let began = Instant::now();
+    alice.release(&[]).succeeds();
+    let whole = began.elapsed();
+    let expected = alice.outcome();
+    let alice = alice.elsewhere("killed");
+    let seed = std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos();
+    let mut random = seed;
+    let (mut killed, mut whole_runs) = (0, 0);
+    while killed < 10 {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // Each goes on where the one before was killed, so that late steps are met as well.
+        let moment = whole.mul_f64(f64::from(random >> 8) / f64::from(1 << 24) * 0.5);
+        let mut running = alice.start_release(&[]);
+        if !within(moment, || running.has_ended()) {
+            running.signal(Signal::SIGKILL);
+            killed += 1;
+            continue;
+        }
+        // It was quicker: from the beginning again.
+        whole_runs += 1;
+        assert!(whole_runs < 40, "seed {seed}");
+        assert_eq!(running.answer().code, 0, "seed {seed}");
+        assert_eq!(alice.outcome(), expected, "seed {seed}");
+        alice.sh("rm -r .gitian binaries").succeeds();
+    }
+    eprintln!("killed {killed} times, {whole_runs} runs came to their end between; seed {seed}");
+    let told = alice.release(&[]);
+    assert_eq!(told.code, 0, "seed {seed}: {}{}", told.stdout, told.stderr);
+    assert_eq!(alice.outcome(), expected, "seed {seed}");
+    let home = format!("HOME={}", project.path().join("home-alice").display());
+    assert!(within(Duration::from_secs(20), || processes_with(&home).is_empty()), "nobody is left at work");
+}
+
+#[test]
+fn what_dry_run_prints_does_the_same_in_a_shell() {
+    let Some(project) = Project::new() else { return };
+    let Some(alice) = project.person("alice") else { return };
+    let script = alice.release(&["--dry-run"]).succeeds().stdout;
+    for line in [
+        "(cd .gitian && make-base-vm --distro debian --suite bookworm --arch amd64)",
+        "(cd .gitian/win && gbuild --commit coin=v1.0 --url coin=",
+        "(cd .gitian/linux && gsign --signer alice --release 1.0-linux --destination ../sigs gitian-linux.yml)",
+        "(cd .gitian/win && gverify --release 1.0-win-unsigned --destination ../sigs gitian-win.yml)",
+    ] {
+        assert!(script.contains(line), "{line}: {script}");
+    }
+    assert_eq!(fs::read_dir(&alice.folder).unwrap().count(), 0, "nothing is done");
+    alice.sh(&format!("set -e\n{script}")).succeeds();
+    let expected = alice.outcome();
+    let alice = alice.elsewhere("by-release");
+    alice.release(&[]).succeeds();
+    assert_eq!(alice.outcome(), expected);
+    let script = alice.release(&["--dry-run"]).succeeds().stdout;
+    assert_eq!(
+        script.lines().filter(|line| line.contains("gbuild")).count(),
+        0,
+        "what is done is not to be run: {script}"
+    );
+}
+
+#[test]
+fn only_what_has_changed_is_done_again_and_the_reason_is_told() {
+    let Some(project) = Project::new() else { return };
+    let Some(alice) = project.person("alice") else { return };
+    alice.release(&[]).succeeds();
+    // A step alone, and again.
+    let told = alice.release(&["--step", "build", "--os", "linux", "--again"]).succeeds().stdout;
+    assert!(told.starts_with("build linux: begins again: asked for\n") && !told.contains("sign"), "{told}");
+    // The same outputs: what follows is not done again, but for the time of the report.
+    let told = alice.release(&[]).succeeds().stdout;
+    assert!(told.contains("sign linux: done already\n"), "{told}");
+    // Another descriptor at the same tag, another content of a remote's tag, an output that somebody took away.
+    project.sh("cd coin && echo '  echo more > $OUTDIR/more.txt' >> contrib/gitian-linux.yml && git commit -qam more && git tag -f -a v1.0 -m 1").succeeds();
+    fs::remove_file(alice.folder.join(".gitian/win-signed/build/out/coin-win-setup.txt")).unwrap();
+    let told = alice.release(&[]).succeeds().stdout;
+    for line in [
+        "build linux: begins again: the descriptor has changed\n",
+        "build win: begins again: the remote coin has changed\n",
+        "build win-signed: begins again: .gitian/win-signed/build/out/coin-win-setup.txt is not as it was left\n",
+        "collect linux: begins again: the build has changed\n",
+        "sign linux: begins again: the build has changed\n",
+        "sign win-signed: done already\n",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    assert_eq!(fs::read_to_string(alice.folder.join("binaries/1.0/more.txt")).unwrap(), "more\n");
+}
+
+#[test]
+fn a_second_stage_waits_for_its_detached_signatures() {
+    let Some(project) = Project::without_detached_signatures() else { return };
+    let Some(alice) = project.person("alice") else { return };
+    let told = alice.release(&[]);
+    assert_eq!(told.code, 3, "{}{}", told.stdout, told.stderr);
+    assert!(told.stderr.contains("win-signed waits: ") && told.stderr.contains(" has no v1.0 yet"), "{}", told.stderr);
+    assert!(told.stdout.contains("verify win: alice: OK\n"), "{}", told.stdout);
+    project.sign_detached();
+    let told = alice.release(&[]).succeeds().stdout;
+    assert!(told.contains("build win: done already\n") && told.contains("verify win-signed: alice: OK\n"), "{told}");
+}
+
+#[test]
+fn what_is_wrong_is_told_with_what_mends_it_before_hours_are_spent() {
+    let Some(project) = Project::new() else { return };
+    let Some(alice) = project.person("alice") else { return };
+    let toml = project.coin().join("gitian.toml");
+    let good = fs::read_to_string(&toml).unwrap();
+    let sdk = project.path().join("sdk-1.0.tar");
+    let run = |more: &[&str]| {
+        let told = alice.release(more);
+        (told.code, told.stderr)
+    };
+    for (from, to, code, expected) in [
+        ("flat = true", "flat = 1", 1, "gitian.toml: line 3, column 8: invalid type"),
+        ("flat = true", "flats = true", 1, "line 3, column 1: unknown field `flats`"),
+        ("descriptors-at = \"v{version}\"", "descriptors-at = \"w{version}\"", 1, "hint: git -C ../coin fetch --tags"),
+        ("commit = \"v{version}\"\nurl = \".\"", "url = \".\"", 1, "hint: write into gitian.toml: [remotes.coin]"),
+        ("\"coin-win-unsigned.txt\" =", "\"other.txt\" =", 1, "the descriptor has no input other.txt"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        fs::write(&toml, good.replacen(from, to, 1)).unwrap();
+        let (found, told) = run(&[]);
+        assert_eq!(found, code, "{to}: {told}");
+        assert!(told.contains(expected), "{to}: {told}");
+        assert_eq!(fs::read_dir(&alice.folder).unwrap().count(), 0, "{to}");
+    }
+    fs::write(&toml, &good).unwrap();
+    let (code, told) = run(&["--os", "linux,mac"]);
+    assert!(
+        code == 2 && told.contains("--os mac: gitian.toml has no such descriptor (it has linux, win, win-signed)"),
+        "{told}"
+    );
+    // An input with another content is never taken.
+    fs::write(&sdk, "another sdk").unwrap();
+    let (code, told) = run(&["--step", "input"]);
+    assert!(code == 1 && told.contains("input sdk.tar") && told.contains("has sha256 "), "{told}");
+    let there = fs::read_dir(alice.folder.join(".gitian/inputs")).unwrap().count();
+    assert_eq!(there, 0);
+    // A script that fails is told where it fails, and the next run goes on from there.
+    fs::write(&sdk, "sdk").unwrap();
+    project
+        .sh("cd coin && sed -i 's/mkdir/exit 7; mkdir/' contrib/gitian-win.yml && git commit -qam 7 && git tag -f v1.0")
+        .succeeds();
+    let (code, told) = run(&[]);
+    assert_eq!(code, 1, "{told}");
+    assert!(told.contains("gitian: error: build win: gbuild ended with exit status 1\n"), "{told}");
+    assert!(told.contains("gitian release --step build --os win"), "{told}");
+    assert!(!alice.folder.join(".gitian/sigs").exists(), "nothing is signed");
+    project.sh("cd coin && git revert --no-edit HEAD && git tag -f v1.0").succeeds();
+    let told = alice.release(&[]).succeeds().stdout;
+    assert!(told.contains("verify win-signed: alice: OK\n"), "{told}");
+}
+
+#[test]
+fn an_input_from_a_server_takes_its_place_only_with_the_right_content() {
+    let Some(project) = Project::new() else { return };
+    let Some(alice) = project.person("alice") else { return };
+    let served = project.path().join("served");
+    fs::create_dir(&served).unwrap();
+    let mirror = Mirror::start(&project.path().join("port"));
+    mirror.serve(served.clone());
+    let toml = project.coin().join("gitian.toml");
+    let good = fs::read_to_string(&toml).unwrap();
+    fs::write(&toml, good.replace("../sdk-{version}.tar", &format!("{}/sdk.tar", mirror.url()))).unwrap();
+    let (place, part) =
+        (alice.folder.join(".gitian/inputs/sdk.tar"), alice.folder.join(".gitian/inputs/.sdk.tar.part"));
+    let run = |content: Option<&str>, left: Option<&str>| {
+        match content {
+            Some(content) => fs::write(served.join("sdk.tar"), content).unwrap(),
+            None => drop(fs::remove_file(served.join("sdk.tar"))),
+        }
+        if let Some(left) = left {
+            fs::write(&part, left).unwrap();
+        }
+        let told = alice.release(&["--step", "input"]);
+        (told.code, told.stderr)
+    };
+    let (code, told) = run(None, None);
+    assert!(code == 1 && told.contains("gitian: error: input sdk.tar: ") && told.contains("404"), "{told}");
+    let (code, told) = run(Some("another"), None);
+    assert!(code == 1 && told.contains(" has sha256 ") && told.contains("hint: ask the project"), "{told}");
+    assert!(!place.exists() && !part.exists());
+    // What an earlier run left is of another file, and longer than this one.
+    let (code, told) = run(Some("sdk"), Some("another file"));
+    assert_eq!((code, fs::read_to_string(&place).unwrap()), (0, "sdk".to_owned()), "{told}");
+    assert!(!part.exists());
+    // Once there, nobody is asked; another content in its place is noticed.
+    let (code, _) = run(None, None);
+    assert_eq!(code, 0);
+    fs::write(&place, "mine").unwrap();
+    let (code, told) = run(None, None);
+    assert!(code == 1 && told.contains(".gitian/inputs/sdk.tar has sha256 "), "{told}");
+    assert_eq!(fs::read_to_string(&place).unwrap(), "mine", "it may be somebody's");
+}
+
+#[test]
+fn a_key_on_another_host_signs_by_way_of_files() {
+    let Some(project) = Project::new() else { return };
+    // The builder has no key of that name.
+    let (Some(builder), Some(alice)) = (project.person("builder"), project.person("alice")) else { return };
+    builder.knows(&alice);
+    let as_alice = |more: &[&str]| {
+        let args = ["release", "--file", "../coin/gitian.toml", "--signer", "alice", "1.0"];
+        programs::answer(builder.program("gitian").args(args).args(more))
+    };
+    let told = as_alice(&["--request", "to-sign"]).succeeds().stdout;
+    assert!(told.contains("sign win-signed: done in") && !told.contains("commit"), "{told}");
+    let told = as_alice(&["--import", "to-sign"]);
+    assert!(told.code == 1 && told.stderr.contains("linux.request.signed"), "{}", told.stderr);
+    alice.sh("set -e; for file in ../builder/to-sign/*.request; do gsign --sign-request $file --signer alice --yes; done").succeeds();
+    let told = as_alice(&["--import", "to-sign", "--push"]).succeeds().stdout;
+    for name in ["linux", "win", "win-signed"] {
+        assert!(told.contains(&format!("verify {name}: alice: OK\n")), "{told}");
+    }
+    // From then on it is signed.
+    let told = as_alice(&[]).succeeds().stdout;
+    assert!(told.contains("sign linux: done already\n") && told.contains("commit: done already\n"), "{told}");
+}
+
+#[test]
+fn asked_to_stop_it_stops_its_builds_and_the_next_run_goes_on() {
+    let Some(project) = Project::new() else { return };
+    let Some(alice) = project.person("alice") else { return };
+    project.sh("cd coin && sed -i 's/mkdir/sleep 600; mkdir/' contrib/gitian-win.yml && git commit -qam s && git tag -f v1.0").succeeds();
+    let log = alice.folder.join(".gitian/win/var/build.log");
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let running = alice.start_release(&[]);
+        let sleeps = || fs::read_to_string(&log).is_ok_and(|text| text.contains("+ sleep 600"));
+        assert!(within(Duration::from_secs(60), sleeps), "{signal}");
+        running.signal(signal);
+        let told = running.answer();
+        assert_eq!(told.code, 128 + signal as i32, "{}", told.stderr);
+        assert!(told.stderr.ends_with("gitian: interrupted\n"), "{}", told.stderr);
+        let home = format!("HOME={}", project.path().join("home-alice").display());
+        assert!(within(Duration::from_secs(20), || processes_with(&home).is_empty()), "nobody is left at work");
+        fs::remove_file(&log).unwrap();
+    }
+    project.sh("cd coin && git revert --no-edit HEAD && git tag -f v1.0").succeeds();
+    let told = alice.release(&[]).succeeds().stdout;
+    assert!(told.contains("verify win: alice: OK\n"), "{told}");
+}
