@@ -2,6 +2,8 @@
 //! output, exit status, build script and report. Each deliberate deviation is a line in `DEVIATIONS` and in
 //! share/doc/compatibility.md.
 
+#[path = "support/fake.rs"]
+mod fake;
 mod support;
 
 use std::fs;
@@ -13,8 +15,8 @@ use gitian_cli::args::gbuild::Args;
 use gitian_cli::calls::Calls;
 use gitian_cli::surroundings::Surroundings;
 use gitian_cli::{failure, gbuild};
+use fake::{Fake, Script};
 use gitian_vm::Settings;
-use gitian_vm::fake::{Fake, Script};
 use support::{hello, shared};
 
 /// What we do otherwise than the original, and why.

@@ -14,8 +14,6 @@ mod debian;
 mod debs;
 mod docker;
 mod document;
-#[cfg(feature = "testing")]
-pub mod fake;
 mod host_programs;
 mod kvm;
 mod lock;
@@ -36,7 +34,7 @@ pub use apt_trouble::{AptTrouble, AptTroubleKind};
 pub use archive::{ArchiveRefused, UnpackError};
 pub use backend::{
     Backend, BaseRequest, Event, GuestCommand, GuestGone, GuestNotUp, GuestUser, Layer, Network, Problem, Resources,
-    Target, TargetId, base_name,
+    Target, TargetId, base_name, suites_and_architectures,
 };
 pub use debs::Debs;
 pub use lxc::Lxc;

@@ -12,8 +12,10 @@ use anyhow::{Result, ensure};
 use gitian_descriptor::{Architecture, Descriptor, Distro, Suite};
 use gitian_process::{Command, Output, Status, Streams};
 
-use crate::backend::suites_and_architectures;
-use crate::{Backend, BaseRequest, Event, GuestCommand, GuestUser, Layer, Problem, Resources, Target, TargetId};
+use gitian_vm::{
+    Backend, BaseRequest, Event, GuestCommand, GuestUser, Layer, Problem, Resources, Target, TargetId,
+    suites_and_architectures,
+};
 
 /// Programs that run for real: they touch files and nothing else.
 const REAL: [&str; 9] = ["cat", "find", "mkdir", "rm", "tar", "tee", "test", "touch", "true"];
