@@ -146,7 +146,7 @@ fn a_statement_says_what_the_report_records_and_nothing_more() {
                     "suites": ["bookworm"],
                     "architectures": ["amd64"],
                     "packages": ["g++"],
-                    "remotes": [{ "dir": "hello", "url": "https://example.org/hello.git" }],
+                    "remotes": ["hello"],
                     "files": ["source.tar.gz"],
                     "enableCache": false,
                 },

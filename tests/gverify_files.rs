@@ -106,7 +106,7 @@ fn a_file_is_ok_when_two_people_with_good_signatures_built_it() {
 #[test]
 fn only_good_signatures_of_different_people_count() {
     type Plant<'a> = &'a dyn Fn(&Fixture);
-    let cases: [(&str, Plant<'_>, &str); 7] = [
+    let cases: [(&str, Plant<'_>, &str); 8] = [
         (
             "one key under two names",
             &|f| {
@@ -153,6 +153,16 @@ fn only_good_signatures_of_different_people_count() {
                 f.guix("1.0", "bob", "bob", &[("app-1.0.zip", EVIL)]);
             },
             "DISPUTED: built by 1 for evil (alice), something else by 1 for 1.0 (bob)",
+        ),
+        (
+            "an older file under the new one's name",
+            &|f| {
+                for signer in ["alice", "bob"] {
+                    f.guix("0.9", signer, signer, &[("app-0.9.zip", GOOD)]);
+                    f.guix("1.0", signer, signer, &[("app-1.0.zip", EVIL)]);
+                }
+            },
+            "DISPUTED: built by 2 for 0.9 (alice, bob), something else by 2 for 1.0 (alice, bob)",
         ),
         (
             "no signature",

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use gitian_descriptor::{Descriptor, Loaded};
 use gitian_manifest::{Digest, Entry, InManifest, Manifest};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::draft::Draft;
 use crate::sums::outputs;
@@ -69,13 +69,8 @@ fn file(entry: &Entry) -> Value {
 
 fn parameters(draft: &Draft, descriptor: &Descriptor, recorded: &Entry) -> Value {
     let texts = |list: Vec<String>| Value::from(list);
-    let remotes = descriptor.remotes.iter().map(|remote| {
-        let mut said = Map::new();
-        said.insert("dir".into(), remote.dir.as_str().into());
-        said.insert("url".into(), remote.url.as_str().into());
-        said.extend(remote.commit.as_ref().map(|commit| ("commit".into(), commit.as_str().into())));
-        Value::Object(said)
-    });
+    // Where from and which commit was asked for may have been said to gbuild instead, and no report records that.
+    let remotes = descriptor.remotes.iter().map(|remote| remote.dir.to_string()).collect();
     json!({
         "release": draft.subject.release.as_str(),
         "package": draft.subject.package.as_str(),
@@ -84,7 +79,7 @@ fn parameters(draft: &Draft, descriptor: &Descriptor, recorded: &Entry) -> Value
         "suites": texts(descriptor.suites.iter().map(ToString::to_string).collect()),
         "architectures": texts(descriptor.architectures.iter().map(|known| known.name().to_owned()).collect()),
         "packages": texts(descriptor.packages.iter().map(ToString::to_string).collect()),
-        "remotes": remotes.collect::<Vec<Value>>(),
+        "remotes": texts(remotes),
         "files": texts(descriptor.files.iter().map(ToString::to_string).collect()),
         "enableCache": descriptor.enable_cache,
     })

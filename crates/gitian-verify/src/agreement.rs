@@ -137,10 +137,12 @@ pub fn base_name(path: &str) -> &str {
 
 fn agreement(file: &Asked, same: &[Listed<'_>], named: &[Listed<'_>], policy: &Policy) -> Agreement {
     let built_by = people(same.iter(), policy);
-    // Whatever their release: a statement about another one must not keep these from being heard. Who built this and,
-    // for another release, something else under the same name, vouches for this.
-    let mut otherwise = people(named.iter().filter(|listed| listed.digest != file.digest), policy);
-    otherwise.retain(|key, _| !built_by.contains_key(key));
+    // Whatever their release: a statement about another one must not keep these from being heard. Who built this under
+    // this name and, for another release, something else, vouches for this; who gave this another name does not.
+    let (as_named, else_named): (Vec<_>, Vec<_>) = named.iter().partition(|listed| listed.digest == file.digest);
+    let as_named = people(as_named.into_iter(), policy);
+    let mut otherwise = people(else_named.into_iter(), policy);
+    otherwise.retain(|person, _| !as_named.contains_key(person));
     let unproven = same.iter().filter(|listed| listed.person.is_none());
     let unproven =
         unproven.map(|listed| format!("{} of {}", listed.statement.facts.signer, listed.statement.release)).collect();
