@@ -13,9 +13,12 @@ pub mod programs;
 pub mod project;
 pub mod running;
 pub mod signers;
+mod skip;
 pub mod tree;
 
 use std::path::{Path, PathBuf};
+
+pub use skip::skip;
 
 /// The top of the checkout.
 pub fn checkout() -> PathBuf {
@@ -30,12 +33,4 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     }
     skip("data", &format!("the recorded data {path} is not beside the checkout"));
     None
-}
-
-/// Says that a test is skipped, and why; fails instead where GITIAN_TEST_REQUIRE names what is missing.
-pub fn skip(missing: &str, why: &str) {
-    #[expect(clippy::disallowed_methods, reason = "a test program's own surroundings")]
-    let required = std::env::var("GITIAN_TEST_REQUIRE").unwrap_or_default();
-    assert!(!required.split(',').any(|name| name == missing), "{missing} is required here, but {why}");
-    eprintln!("skipped: {why}");
 }

@@ -23,6 +23,9 @@ mod merge;
 mod pack;
 mod sandbox;
 mod select;
+#[cfg(test)]
+#[path = "../../../tests/support/skip.rs"]
+mod skip;
 mod settings;
 mod ssh;
 mod tar_stream;

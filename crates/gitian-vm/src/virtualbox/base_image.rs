@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_machine_is_there_as_a_whole_or_not_at_all() {
         if Command::new("qemu-img").arg("--version").run(Streams::default()).is_err() {
-            println!("skipped: qemu-img is not installed");
+            crate::skip::skip("vbox", "qemu-img is not installed");
             return;
         }
         let folder = tempfile::tempdir().unwrap();

@@ -47,7 +47,7 @@ impl Transcript {
 fn transcripts(way: &str) -> Option<Vec<Transcript>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/virtualbox").join(way);
     let Ok(found) = fs::read_dir(&folder) else {
-        println!("skipped: no recorded data, ../shared/data/virtualbox/{way} does not exist");
+        crate::skip::skip("data", &format!("../shared/data/virtualbox/{way} is not beside the checkout"));
         return None;
     };
     let mut paths: Vec<PathBuf> = found.map(|entry| entry.unwrap().path()).collect();
