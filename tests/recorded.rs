@@ -11,11 +11,11 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use clap::Parser;
+use fake::{Fake, Script};
 use gitian_cli::args::gbuild::Args;
 use gitian_cli::calls::Calls;
 use gitian_cli::surroundings::Surroundings;
 use gitian_cli::{failure, gbuild};
-use fake::{Fake, Script};
 use gitian_vm::Settings;
 use support::{hello, shared};
 

@@ -23,10 +23,10 @@ mod merge;
 mod pack;
 mod sandbox;
 mod select;
+mod settings;
 #[cfg(test)]
 #[path = "../../../tests/support/skip.rs"]
 mod skip;
-mod settings;
 mod ssh;
 mod tar_stream;
 mod unpack;
