@@ -65,8 +65,10 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     };
     if args.quiet < 2 {
         let what = if done.installed { "is installed" } else { "would be installed" };
-        let who = done.signers.join(", ");
-        let line = format!("release {} {what}; signed by {who} (weight {})", done.release, done.weight);
+        let mut line = format!("release {} {what}", done.release);
+        if !done.signers.is_empty() {
+            line += &format!("; signed by {} (weight {})", done.signers.join(", "), done.weight);
+        }
         writeln!(out, "{}", printable(&line))?;
     }
     if let (Some(command), true) = (&args.post, done.installed) {

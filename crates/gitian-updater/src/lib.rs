@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 use gitian_verify::in_order;
 
-use destination::{Destination, Waiting, Waits};
+use destination::{Destination, Installed, Waiting, Waits};
 use fetch::Fetch;
 use package::Package;
 
@@ -54,7 +54,7 @@ pub struct Order<'a> {
 pub struct Done {
     /// The release.
     pub release: String,
-    /// Who signed it, by the names of the config, and their weight together.
+    /// Who signed it, by the names of the config; empty if all that was done is to finish what an earlier run began.
     pub signers: Vec<String>,
     /// Their weight together.
     pub weight: u64,
@@ -69,10 +69,27 @@ pub struct Done {
 /// [`Stopped`] for whatever has an exit code of its own.
 pub fn update(order: &Order<'_>) -> Result<Done> {
     let destination = Destination::open(order.destination, order.dry_run)?;
-    if destination.recover()? {
-        (order.tell)("an installation that was interrupted is finished");
+    if !destination.recover()? {
+        return look(order, &destination);
     }
-    if let Some(done) = from_waiting(order, &destination)? {
+    (order.tell)("an installation that was interrupted is finished");
+    let done = look(order, &destination);
+    let why = done.as_ref().err().and_then(|error| error.downcast_ref::<Stopped>());
+    match (why, destination.installed()?) {
+        // This run did install something: what is to follow an installation follows.
+        (Some(Stopped::SameRelease(_) | Stopped::NothingToDownload(_)), Some(Installed { release, .. })) => {
+            if let Some(why @ Stopped::NothingToDownload(_)) = why {
+                (order.tell)(&why.to_string());
+            }
+            Ok(Done { release, signers: Vec::new(), weight: 0, installed: true })
+        }
+        _ => done,
+    }
+}
+
+/// Looks for a newer release where nothing is half done.
+fn look(order: &Order<'_>, destination: &Destination) -> Result<Done> {
+    if let Some(done) = from_waiting(order, destination)? {
         return Ok(done);
     }
     let installed = destination.installed()?;
@@ -84,8 +101,8 @@ pub fn update(order: &Order<'_>) -> Result<Done> {
                 if let (Some(release), Some(installed), false) = (&found.release, &installed, order.force) {
                     installed.against_page(release, &offer.name(), order)?;
                 }
-                match fetch.download(&found.url, &destination, order) {
-                    Ok(place) => return take(order, &destination, &place, found.release.as_deref()),
+                match fetch.download(&found.url, destination, order) {
+                    Ok(place) => return take(order, destination, &place, found.release.as_deref()),
                     Err(error) if error.is::<Stopped>() || gitian_process::interrupt::received().is_some() => {
                         return Err(error);
                     }
@@ -186,7 +203,7 @@ fn install(order: &Order<'_>, destination: &Destination, package: &Package) -> R
         package.check_contents()?;
         return Ok(package.done(false));
     }
-    let journal = install::Journal::new(destination.installed()?.as_ref(), &package.manifest())?;
+    let journal = destination.journal(&package.manifest())?;
     destination.stage(package)?;
     destination.install(&journal)?;
     Ok(package.done(true))
