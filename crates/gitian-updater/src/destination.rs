@@ -11,11 +11,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use gitian_manifest::{Digest, OMap, Value, read_file, write_atomically};
-use gitian_verify::in_order;
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 
 use crate::install::Journal;
+use crate::order::in_order;
 use crate::package::{Package, is_plain};
 use crate::{Order, Stopped};
 

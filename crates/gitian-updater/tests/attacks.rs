@@ -199,6 +199,13 @@ fn a_download_that_is_cut_off_again_and_again_is_not_installed() {
     assert_eq!(code, 2, "{said}");
     assert!(place.tree().is_empty());
     assert_eq!(server.asked.lock().unwrap().len(), 5);
+    // Nor does the next run go on with bytes that have no mark.
+    assert_eq!(answer(place.update(&config(keys, &urls), |_| {})).0, 2);
+    let asked = server.asked.lock().unwrap();
+    assert_eq!(asked.len(), 10);
+    for asked in &*asked {
+        assert!(!asked.headers.contains_key("range") && !asked.headers.contains_key("if-range"), "{asked:?}");
+    }
 }
 
 #[test]
