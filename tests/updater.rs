@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -118,6 +119,10 @@ fn every_exit_code_is_the_one_that_drivers_know() {
         assert_eq!(code, 1, "{args:?}: {stderr}");
         assert!(stderr.contains(says), "{args:?}: {stderr}");
     }
+    // Under the other name too.
+    for (program, code) in [("updater", 1), ("build", 2), ("none", 2)] {
+        assert_eq!(run("gitian", &[program, "--bogus"], fixture.path()).code, code, "{program}");
+    }
     let old = fs::read_to_string(fixture.path().join("config.yml")).unwrap() + "maximum_age: 0\n";
     fs::write(fixture.path().join("config.yml"), old).unwrap();
     fixture.package("coin", "1.3", 3, true);
@@ -161,10 +166,33 @@ fn an_updater_killed_at_any_moment_leaves_a_whole_release_after_the_next_run() {
         std::thread::sleep(Duration::from_millis(kill));
         running.signal(Signal::SIGKILL);
         within(Duration::from_secs(60), || running.has_ended());
-        within_journal += usize::from(work.join("journal.yml").exists());
-        let Answer { code, stderr, .. } = fixture.update(&[]);
-        assert!(matches!(code, 0 | 2), "{code} {stderr}");
+        let begun = work.join("journal.yml").exists();
+        within_journal += usize::from(begun);
+        // Before the journal everything is still to be done, behind it nothing.
+        let manifest = fs::read_to_string(fixture.path().join("dest/.gitian-manifest")).unwrap();
+        let done = !begun && manifest.contains(&format!("release: '{release}'\n"));
+        let post = fixture.path().join(format!("post-{release}"));
+        let Answer { code, stdout, stderr } = fixture.update(&["-p", &format!("touch post-{release}")]);
+        assert_eq!(code, if done { 2 } else { 0 }, "killed at {kill}: {stdout}{stderr}");
+        assert_eq!((stdout.contains("is installed"), post.exists()), (!done, !done), "{stdout}{stderr}");
         assert!(whole(&release), "killed at {kill}: {stderr}");
     }
     assert!(within_journal > 0, "no kill hit an installation");
+}
+
+#[test]
+fn an_updater_that_waits_for_a_server_stops_when_asked_to() {
+    let Some(fixture) = Fixture::new() else { return };
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/coin.zip", server.local_addr().unwrap());
+    for head in ["", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"] {
+        let mut running = fixture.work.start("gitian-updater", &["-c", "config.yml", "-d", "dest", "-u", &url]);
+        let (mut connection, _) = server.accept().unwrap();
+        connection.write_all(head.as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!running.has_ended());
+        running.signal(Signal::SIGINT);
+        assert!(within(Duration::from_secs(10), || running.has_ended()), "{head}");
+        assert_eq!(running.answer().code, 130);
+    }
 }

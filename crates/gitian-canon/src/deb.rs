@@ -1,4 +1,5 @@
-//! Debian packages: an ar whose first member is `debian-binary`, then the tars `control` and `data`, each canonical by itself.
+//! Debian packages: an ar whose first member is `debian-binary`, then the tars `control` and `data`, each canonical by itself,
+//! except that what is installed keeps its modes.
 //!
 //! Members whose name begins with `_` are signatures of the bytes as they were, and are left out. Source: deb(5).
 
@@ -12,7 +13,7 @@ use crate::codec::{self, Compression};
 use crate::entry::{Entry, Kind, shown};
 use crate::listing::settle;
 use crate::part::{Part, Spool};
-use crate::{Refused, Run, refused, tar};
+use crate::{Refused, Rules, Run, refused, tar};
 
 /// Writes the canonical form of a package.
 pub(crate) fn rewrite(part: &Part, out: &mut File, run: &mut Run<'_>) -> Result<()> {
@@ -37,7 +38,9 @@ pub(crate) fn rewrite(part: &Part, out: &mut File, run: &mut Run<'_>) -> Result<
                 };
                 let end = name.strip_prefix(wanted).filter(|_| !wanted.is_empty());
                 let end = end.ok_or_else(|| refused(format!("{}: is not what a package has here", shown(name))))?;
-                let part = tree(member, end, run).with_context(|| shown(name))?;
+                // What is installed keeps its modes: 0440 of a list of who may become root is no accident.
+                let rules = Rules { keep_modes: run.rules.keep_modes || inner.len() == 2, ..run.rules };
+                let part = tree(member, end, &rules, run).with_context(|| shown(name))?;
                 inner.push((member, part));
             }
         }
@@ -55,7 +58,7 @@ pub(crate) fn rewrite(part: &Part, out: &mut File, run: &mut Run<'_>) -> Result<
 }
 
 /// Returns the canonical form of a tar in the package, compressed as it was.
-fn tree(member: &Member, end: &[u8], run: &mut Run<'_>) -> Result<Part> {
+fn tree(member: &Member, end: &[u8], rules: &Rules, run: &mut Run<'_>) -> Result<Part> {
     let packed = Compression::detect(&member.part)?;
     let stated = match end {
         b"" => Compression::None,
@@ -79,7 +82,7 @@ fn tree(member: &Member, end: &[u8], run: &mut Run<'_>) -> Result<Part> {
         attributes: None,
     };
     entries.insert(0, top);
-    let entries = settle(entries, &run.rules, |_| 0)?;
+    let entries = settle(entries, rules, |_| 0)?;
     let spool = Spool::beside_output(run.folder)?;
     spool.append(|file| codec::pack(file, packed, |out| tar::write(&entries, tar::Style::Dotted, out)))
 }

@@ -25,6 +25,7 @@ const JSON_LIMIT: u64 = 4 << 20;
 const DEPTH: u32 = 4;
 const BLOBS: &str = "blobs/sha256/";
 const UNUSED: &str = "files that the image does not need";
+const OTHER_LAYERS: &str = "names other layers than the image has";
 const SIGNATURES: &str = "signatures and attestations of the image as it was";
 
 /// Whether a tar is an image.
@@ -55,7 +56,17 @@ pub(crate) fn rewrite(entries: Vec<Entry>, out: &mut dyn Write, run: &mut Run<'_
         }
     }
     let spool = Spool::beside_output(run.folder)?;
-    let mut image = Image { files, used: HashSet::new(), layers: HashMap::new(), made: BTreeMap::new(), spool, run };
+    let mut image = Image {
+        files,
+        used: HashSet::new(),
+        sums: HashMap::new(),
+        documents: HashMap::new(),
+        configs: HashMap::new(),
+        layers: HashMap::new(),
+        made: BTreeMap::new(),
+        spool,
+        run,
+    };
     let mut layout = false;
     if image.files.contains_key(&b"oci-layout"[..]) && image.files.contains_key(&b"index.json"[..]) {
         layout = true;
@@ -101,12 +112,38 @@ fn laid_out(made: BTreeMap<String, Part>, time: i64) -> Vec<Entry> {
 struct Image<'a, 'r> {
     files: HashMap<Vec<u8>, Kind>,
     used: HashSet<Vec<u8>>,
-    /// By the path that they were at.
-    layers: HashMap<String, Layer>,
+    // What is named again and again is looked at once; each by the path that it was at.
+    /// Digests.
+    sums: HashMap<Vec<u8>, String>,
+    /// Indices (true) and manifests, made canonical; nothing for what is left out.
+    documents: HashMap<(Vec<u8>, bool), Option<Blob>>,
+    configs: HashMap<Vec<u8>, Config>,
+    layers: HashMap<Vec<u8>, Layer>,
     /// What is written, by path.
     made: BTreeMap<String, Part>,
     spool: Spool,
     run: &'a mut Run<'r>,
+}
+
+/// A document among the blobs.
+#[derive(Clone)]
+struct Blob {
+    part: Part,
+    digest: String,
+}
+
+/// A config, made canonical.
+#[derive(Clone)]
+struct Config {
+    blob: Blob,
+    /// The layers that it was made from.
+    old_diff_ids: Vec<String>,
+}
+
+/// A file, and where it was found.
+struct Found {
+    at: Vec<u8>,
+    content: Content,
 }
 
 /// A layer, made canonical.
@@ -123,7 +160,7 @@ struct Layer {
 
 impl Image<'_, '_> {
     /// Finds a file; older Docker writes links to layers that are there already.
-    fn file(&mut self, name: &str) -> Result<Content> {
+    fn file(&mut self, name: &str) -> Result<Found> {
         let absent = || refused(format!("{name}: is not there"));
         let mut at = path(name.as_bytes())?.ok_or_else(absent)?;
         self.used.insert(at.clone());
@@ -133,20 +170,25 @@ impl Image<'_, '_> {
             self.used.insert(at.clone());
         }
         match self.files.get(&at) {
-            Some(Kind::File(content)) => Ok(content.clone()),
+            Some(Kind::File(content)) => Ok(Found { content: content.clone(), at }),
             _ => Err(absent()),
         }
     }
 
     fn json(&mut self, name: &str) -> Result<Value> {
-        json::read(&self.file(name)?.whole(JSON_LIMIT)?).context(name.to_owned())
+        json::read(&self.file(name)?.content.whole(JSON_LIMIT)?).context(name.to_owned())
     }
 
     fn put_json(&mut self, name: &str, value: &Value) -> Result<()> {
+        let blob = self.append(value)?;
+        self.made.insert(name.to_owned(), blob.part);
+        Ok(())
+    }
+
+    fn append(&self, value: &Value) -> Result<Blob> {
         let bytes = json::write(value);
         let part = self.spool.append(|mut file| Ok(file.write_all(&bytes)?))?;
-        self.made.insert(name.to_owned(), part);
-        Ok(())
+        Ok(Blob { part, digest: Digest::of_bytes(&bytes).to_string() })
     }
 
     fn copy_json(&mut self, name: &str) -> Result<()> {
@@ -154,12 +196,9 @@ impl Image<'_, '_> {
         self.put_json(name, &value)
     }
 
-    /// Puts a document among the blobs, and returns its digest and size.
-    fn put_blob(&mut self, value: &Value) -> Result<(String, u64)> {
-        let bytes = json::write(value);
-        let digest = Digest::of_bytes(&bytes).to_string();
-        self.put_json(&format!("{BLOBS}{digest}"), value)?;
-        Ok((digest, bytes.len() as u64))
+    /// Puts a document among the blobs.
+    fn put_blob(&mut self, blob: &Blob) {
+        self.made.insert(format!("{BLOBS}{}", blob.digest), blob.part.clone());
     }
 
     fn index(&mut self, index: &mut Value, depth: u32) -> Result<()> {
@@ -181,42 +220,67 @@ impl Image<'_, '_> {
 
     /// Follows a descriptor of an index; returns whether it is kept.
     fn descriptor(&mut self, descriptor: &mut Value, depth: u32) -> Result<bool> {
-        let (place, bytes) = self.blob(descriptor)?;
-        let context = || place.clone();
+        let (place, found) = self.blob(descriptor)?;
         let media_type = descriptor.get("mediaType").and_then(Value::as_str).unwrap_or_default();
         let is_index = media_type.contains("image.index") || media_type.contains("manifest.list");
         let is_manifest = media_type.contains("image.manifest") || media_type.contains("distribution.manifest.v2");
-        let attests = descriptor.pointer("/annotations/vnd.docker.reference.type").is_some();
         if !is_index && !is_manifest {
             bail!(Refused(format!("{place}: is of a type that is not known ({media_type})")));
         }
-        let mut value = json::read(&bytes.whole(JSON_LIMIT)?).with_context(context)?;
-        if attests || value.get("subject").is_some() {
+        if descriptor.pointer("/annotations/vnd.docker.reference.type").is_some() {
             self.run.notes.left_out(SIGNATURES);
             return Ok(false);
         }
-        if is_index {
-            self.index(&mut value, depth - 1).with_context(context)?;
-        } else {
-            self.manifest(&mut value).with_context(context)?;
-        }
-        let (digest, size) = self.put_blob(&value)?;
-        point(descriptor, &digest, size)?;
+        let as_what = (found.at, is_index);
+        let made = match self.documents.get(&as_what) {
+            Some(known) => known.clone(),
+            None => {
+                let made = self.document(&found.content, is_index, depth).with_context(|| place.clone())?;
+                self.documents.insert(as_what, made.clone());
+                made
+            }
+        };
+        let Some(blob) = made else {
+            self.run.notes.left_out(SIGNATURES);
+            return Ok(false);
+        };
+        point(descriptor, &blob.digest, blob.part.len())?;
         stamp_annotations(descriptor, &self.run.rules);
         Ok(true)
     }
 
+    /// Makes an index or a manifest canonical; nothing if it is about another image.
+    fn document(&mut self, content: &Content, is_index: bool, depth: u32) -> Result<Option<Blob>> {
+        let mut value = json::read(&content.whole(JSON_LIMIT)?)?;
+        if value.get("subject").is_some() {
+            return Ok(None);
+        }
+        if is_index {
+            self.index(&mut value, depth - 1)?;
+        } else {
+            self.manifest(&mut value)?;
+        }
+        let blob = self.append(&value)?;
+        self.put_blob(&blob);
+        Ok(Some(blob))
+    }
+
     /// Finds what a descriptor means, and checks that it is that.
-    fn blob(&mut self, descriptor: &Value) -> Result<(String, Content)> {
+    fn blob(&mut self, descriptor: &Value) -> Result<(String, Found)> {
+        self.run.budget.spend_entry()?;
         let digest = descriptor.get("digest").and_then(Value::as_str).unwrap_or_default();
         let hex = digest.strip_prefix("sha256:").filter(|hex| hex.parse::<Digest>().is_ok());
         let hex = hex.ok_or_else(|| refused(format!("has a digest that is not known: {digest}")))?;
         let place = format!("{BLOBS}{hex}");
-        let content = self.file(&place)?;
-        if descriptor.get("size").and_then(Value::as_u64) != Some(content.size()) || sum(&content.part)? != hex {
+        let found = self.file(&place)?;
+        if !self.sums.contains_key(&found.at) {
+            self.sums.insert(found.at.clone(), sum(&found.content.part)?);
+        }
+        let same = self.sums.get(&found.at).is_some_and(|sum| sum == hex);
+        if descriptor.get("size").and_then(Value::as_u64) != Some(found.content.size()) || !same {
             bail!(Refused(format!("{place}: is not what its digest and size say")));
         }
-        Ok((place, content))
+        Ok((place, found))
     }
 
     fn manifest(&mut self, manifest: &mut Value) -> Result<()> {
@@ -228,27 +292,45 @@ impl Image<'_, '_> {
             if !media_type.contains("tar") {
                 bail!(Refused(format!("has a layer of a type that is not known ({media_type})")));
             }
-            let (place, content) = self.blob(descriptor)?;
-            let layer = self.layer(&place, &content)?;
+            let (place, found) = self.blob(descriptor)?;
+            let layer = self.layer(&place, found)?;
             self.made.insert(format!("{BLOBS}{}", layer.digest), layer.part.clone());
             point(descriptor, &layer.digest, layer.part.len())?;
             stamp_annotations(descriptor, &self.run.rules);
             done.push(layer);
         }
         let config = manifest.get_mut("config").ok_or_else(|| refused("has no config"))?;
-        let (place, content) = self.blob(config)?;
-        let mut value = json::read(&content.whole(JSON_LIMIT)?).with_context(|| place.clone())?;
-        configure(&mut value, &done, &self.run.rules).context(place)?;
-        let (digest, size) = self.put_blob(&value)?;
-        point(config, &digest, size)
+        let (place, found) = self.blob(config)?;
+        let blob = self.config(&place, found, &done)?;
+        self.put_blob(&blob);
+        point(config, &blob.digest, blob.part.len())
     }
 
-    fn layer(&mut self, place: &str, content: &Content) -> Result<Layer> {
-        if let Some(known) = self.layers.get(place) {
+    /// Makes a config canonical: what it becomes depends on nothing but itself and the layers that it names.
+    fn config(&mut self, place: &str, found: Found, layers: &[Layer]) -> Result<Blob> {
+        let known = match self.configs.get(&found.at) {
+            Some(known) => known.clone(),
+            None => {
+                let mut value = json::read(&found.content.whole(JSON_LIMIT)?).with_context(|| place.to_owned())?;
+                configure(&mut value, layers, &self.run.rules).with_context(|| place.to_owned())?;
+                let old_diff_ids = layers.iter().map(|layer| layer.old_diff_id.clone()).collect();
+                let config = Config { blob: self.append(&value)?, old_diff_ids };
+                self.configs.insert(found.at, config.clone());
+                config
+            }
+        };
+        if !known.old_diff_ids.iter().eq(layers.iter().map(|layer| &layer.old_diff_id)) {
+            bail!(Refused(format!("{place}: {OTHER_LAYERS}")));
+        }
+        Ok(known.blob)
+    }
+
+    fn layer(&mut self, place: &str, found: Found) -> Result<Layer> {
+        if let Some(known) = self.layers.get(&found.at) {
             return Ok(known.clone());
         }
-        let layer = self.make_layer(content).with_context(|| place.to_owned())?;
-        self.layers.insert(place.to_owned(), layer.clone());
+        let layer = self.make_layer(&found.content).with_context(|| place.to_owned())?;
+        self.layers.insert(found.at, layer.clone());
         Ok(layer)
     }
 
@@ -283,8 +365,9 @@ impl Image<'_, '_> {
             let mut done = Vec::new();
             let mut places = Vec::new();
             for place in layers {
-                let content = self.file(&place)?;
-                let layer = self.layer(&place, &content)?;
+                self.run.budget.spend_entry()?;
+                let found = self.file(&place)?;
+                let layer = self.layer(&place, found)?;
                 let place = match layout {
                     true => format!("{BLOBS}{}", layer.digest),
                     false => format!("{}/layer.tar", layer.diff_id),
@@ -293,16 +376,11 @@ impl Image<'_, '_> {
                 places.push(Value::String(place));
                 done.push(layer);
             }
-            let mut value = self.json(&config)?;
-            configure(&mut value, &done, &self.run.rules).context(config)?;
-            let place = match layout {
-                true => format!("{BLOBS}{}", self.put_blob(&value)?.0),
-                false => {
-                    let place = format!("{}.json", Digest::of_bytes(&json::write(&value)));
-                    self.put_json(&place, &value)?;
-                    place
-                }
-            };
+            self.run.budget.spend_entry()?;
+            let found = self.file(&config)?;
+            let blob = self.config(&config, found, &done)?;
+            let place = if layout { format!("{BLOBS}{}", blob.digest) } else { format!("{}.json", blob.digest) };
+            self.made.insert(place.clone(), blob.part);
             let tags = image.get("RepoTags").cloned().unwrap_or(Value::Null);
             *image = json!({ "Config": place, "Layers": places, "RepoTags": tags });
         }
@@ -316,7 +394,7 @@ fn configure(config: &mut Value, layers: &[Layer], rules: &Rules) -> Result<()> 
     let diff_ids = diff_ids.ok_or_else(|| refused("names no layers"))?;
     let stated: Vec<Option<&str>> = diff_ids.iter().map(|id| id.as_str()?.strip_prefix("sha256:")).collect();
     if stated != layers.iter().map(|layer| Some(&*layer.old_diff_id)).collect::<Vec<_>>() {
-        bail!(Refused("names other layers than the image has".into()));
+        bail!(Refused(OTHER_LAYERS.into()));
     }
     *diff_ids = layers.iter().map(|layer| Value::String(format!("sha256:{}", layer.diff_id))).collect();
     stamp(config.get_mut("created"), rules);

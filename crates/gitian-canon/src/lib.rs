@@ -144,7 +144,7 @@ fn rewrite(order: &Order<'_>, input: &Part, run: &mut Run<'_>) -> Result<Format>
     }
     let format = wanted(order.format, Format { archive, compression: packed })?;
     let compression = format.compression;
-    let mut output = Output::create(order.output)?;
+    let mut output = Output::create(order.output, order.input)?;
     let file = output.file();
     match format.archive {
         Archive::Zip => zip::rewrite(&plain, file, run)?,

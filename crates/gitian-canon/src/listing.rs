@@ -117,6 +117,8 @@ fn mode(kind: &Kind, mode: u32) -> u32 {
         Kind::Folder if mode & STICKY != 0 => 0o1777,
         Kind::Folder => 0o755,
         Kind::Symlink(_) => 0o777,
+        // Who may use a device is no accident of who packed it.
+        Kind::Device { .. } | Kind::Pipe => mode,
         _ if mode & 0o100 != 0 => mode & AS_OTHERS | 0o755,
         _ => 0o644,
     }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -22,7 +22,8 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub fn create(path: &Path) -> Result<Self> {
+    /// In the place of the input, it gets that one's permissions.
+    pub fn create(path: &Path, input: &Path) -> Result<Self> {
         let name = path.display().to_string();
         if path.symlink_metadata().is_ok_and(|there| !there.is_file() && !there.is_symlink()) {
             bail!(Refused(format!("output {name} is there and is not a file")));
@@ -36,6 +37,12 @@ impl Output {
             .permissions(Permissions::from_mode(0o666)) // less the umask, as for any other file
             .tempfile_in(folder(path))
             .with_context(|| format!("output {name}"))?;
+        if let (Ok(there), Ok(input)) = (path.metadata(), input.metadata())
+            && (there.dev(), there.ino()) == (input.dev(), input.ino())
+        {
+            let own = Permissions::from_mode(input.mode() & 0o777);
+            file.as_file().set_permissions(own).with_context(|| format!("output {name}"))?;
+        }
         Ok(Self { file, path: path.to_owned() })
     }
 

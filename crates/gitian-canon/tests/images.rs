@@ -68,3 +68,26 @@ fn an_image_that_lies_is_refused() {
         assert!(!work.path().join("out.tar").exists());
     }
 }
+
+#[test]
+fn what_an_image_names_a_hundred_times_is_looked_at_once_and_counted_each_time() {
+    if !have(&["python3"]) {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let at = |name: &str| work.path().join(name);
+    script(&["make", "repeated", "2", "in.tar"], work.path());
+    // A million manifests, if each were followed.
+    let began = std::time::Instant::now();
+    let done = canon(&at("in.tar"), &at("out.tar")).unwrap();
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(done.entries > 300, "{}", done.entries);
+    assert!(at("out.tar").metadata().unwrap().len() < 1 << 20);
+    canon(&at("out.tar"), &at("again.tar")).unwrap();
+    assert!(fs::read(at("again.tar")).unwrap() == fs::read(at("out.tar")).unwrap());
+    let (input, output) = (&*at("in.tar"), &*at("few.tar"));
+    let limits = Limits { entries: 300, ..Limits::default() };
+    let order = Order { input, output, format: None, rules: Rules::at(1_400_000_000), limits };
+    let error = format!("{:#}", canonicalise(&order).unwrap_err());
+    assert!(error.contains("has more than 300 entries"), "{error}");
+}

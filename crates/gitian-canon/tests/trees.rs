@@ -210,6 +210,8 @@ fn packages_of_a_tree_are_the_same_whoever_made_them() {
         let (flag, end) = *dice.of(&[("-Zgzip", ".gz"), ("-Zxz", ".xz"), ("-Znone", ""), ("-Zzstd", ".zst")]);
         let root = work.join("root");
         lay_out(&tree, &root, dice);
+        // Modes are what is installed, not who packed it: the same for both.
+        run("chmod", &["-R", "u=rwX,go=rX", root.to_str().unwrap()], work, b"");
         let control = work.join("control");
         fs::create_dir(&control).unwrap();
         fs::write(control.join("control"), CONTROL).unwrap();
@@ -354,4 +356,66 @@ fn a_tree_has_all_kinds_of_nodes() {
     for kind in kinds {
         assert!(nodes.iter().any(kind));
     }
+}
+
+#[test]
+fn what_is_installed_keeps_its_modes_and_so_do_devices() {
+    if !have(&["python3", "ar"]) {
+        return;
+    }
+    const MAKE: &str = r#"
+import io, tarfile
+def make(name, members):
+    with tarfile.open(name, "w") as tar:
+        for path, kind, mode in members:
+            info = tarfile.TarInfo(path)
+            info.type, info.mode, info.devmajor, info.devminor = kind, mode, 1, 3
+            tar.addfile(info, io.BytesIO(b""))
+some = [("etc/sudoers", tarfile.REGTYPE, 0o440), ("bin/su", tarfile.REGTYPE, 0o4750), ("srv", tarfile.DIRTYPE, 0o2770)]
+make("data.tar", some)
+make("control.tar", [("control", tarfile.REGTYPE, 0o600), ("postinst", tarfile.REGTYPE, 0o700)])
+make("plain.tar", some + [("null", tarfile.CHRTYPE, 0o666), ("disk", tarfile.BLKTYPE, 0o660), ("pipe", tarfile.FIFOTYPE, 0o600)])
+open("debian-binary", "w").write("2.0\n")
+"#;
+    const LIST: &str = r#"
+import sys, tarfile
+print(*("%s %o" % (info.name, info.mode) for info in tarfile.open(sys.argv[1])), sep=", ", file=open("listed", "w"))
+"#;
+    let work = tempfile::tempdir().unwrap();
+    let (here, at) = (work.path(), |name: &str| work.path().join(name));
+    run("python3", &["-c", MAKE], here, b"");
+    run("ar", &["rcU", "in.deb", "debian-binary", "control.tar", "data.tar"], here, b"");
+    let listed = |tar: &str| {
+        run("python3", &["-c", LIST, tar], here, b"");
+        fs::read_to_string(at("listed")).unwrap()
+    };
+    canon(&at("in.deb"), &at("out.deb"), None);
+    run("ar", &["x", "out.deb"], here, b"");
+    assert_eq!(listed("data.tar"), ". 755, ./bin/su 4750, ./etc/sudoers 440, ./srv 2770\n");
+    assert_eq!(listed("control.tar"), ". 755, ./control 644, ./postinst 755\n");
+    canon(&at("plain.tar"), &at("out.tar"), None);
+    assert_eq!(
+        listed("out.tar"),
+        "bin/su 4755, disk 660, etc/sudoers 644, null 666, pipe 600, srv 755\n",
+        "in a release the modes of files are those of who packed it"
+    );
+}
+
+#[test]
+fn an_archive_in_its_own_place_keeps_its_permissions() {
+    use std::os::unix::fs::PermissionsExt;
+    if !have(&["tar"]) {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let archive = work.path().join("a.tar");
+    run("tar", &["-cf", "a.tar", "--files-from=/dev/null"], work.path(), b"");
+    for mode in [0o600, 0o755, 0o444] {
+        fs::set_permissions(&archive, fs::Permissions::from_mode(mode)).unwrap();
+        canon(&archive, &archive, None);
+        assert_eq!(archive.metadata().unwrap().permissions().mode() & 0o7777, mode);
+    }
+    canon(&archive, &work.path().join("b.tar"), None);
+    let other = work.path().join("b.tar").metadata().unwrap().permissions().mode() & 0o7777;
+    assert_ne!(other, 0o444, "another file is like any other");
 }

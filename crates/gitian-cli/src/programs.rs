@@ -29,7 +29,11 @@ pub struct Program {
 
 /// All programs; `gitian` is first.
 pub const PROGRAMS: [Program; 15] = [
-    Program { name: "gitian", command: args::gitian::Args::command, main: || main("gitian", gitian::run) },
+    Program {
+        name: "gitian",
+        command: args::gitian::Args::command,
+        main: || main_with(wrong_usage(), "gitian", gitian::run),
+    },
     Program { name: "gbuild", command: args::gbuild::Args::command, main: || main("gbuild", gbuild::run) },
     Program {
         name: "gitian-updater",
@@ -82,6 +86,11 @@ pub const PROGRAMS: [Program; 15] = [
         main: || main("stop-target", stop_target::run),
     },
 ];
+
+/// Returns what a command line of `gitian` that is not understood ends with: what the program that it names would.
+fn wrong_usage() -> u8 {
+    if std::env::args_os().nth(1).is_some_and(|program| program == "updater") { 1 } else { 2 }
+}
 
 /// Returns the program that this file is called as: `gitian` under any name but those of the others. One that carries an
 /// updater's config is an updater, whatever its name.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use gitian_process::{Output, Streams, interrupt};
-use gitian_updater::{Config, ConfigRefused, Offer, Order, Stopped, update};
+use gitian_updater::{Config, ConfigRefused, Offer, Order, Proxy, Stopped, update};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::updater::Args;
@@ -17,6 +17,9 @@ use crate::utc;
 
 /// The largest config, in bytes.
 const CONFIG_LIMIT: u64 = 1 << 20;
+
+/// How long a server may say nothing.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs gitian-updater. Returns the exit code.
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
@@ -45,6 +48,7 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
             bar.suspend(|| tell(&printable(&format!("gitian-updater: note: {text}"))));
         }
     };
+    let proxy = around.settings.proxy.clone().map(|url| Proxy { url, except: around.settings.no_proxy.clone() });
     let done = update(&Order {
         config: &config,
         destination,
@@ -52,6 +56,8 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         dry_run: args.dry_run,
         waiting: args.wait.map_or(config.waiting, |hours| Duration::from_secs(u64::from(hours) * 3600)),
         now: SystemTime::now(),
+        patience: PATIENCE,
+        proxy: proxy.as_ref(),
         on_bytes: &|arrived, total| {
             bar.set_length(total.unwrap_or(arrived));
             bar.set_position(arrived);
@@ -65,8 +71,10 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     };
     if args.quiet < 2 {
         let what = if done.installed { "is installed" } else { "would be installed" };
-        let who = done.signers.join(", ");
-        let line = format!("release {} {what}; signed by {who} (weight {})", done.release, done.weight);
+        let mut line = format!("release {} {what}", done.release);
+        if !done.signers.is_empty() {
+            line += &format!("; signed by {} (weight {})", done.signers.join(", "), done.weight);
+        }
         writeln!(out, "{}", printable(&line))?;
     }
     if let (Some(command), true) = (&args.post, done.installed) {

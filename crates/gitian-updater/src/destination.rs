@@ -11,11 +11,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use gitian_manifest::{Digest, OMap, Value, read_file, write_atomically};
-use gitian_verify::in_order;
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 
 use crate::install::Journal;
+use crate::order::in_order;
 use crate::package::{Package, is_plain};
 use crate::{Order, Stopped};
 
@@ -153,7 +153,11 @@ impl Destination {
                 self.root.display()
             ))
         })?;
-        self.carry_out(&journal)?;
+        // Whoever could write there can have changed anything since.
+        match journal.check_begun(&self.root, &self.work()) {
+            Ok(()) => self.carry_out(&journal)?,
+            Err(error) => return Err(self.undo(&journal, &error)),
+        }
         Ok(true)
     }
 
@@ -167,6 +171,11 @@ impl Destination {
             Err(error) => return Err(wrong(error.to_string()).into()),
         };
         Installed::parse(&bytes).map(Some).map_err(|error| wrong(format!("{error:#}")).into())
+    }
+
+    /// Returns what it takes to replace what is installed.
+    pub fn journal(&self, new: &Installed) -> Result<Journal> {
+        Journal::new(&self.root, self.installed()?.as_ref(), new)
     }
 
     /// Lays out the files of a package, each with the hash that was signed.
@@ -208,17 +217,37 @@ impl Destination {
     }
 
     fn carry_out(&self, journal: &Journal) -> Result<()> {
-        let done = journal.carry_out(&self.root, &self.work());
-        if let Err(error) = done {
-            journal.undo(&self.root, &self.work()).context("to undo an installation")?;
-            self.clean()?;
-            return Err(
-                Stopped::Destination(format!("{}: {error:#}; everything is as it was", self.root.display())).into()
-            );
+        if let Err(error) = journal.carry_out(&self.root, &self.work()) {
+            return Err(self.undo(journal, &error));
         }
         write_atomically(&self.root.join(MANIFEST), journal.manifest.as_bytes())
             .with_context(|| MANIFEST.to_owned())?;
         self.clean()
+    }
+
+    /// Takes an installation back; returns why, and what came of it. While something is still in `old/`, so is the journal.
+    fn undo(&self, journal: &Journal, why: &anyhow::Error) -> anyhow::Error {
+        let undone = match journal.undo(&self.root, &self.work()) {
+            Ok(undone) => undone,
+            Err(error) => return error.context("to undo an installation"),
+        };
+        if undone.kept.is_empty()
+            && let Err(error) = self.clean()
+        {
+            return error;
+        }
+        let mut came = Vec::new();
+        if undone.is_whole() {
+            came.push("everything is as it was".to_owned());
+        }
+        for (paths, what) in [
+            (&undone.kept, "something else is in its place; the old file is in .gitian-update/old"),
+            (&undone.gone, "is gone"),
+            (&undone.foreign, "is not what was installed, and stays"),
+        ] {
+            came.extend(paths.iter().take(10).map(|path| format!("{path}: {what}")));
+        }
+        Stopped::Destination(format!("{}: {why:#}; {}", self.root.display(), came.join("; "))).into()
     }
 
     /// Removes what an installation needed, its journal first.

@@ -11,12 +11,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use gitian_manifest::{OMap, write_atomically};
 use gitian_process::interrupt;
-use ureq::Agent;
 use ureq::http::Response;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, NativeTlsConnector, TcpConnector};
+use ureq::{Agent, ProxyProtocol};
 
 use crate::destination::Destination;
-use crate::{Order, Stopped};
+use crate::patience::Patience;
+use crate::{Order, Proxy, Stopped};
 
 /// How often a package is gone on with within one run.
 const TRIES: u32 = 5;
@@ -30,7 +33,8 @@ pub(crate) struct Fetch {
 }
 
 impl Fetch {
-    pub fn new() -> Self {
+    pub fn new(order: &Order<'_>) -> Result<Self> {
+        let proxy = order.proxy.map(through).transpose()?;
         let agent = |https_only| {
             let tls =
                 TlsConfig::builder().provider(TlsProvider::NativeTls).root_certs(RootCerts::PlatformVerifier).build();
@@ -40,12 +44,19 @@ impl Fetch {
                 .http_status_as_error(false)
                 .max_redirects(10)
                 .user_agent("gitian-updater")
+                // Else it would be looked for in the environment.
+                .proxy(proxy.clone())
                 .timeout_resolve(Some(Duration::from_secs(30)))
                 .timeout_connect(Some(Duration::from_secs(30)))
-                .timeout_recv_response(Some(Duration::from_secs(60)));
-            Agent::from(config.build())
+                .timeout_recv_response(Some(order.patience));
+            let connector =
+                ().chain(ConnectProxyConnector::default())
+                    .chain(TcpConnector::default())
+                    .chain(Patience(order.patience))
+                    .chain(NativeTlsConnector::default());
+            Agent::with_parts(config.build(), connector, DefaultResolver::default())
         };
-        Self { agent: agent(false), strict: agent(true) }
+        Ok(Self { agent: agent(false), strict: agent(true) })
     }
 
     fn get(&self, url: &str, headers: &[(&str, String)]) -> Result<Response<ureq::Body>> {
@@ -54,7 +65,9 @@ impl Fetch {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        request.call().with_context(|| url.to_owned())
+        let response = request.call();
+        interrupt::check()?;
+        response.with_context(|| url.to_owned())
     }
 
     /// Reads the beginning of a page, or, if it has to be whole, refuses a longer one.
@@ -69,7 +82,9 @@ impl Fetch {
         };
         let mut bytes = Vec::new();
         let some = (limit + usize::from(whole)) as u64;
-        reader.by_ref().take(some).read_to_end(&mut bytes).with_context(|| url.to_owned())?;
+        let read = reader.by_ref().take(some).read_to_end(&mut bytes);
+        interrupt::check()?;
+        read.with_context(|| url.to_owned())?;
         ensure!(bytes.len() <= limit, "{url}: is larger than {limit} bytes");
         Ok(bytes)
     }
@@ -149,6 +164,23 @@ impl Fetch {
     }
 }
 
+/// Returns a proxy as it is used. Only http is spoken to one: asked for another, what is linked here would panic.
+fn through(proxy: &Proxy) -> Result<ureq::Proxy> {
+    // Not the address itself: it may have a password.
+    let wrong = || "the address of the proxy".to_owned();
+    let parsed = ureq::Proxy::new(&proxy.url).with_context(wrong)?;
+    let is_http = matches!(parsed.protocol(), ProxyProtocol::Http | ProxyProtocol::Https);
+    ensure!(is_http, "proxy {}: is not spoken to by http", parsed.host());
+    let mut builder = ureq::Proxy::builder(parsed.protocol()).host(parsed.host()).port(parsed.port());
+    if let Some(user) = parsed.username() {
+        builder = builder.username(user);
+    }
+    if let Some(password) = parsed.password() {
+        builder = builder.password(password);
+    }
+    proxy.except.iter().fold(builder, |builder, host| builder.no_proxy(host)).build().with_context(wrong)
+}
+
 /// An answer that another try would not change.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -214,7 +246,8 @@ impl Part {
         let file = File::options().create(true).append(true).read(true).open(&path);
         let file = file.with_context(|| path.display().to_string())?;
         let len = file.metadata()?.len();
-        Ok(Self { mark: same.then(|| told("mark")).flatten(), path, about, url: url.to_owned(), file, len })
+        let mark = told("mark").filter(|mark| same && !mark.is_empty());
+        Ok(Self { mark, path, about, url: url.to_owned(), file, len })
     }
 
     /// Begins from the first byte.
@@ -237,8 +270,9 @@ impl Part {
         }
         let mut chunk = vec![0; CHUNK];
         loop {
+            let read = from.read(&mut chunk);
             interrupt::check()?;
-            let read = from.read(&mut chunk)?;
+            let read = read?;
             if read == 0 {
                 return Ok(total.is_none_or(|total| self.len == total));
             }

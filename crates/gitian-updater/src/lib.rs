@@ -13,17 +13,19 @@ mod feed;
 mod fetch;
 mod install;
 mod offer;
+mod order;
 mod package;
+mod patience;
 mod stopped;
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Result;
-use gitian_verify::in_order;
+use anyhow::{Context, Result};
 
-use destination::{Destination, Waiting, Waits};
+use destination::{Destination, Installed, Waiting, Waits};
 use fetch::Fetch;
+use order::in_order;
 use package::Package;
 
 pub use config::{Config, ConfigRefused, Feed, Offer, Signer};
@@ -43,10 +45,23 @@ pub struct Order<'a> {
     pub waiting: Duration,
     /// The time.
     pub now: SystemTime,
+    /// How long a server may say nothing; then it is tried again, or the next one.
+    pub patience: Duration,
+    /// Through what pages and packages are fetched, if not directly.
+    pub proxy: Option<&'a Proxy>,
     /// Is told how many bytes of how many have arrived.
     pub on_bytes: &'a dyn Fn(u64, Option<u64>),
     /// Is told what is worth knowing.
     pub tell: &'a dyn Fn(&str),
+}
+
+/// A proxy for http and https.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// Its address: `http://host:3128`.
+    pub url: String,
+    /// Hosts that are spoken to directly: `host`, `.domain`, or `*` for all.
+    pub except: Vec<String>,
 }
 
 /// What was done.
@@ -54,7 +69,7 @@ pub struct Order<'a> {
 pub struct Done {
     /// The release.
     pub release: String,
-    /// Who signed it, by the names of the config, and their weight together.
+    /// Who signed it, by the names of the config; empty if all that was done is to finish what an earlier run began.
     pub signers: Vec<String>,
     /// Their weight together.
     pub weight: u64,
@@ -69,14 +84,31 @@ pub struct Done {
 /// [`Stopped`] for whatever has an exit code of its own.
 pub fn update(order: &Order<'_>) -> Result<Done> {
     let destination = Destination::open(order.destination, order.dry_run)?;
-    if destination.recover()? {
-        (order.tell)("an installation that was interrupted is finished");
+    if !destination.recover()? {
+        return look(order, &destination);
     }
-    if let Some(done) = from_waiting(order, &destination)? {
+    (order.tell)("an installation that was interrupted is finished");
+    let done = look(order, &destination);
+    let why = done.as_ref().err().and_then(|error| error.downcast_ref::<Stopped>());
+    match (why, destination.installed()?) {
+        // This run did install something: what is to follow an installation follows.
+        (Some(Stopped::SameRelease(_) | Stopped::NothingToDownload(_)), Some(Installed { release, .. })) => {
+            if let Some(why @ Stopped::NothingToDownload(_)) = why {
+                (order.tell)(&why.to_string());
+            }
+            Ok(Done { release, signers: Vec::new(), weight: 0, installed: true })
+        }
+        _ => done,
+    }
+}
+
+/// Looks for a newer release where nothing is half done.
+fn look(order: &Order<'_>, destination: &Destination) -> Result<Done> {
+    if let Some(done) = from_waiting(order, destination)? {
         return Ok(done);
     }
     let installed = destination.installed()?;
-    let fetch = Fetch::new();
+    let fetch = Fetch::new(order)?;
     let mut reasons = Vec::new();
     for offer in &order.config.offers {
         match offer::find(offer, &fetch) {
@@ -84,14 +116,15 @@ pub fn update(order: &Order<'_>) -> Result<Done> {
                 if let (Some(release), Some(installed), false) = (&found.release, &installed, order.force) {
                     installed.against_page(release, &offer.name(), order)?;
                 }
-                match fetch.download(&found.url, &destination, order) {
-                    Ok(place) => return take(order, &destination, &place, found.release.as_deref()),
+                match fetch.download(&found.url, destination, order) {
+                    Ok(place) => return take(order, destination, &place, found.release.as_deref()),
                     Err(error) if error.is::<Stopped>() || gitian_process::interrupt::received().is_some() => {
                         return Err(error);
                     }
                     Err(error) => reasons.push(format!("{error:#}")),
                 }
             }
+            Err(error) if gitian_process::interrupt::received().is_some() => return Err(error),
             Err(error) => reasons.push(format!("{error:#}")),
         }
     }
@@ -109,16 +142,17 @@ fn from_waiting(order: &Order<'_>, destination: &Destination) -> Result<Option<D
         }
         Waits::Package(waiting) => waiting,
     };
-    let until = waiting.since + order.waiting;
+    // Whoever could write there may have written any time.
     if waiting.since > order.now {
         (order.tell)("the package that was waiting is from the future; starting anew");
         destination.forget_waiting()?;
         return Ok(None);
     }
+    let until = until(waiting.since, order.waiting)?;
     if order.now < until {
         return Err(Stopped::Waiting { release: waiting.release, until }.into());
     }
-    // Whoever could write there can have changed anything: it is checked again from the first byte.
+    // The same goes for the package: it is checked again from the first byte.
     let done =
         accept(order, destination, &waiting.package, None).and_then(|package| install(order, destination, &package));
     match done {
@@ -131,6 +165,11 @@ fn from_waiting(order: &Order<'_>, destination: &Destination) -> Result<Option<D
     }
 }
 
+/// Returns when a time of waiting is over.
+fn until(since: SystemTime, waiting: Duration) -> Result<SystemTime> {
+    since.checked_add(waiting).context("the waiting period is too long")
+}
+
 /// Takes a package that has arrived.
 fn take(order: &Order<'_>, destination: &Destination, place: &Path, page: Option<&str>) -> Result<Done> {
     let done = accept(order, destination, place, page).and_then(|package| {
@@ -140,7 +179,7 @@ fn take(order: &Order<'_>, destination: &Destination, place: &Path, page: Option
         package.check_contents()?;
         let release = package.release.clone();
         destination.keep_waiting(&Waiting { release: release.clone(), since: order.now, package: place.to_owned() })?;
-        Err(Stopped::Waiting { release, until: order.now + order.waiting }.into())
+        Err(Stopped::Waiting { release, until: until(order.now, order.waiting)? }.into())
     });
     if done.as_ref().is_err_and(is_refusal) {
         // What is wrong stays wrong: it would only be gone on with.
@@ -186,7 +225,7 @@ fn install(order: &Order<'_>, destination: &Destination, package: &Package) -> R
         package.check_contents()?;
         return Ok(package.done(false));
     }
-    let journal = install::Journal::new(destination.installed()?.as_ref(), &package.manifest())?;
+    let journal = destination.journal(&package.manifest())?;
     destination.stage(package)?;
     destination.install(&journal)?;
     Ok(package.done(true))

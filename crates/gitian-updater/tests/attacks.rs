@@ -199,6 +199,13 @@ fn a_download_that_is_cut_off_again_and_again_is_not_installed() {
     assert_eq!(code, 2, "{said}");
     assert!(place.tree().is_empty());
     assert_eq!(server.asked.lock().unwrap().len(), 5);
+    // Nor does the next run go on with bytes that have no mark.
+    assert_eq!(answer(place.update(&config(keys, &urls), |_| {})).0, 2);
+    let asked = server.asked.lock().unwrap();
+    assert_eq!(asked.len(), 10);
+    for asked in &*asked {
+        assert!(!asked.headers.contains_key("range") && !asked.headers.contains_key("if-range"), "{asked:?}");
+    }
 }
 
 #[test]
@@ -264,4 +271,112 @@ fn what_is_in_the_way_stops_an_installation_and_everything_stays() {
     assert_eq!(place.take(keys, &two).0, 0);
     assert_eq!(place.tree(), tree(&[("a", "2"), ("bin/coin", "2"), ("lib/x", "2")]));
     assert_eq!(place.work(), ["lock"]);
+}
+
+#[test]
+fn a_file_of_the_users_own_is_never_overwritten() {
+    let Some(keys) = keys() else { return };
+    let place = Place::new();
+    assert_eq!(place.take(keys, &Made::new("1", &[("a", "1"), ("b", "1")]).zip(keys)).0, 0);
+    let mine = place.dest().join("docs/c");
+    fs::create_dir(place.dest().join("docs")).unwrap();
+    fs::write(&mine, "a user's").unwrap();
+    let two = Made::new("2", &[("a", "2"), ("docs/c", "2")]).zip(keys);
+    let (code, said) = place.take(keys, &two);
+    assert_eq!((code, said.contains("docs/c: is in the way; everything is as it was")), (1, true), "{said}");
+    assert_eq!(place.tree(), tree(&[("a", "1"), ("b", "1"), ("docs/c", "a user's")]));
+    fs::remove_file(&mine).unwrap();
+    assert_eq!(place.take(keys, &two).0, 0);
+    assert_eq!(place.tree(), tree(&[("a", "2"), ("docs/c", "2")]));
+}
+
+/// Release 1 installed, and the installation of release 2 broken off with everything laid out and `a` in its place.
+fn broken_off(keys: &Keys) -> (Place, Vec<u8>) {
+    let (place, other) = (Place::new(), Place::new());
+    assert_eq!(place.take(keys, &Made::new("1", &[("a", "1"), ("b", "1"), ("c", "1")]).zip(keys)).0, 0);
+    let two = Made::new("2", &[("a", "2"), ("b", "2"), ("lib/x", "2")]).zip(keys);
+    assert_eq!(other.take(keys, &two).0, 0);
+    let manifest = fs::read_to_string(other.dest().join(".gitian-manifest")).unwrap();
+    let quoted = manifest.replace('\n', "\n  ");
+    let journal = format!(
+        "files:\n- a\n- b\n- lib/x\nremoved:\n- c\nreplaced:\n- a\n- b\nmanifest: |\n  {}\n",
+        quoted.trim_end()
+    );
+    let work = place.dest().join(".gitian-update");
+    fs::create_dir_all(work.join("stage/lib")).unwrap();
+    fs::create_dir(work.join("old")).unwrap();
+    fs::rename(place.dest().join("a"), work.join("old/a")).unwrap();
+    for (path, text) in [("../a", "2"), ("stage/b", "2"), ("stage/lib/x", "2"), ("journal.yml", &*journal)] {
+        fs::write(work.join(path), text).unwrap();
+    }
+    (place, two)
+}
+
+#[test]
+fn an_installation_that_was_broken_off_is_finished_with_what_was_signed_or_taken_back() {
+    let Some(keys) = keys() else { return };
+    let (place, two) = broken_off(keys);
+    let (code, said) = place.take(keys, &two);
+    assert_eq!((code, said.contains(r#"release: "2""#), said.contains("installed: true")), (0, true, true), "{said}");
+    assert_eq!(place.tree(), tree(&[("a", "2"), ("b", "2"), ("lib/x", "2")]));
+    assert_eq!(place.take(keys, &two).0, 2, "the same release");
+    let (place, _) = broken_off(keys);
+    let (code, said) = answer(place.update(&config(keys, "urls:\n- url: file:///none\n"), |_| {}));
+    assert_eq!((code, said.contains("installed: true")), (0, true), "{said}");
+
+    type Meddling<'a> = &'a dyn Fn(&Place);
+    let work = |place: &Place| place.dest().join(".gitian-update");
+    let meddlings: [(Meddling<'_>, &str); 4] = [
+        (&|place| fs::write(work(place).join("stage/b"), "evil").unwrap(), "b: is not the file that was signed"),
+        (&|place| fs::remove_dir_all(work(place).join("stage")).unwrap(), "b: is not the file that was signed"),
+        (&|place| fs::remove_file(work(place).join("stage/lib/x")).unwrap(), "lib/x: is not there"),
+        (
+            &|place| {
+                fs::remove_file(work(place).join("stage/b")).unwrap();
+                std::os::unix::fs::symlink("/etc/passwd", work(place).join("stage/b")).unwrap();
+            },
+            "b: is not the file that was signed",
+        ),
+    ];
+    for (meddle, reason) in meddlings {
+        let (place, two) = broken_off(keys);
+        meddle(&place);
+        let (code, said) = place.take(keys, &two);
+        let says = said.contains(reason) && said.contains("everything is as it was");
+        assert_eq!((code, says), (1, true), "{reason}: {said}");
+        assert_eq!(place.tree(), tree(&[("a", "1"), ("b", "1"), ("c", "1")]), "{reason}");
+        assert_eq!(place.work(), ["lock"]);
+        assert_eq!(place.take(keys, &two).0, 0, "and the next run installs it");
+    }
+}
+
+#[test]
+fn what_a_broken_installation_did_not_place_is_left_alone() {
+    let Some(keys) = keys() else { return };
+    // A link to a folder of somebody's, with a file that is not ours although it has our digest.
+    let (place, two) = broken_off(keys);
+    let elsewhere = place.folder.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("x"), "2").unwrap();
+    fs::remove_dir_all(place.dest().join(".gitian-update/stage/lib")).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, place.dest().join("lib")).unwrap();
+    let (code, said) = place.take(keys, &two);
+    assert_eq!((code, said.contains("lib: is no folder")), (1, true), "{said}");
+    assert!(elsewhere.join("x").exists() && exists(&place.dest().join("lib")));
+    assert_eq!(fs::read_to_string(place.dest().join("a")).unwrap(), "1");
+
+    // A file of the user's where an old one was: it stays, and so does the old one, until there is room for it.
+    let (place, two) = broken_off(keys);
+    fs::write(place.dest().join("a"), "a user's").unwrap();
+    for _ in 0..2 {
+        let (code, said) = place.take(keys, &two);
+        assert_eq!((code, said.contains("a: something else is in its place")), (1, true), "{said}");
+        assert_eq!(place.tree(), tree(&[("a", "a user's"), ("b", "1"), ("c", "1")]));
+        assert_eq!(fs::read_to_string(place.dest().join(".gitian-update/old/a")).unwrap(), "1");
+    }
+    fs::remove_file(place.dest().join("a")).unwrap();
+    let (code, said) = place.take(keys, &two);
+    assert_eq!((code, said.contains("everything is as it was")), (1, true), "{said}");
+    assert_eq!(place.tree(), tree(&[("a", "1"), ("b", "1"), ("c", "1")]));
+    assert_eq!(place.take(keys, &two).0, 0);
 }

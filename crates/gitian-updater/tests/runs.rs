@@ -198,7 +198,7 @@ fn a_release_waits_and_is_checked_again_before_it_is_installed() {
         assert!(text.contains(from), "{text}");
         fs::write(&note, text.replace(from, to)).unwrap();
     };
-    let edits: [(Edit<'_>, &str); 6] = [
+    let edits: [(Edit<'_>, &str); 7] = [
         (&|| fs::write(&package, &evil).unwrap(), "is not the one that was put there"),
         (
             &|| {
@@ -208,6 +208,7 @@ fn a_release_waits_and_is_checked_again_before_it_is_installed() {
             "is no longer taken: the package is not trusted",
         ),
         (&|| edit(&NOW.to_string(), &(NOW * 2).to_string()), "is from the future"),
+        (&|| edit(&NOW.to_string(), "9223372036854775807"), "is from the future"),
         (&|| fs::write(&note, "--- !ruby/object:Object {}\n").unwrap(), "is not the one that was put there"),
         (&|| fs::remove_file(&package).unwrap(), "is not the one that was put there"),
         (
@@ -268,4 +269,83 @@ fn a_download_that_breaks_off_is_gone_on_with() {
         assert_eq!(ranges(&server).pop().unwrap().unwrap(), "bytes=500-");
         assert_eq!(place.tree()["a"], body);
     }
+}
+
+#[test]
+fn a_server_that_says_nothing_more_is_given_up_for_the_next() {
+    let Some(keys) = keys() else { return };
+    let package = Made::new("1", &[("a", "1")]).zip(keys);
+    let len = package.len();
+    let stalling = package.clone();
+    let server = Server::new(move |asked| {
+        let stalls = asked.path.contains("stall");
+        // In the middle of the package, and after the head of the page.
+        let cut = if asked.path.contains("page") { 0 } else { len / 2 };
+        Reply { stalls, cut: stalls.then_some(cut), ..Reply::ok(&stalling) }
+    });
+    let place = Place::new();
+    let urls = format!(
+        "urls:\n- url: {0}/p.zip\n  version_url: {0}/stalling-page\n- url: {0}/stall.zip\n- url: {0}/p.zip\n",
+        server.url
+    );
+    let began = std::time::Instant::now();
+    let (code, said) = answer(place.update(&config(keys, &urls), |order| order.patience = Duration::from_millis(300)));
+    assert_eq!(code, 0, "{said}");
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    let stalls = server.asked.lock().unwrap().iter().filter(|asked| asked.path == "/stall.zip").count();
+    assert_eq!(stalls, 5, "it is tried again before it is given up");
+    // Alone, it is the reason why there is nothing to download.
+    let alone = format!("urls:\n- url: {}/stall.zip\n", server.url);
+    let place = Place::new();
+    let (code, said) = answer(place.update(&config(keys, &alone), |order| order.patience = Duration::from_millis(300)));
+    assert_eq!((code, said.contains("nothing came for 0.3 seconds")), (2, true), "{said}");
+}
+
+#[test]
+fn a_proxy_is_used_if_one_is_given_but_not_for_all_hosts() {
+    let Some(keys) = keys() else { return };
+    let proxy = Server::new(|_| Reply::status(503));
+    let none = "urls:\n- url: http://packages.invalid/p.zip\n";
+    let through = |except: &[&str]| {
+        let given = gitian_updater::Proxy {
+            url: proxy.url.clone(),
+            except: except.iter().map(|host| host.to_string()).collect(),
+        };
+        let place = Place::new();
+        let config = gitian_updater::Config::parse(config(keys, none).as_bytes()).unwrap();
+        answer(gitian_updater::update(&gitian_updater::Order {
+            config: &config,
+            destination: &place.dest(),
+            force: false,
+            dry_run: false,
+            waiting: Duration::ZERO,
+            now: at(NOW),
+            patience: Duration::from_secs(60),
+            proxy: Some(&given),
+            on_bytes: &|_, _| {},
+            tell: &|_| {},
+        }))
+    };
+    let asked = || proxy.asked.lock().unwrap().iter().map(|asked| asked.path.clone()).collect::<Vec<_>>();
+    assert_eq!(through(&["packages.invalid"]).0, 2);
+    assert!(asked().is_empty(), "that host is spoken to directly");
+    assert_eq!(through(&["other.invalid"]).0, 2);
+    assert!(asked().iter().any(|path| path.contains("packages.invalid")), "{:?}", asked());
+    let socks = gitian_updater::Proxy { url: "socks5://localhost:1".into(), except: Vec::new() };
+    let place = Place::new();
+    let (code, said) =
+        answer(place.update(&config(keys, none), |order| order.proxy = Some(Box::leak(Box::new(socks)))));
+    assert_eq!((code, said.contains("proxy localhost: is not spoken to by http")), (1, true), "{said}");
+}
+
+#[test]
+fn a_candidate_is_older_than_its_release() {
+    let Some(keys) = keys() else { return };
+    let place = Place::new();
+    let of = |release: &str| Made::new(release, &[("a", release)]).zip(keys);
+    assert_eq!(place.take(keys, &of("1.0rc2")).0, 0);
+    assert_eq!(place.take(keys, &of("1.0")).0, 0);
+    let (code, said) = place.take(keys, &of("1.0rc3"));
+    assert_eq!((code, said.contains("release 1.0rc3 is older than 1.0")), (4, true), "{said}");
+    assert_eq!(place.tree(), tree(&[("a", "1.0")]));
 }

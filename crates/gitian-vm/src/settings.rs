@@ -38,6 +38,11 @@ pub struct Settings {
     pub memory_mib: Option<String>,
     /// `VM_SSH_PORT`: the port of this host that leads to a guest that boots.
     pub vm_ssh_port: Option<String>,
+    /// `ALL_PROXY`, `HTTPS_PROXY` or `HTTP_PROXY`, in capitals or not: through what the updater downloads. One of http is
+    /// preferred to others.
+    pub proxy: Option<String>,
+    /// `NO_PROXY`: hosts that are spoken to directly.
+    pub no_proxy: Vec<String>,
     /// `CI` is set: the build log goes to standard output as well.
     pub ci: bool,
     /// `GITIAN_DEBUG=1`: errors with their chain of causes, every command line.
@@ -57,6 +62,8 @@ impl Settings {
     pub fn from_env(env: &BTreeMap<String, String>) -> Self {
         let get = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
         let one = |name: &str| env.get(name).is_some_and(|value| value == "1");
+        let either = |name: &str| get(name).or_else(|| get(&name.to_lowercase()));
+        let proxies: Vec<String> = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"].into_iter().filter_map(either).collect();
         let base = get("GITIAN_BASE").map(PathBuf::from);
         let home = || PathBuf::from(get("HOME").unwrap_or_else(|| "/root".into()));
         Self {
@@ -76,12 +83,39 @@ impl Settings {
             processors: get("NPROCS"),
             memory_mib: get("VMEM"),
             vm_ssh_port: get("VM_SSH_PORT"),
+            proxy: proxies.iter().find(|proxy| !proxy.starts_with("socks")).or(proxies.first()).cloned(),
+            no_proxy: either("NO_PROXY")
+                .map(|hosts| {
+                    hosts.split(',').map(|host| host.trim().to_owned()).filter(|host| !host.is_empty()).collect()
+                })
+                .unwrap_or_default(),
             ci: env.contains_key("CI"),
             debug: one("GITIAN_DEBUG"),
             parent: get("GITIAN_PARENT").and_then(|pid| pid.parse().ok()),
             cache: get("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from).join("gitian"),
             etc: base.clone().unwrap_or_default().join("etc"),
             installation: base.unwrap_or_else(|| PathBuf::from(".")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_of_http_is_preferred() {
+        for (env, proxy) in [
+            (&[("ALL_PROXY", "socks5://a:1"), ("http_proxy", "http://b:2")][..], Some("http://b:2")),
+            (&[("HTTPS_PROXY", "c:3"), ("http_proxy", "http://b:2")], Some("c:3")),
+            (&[("all_proxy", "socks5://a:1")], Some("socks5://a:1")),
+            (&[("HTTP_PROXY", "")], None),
+        ] {
+            let env: BTreeMap<String, String> =
+                env.iter().chain(&[("no_proxy", "a, .b,,c")]).map(|(k, v)| (k.to_string(), v.to_string())).collect();
+            let settings = Settings::from_env(&env);
+            assert_eq!(settings.proxy.as_deref(), proxy, "{env:?}");
+            assert_eq!(settings.no_proxy, ["a", ".b", "c"]);
         }
     }
 }

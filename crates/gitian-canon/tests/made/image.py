@@ -1,7 +1,7 @@
 """Makes the same image in several ways, or checks one: `image.py make KIND SEED OUT`, `image.py check IN`.
 
 KIND is oci, docker (as old Docker saves it), both (as new Docker does), or one of the lies: wrong-digest, wrong-diff,
-double-key, no-blob, unknown.
+double-key, no-blob, unknown; or repeated: an OCI layout of indices in indices that each name the next one 100 times.
 """
 import gzip, hashlib, io, json, random, sys, tarfile
 
@@ -64,6 +64,11 @@ def make(kind, seed, out):
             index["manifests"].append({"mediaType": oci + "manifest.v1+json", "annotations": about, **descriptor})
         if kind == "unknown":
             index["manifests"][0]["mediaType"] = "text/plain"
+        if kind == "repeated":
+            for _ in range(3):
+                index["manifests"] = [index["manifests"][0]] * 100
+                nested = blob(dumps(index, dice).encode())
+                index = {"schemaVersion": 2, "manifests": [{"mediaType": oci + "index.v1+json", **nested}]}
         text = dumps(index, dice)
         if kind == "double-key":
             text = '{"manifests": [], ' + text.lstrip()[1:]

@@ -224,6 +224,8 @@ impl Place {
             dry_run: false,
             waiting: config.waiting,
             now: UNIX_EPOCH + Duration::from_secs(NOW),
+            patience: Duration::from_secs(60),
+            proxy: None,
             on_bytes: &|_, _| {},
             tell: &tell,
         };
@@ -307,6 +309,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// After so many bytes of the body the connection ends.
     pub cut: Option<usize>,
+    /// Instead of ending, the connection stays open, and nothing more comes.
+    pub stalls: bool,
 }
 
 impl Reply {
@@ -316,6 +320,7 @@ impl Reply {
             headers: vec![("Content-Length".into(), body.len().to_string())],
             body: body.to_vec(),
             cut: None,
+            stalls: false,
         }
     }
 
@@ -387,6 +392,9 @@ fn reply(mut connection: TcpStream, reply: &Reply) {
     let body = &reply.body[..reply.cut.unwrap_or(usize::MAX).min(reply.body.len())];
     // The other side may have gone: a test may want that.
     connection.write_all((head + "\r\n").as_bytes()).and_then(|()| connection.write_all(body)).ok();
+    if reply.stalls {
+        std::mem::forget(connection);
+    }
 }
 
 pub fn at(seconds: u64) -> SystemTime {
