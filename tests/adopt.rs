@@ -54,7 +54,7 @@ impl Checkout {
     fn content(&self, name: &str) -> String {
         let script = format!(
             "cd {name} && find . -type f -not -path './.git/index' -not -path './.git/objects/*' -not -path './.git/logs/*' \
-             -not -path './.git/FETCH_HEAD' -not -path './.git/refs/remotes/*' -not -path './.git/ORIG_HEAD' | sort | while read -r f; do stat -c '%a %n' $f; sha256sum < $f; done"
+             -not -path './.git/FETCH_HEAD' -not -path './.git/refs/remotes/*' -not -path './.git/ORIG_HEAD' -not -path './.git/worktrees/*/index' | sort | while read -r f; do stat -c '%a %n' $f; sha256sum < $f; done"
         );
         self.sh(&script).succeeds().stdout
     }
@@ -74,7 +74,7 @@ fn a_checkout_runs_ours_pulls_as_before_and_goes_back_byte_for_byte() {
     let status = || checkout.sh("cd builder && touch bin/* && git status --porcelain && git diff").succeeds().stdout;
     assert_eq!(status(), "", "nothing looks changed");
     // What the checkout is to its programs stays what it is: its own sigs/ is the default tree.
-    let told = checkout.sh("cd builder && printf 'name: t\\nsuites: [bookworm]\\narchitectures: [amd64]\\nreference_datetime: \"2020-01-01 00:00:00\"\\n' > /tmp/$$.yml; bin/gverify /tmp/$$.yml; rm /tmp/$$.yml");
+    let told = checkout.sh("cd builder && printf 'name: t\\nsuites: [bookworm]\\narchitectures: [amd64]\\nreference_datetime: \"2020-01-01 00:00:00\"\\n' > ../t.yml; bin/gverify ../t.yml");
     assert!(told.stderr.contains("builder/sigs/t"), "{}", told.stderr);
 
     // Upstream moves: a program of the same name, one that is new to it, one that goes, another file.
@@ -141,4 +141,51 @@ fn what_is_the_users_own_is_not_touched() {
             told.stderr
         );
     }
+}
+
+#[test]
+fn what_the_user_changed_in_an_adopted_checkout_is_neither_replaced_nor_lost() {
+    let checkout = Checkout::new();
+    checkout.adopt(&["builder"]).succeeds();
+    checkout.sh("cd builder && echo '# mine' > bin/gbuild && echo mine > bin/gitian && git status").succeeds();
+    let read = |name: &str| fs::read_to_string(checkout.path().join("builder/bin").join(name)).unwrap();
+    let told = checkout.adopt(&["builder"]);
+    assert_eq!(told.code, 1, "{}", told.stdout);
+    assert!(told.stderr.contains("builder/bin/gbuild is not as gitian-builder has it"), "{}", told.stderr);
+    assert!(told.stderr.contains("hint: mv builder/bin/gbuild builder/bin/gbuild.mine"), "{}", told.stderr);
+    let told = checkout.adopt(&["--undo", "builder"]).succeeds();
+    for name in ["gbuild", "gitian"] {
+        assert!(told.stderr.contains(&format!("warning: builder/bin/{name} stays as it is")), "{}", told.stderr);
+    }
+    assert_eq!((read("gbuild"), read("gitian")), ("# mine\n".into(), "mine\n".into()));
+    assert!(read("gsign").contains("original bin/gsign"));
+    let status = checkout.sh("cd builder && git status --porcelain").succeeds().stdout;
+    assert_eq!(status, " M bin/gbuild\n?? bin/gitian\n", "git sees it again");
+}
+
+#[test]
+fn each_checkout_of_one_repository_is_adopted_for_itself() {
+    let checkout = Checkout::new();
+    checkout.sh("cd builder && git worktree add -q ../other -b other").succeeds();
+    let runs = |folder: &str| checkout.sh(&format!("cd {folder} && bin/gbuild --version")).stdout;
+    let status = |folder: &str| {
+        checkout.sh(&format!("cd {folder} && touch bin/* && git status --porcelain && git diff")).succeeds().stdout
+    };
+    let before = checkout.content("builder");
+    checkout.adopt(&["other"]).succeeds();
+    assert!(runs("other").starts_with("gbuild ") && runs("builder").starts_with("original"));
+    assert_eq!((status("other"), status("builder")), (String::new(), String::new()));
+    // What is changed in the one that is not adopted is seen, and what git writes there is upstream's.
+    checkout.sh("cd builder && echo '# mine' >> bin/gbuild").succeeds();
+    assert!(status("builder").contains("+# mine"), "{}", status("builder"));
+    checkout.sh("cd builder && git checkout -q -f .").succeeds();
+    assert!(runs("builder").starts_with("original"));
+    // The last one takes away what they share.
+    checkout.adopt(&["builder"]).succeeds();
+    checkout.adopt(&["--undo", "other"]).succeeds();
+    assert!(runs("builder").starts_with("gbuild ") && runs("other").starts_with("original"));
+    assert_eq!((status("other"), status("builder")), (String::new(), String::new()));
+    checkout.adopt(&["--undo", "builder"]).succeeds();
+    assert!(runs("builder").starts_with("original"));
+    assert_eq!(checkout.content("builder"), before);
 }

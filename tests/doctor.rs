@@ -42,3 +42,11 @@ fn the_exit_code_is_about_the_kind_of_guest_that_gbuild_would_use() {
     assert!(told.stdout.contains("docker   cannot build (what gbuild uses here)\n"), "{}", told.stdout);
     assert!(told.stdout.ends_with("this host cannot build yet (docker)\n"), "{}", told.stdout);
 }
+
+#[test]
+fn where_gbuild_can_build_doctor_says_so() {
+    let Some(work) = Workdir::with_bookworm() else { return };
+    work.run("gbuild", &["--check", work.descriptor("", "true")]).succeeds();
+    let told = work.run("gitian", &["doctor"]).succeeds();
+    assert!(told.stdout.ends_with("this host can build (sandbox)\n"), "{}", told.stdout);
+}

@@ -120,7 +120,9 @@ const COMMANDS: [&str; 6] = [
 
 /// A repository with a driver script, and a tag.
 fn repository(script: Option<(&str, &str)>) -> Workdir {
-    let work = Workdir::new();
+    let mut work = Workdir::new();
+    // Nobody out there is asked.
+    work.set_env("GIT_ALLOW_PROTOCOL", "file");
     let descriptors = work.path().join("contrib/gitian-descriptors");
     fs::create_dir_all(&descriptors).unwrap();
     let head = "distro: debian\nsuites:\n- \"bookworm\"\narchitectures:\n- \"amd64\"\nreference_datetime: \"2020-01-01 00:00:00\"\n";
@@ -237,4 +239,17 @@ fn where_there_is_nothing_to_read_nothing_is_written() {
     let told = work.run("gitian", &["init"]);
     assert!(told.code == 1 && told.stderr.contains("there is no descriptor"), "{}", told.stderr);
     assert!(!Path::new(&work.path().join("gitian.toml")).exists());
+}
+
+#[test]
+fn a_remote_with_a_dot_in_its_name_is_one_name() {
+    let work = repository(None);
+    let path = work.path().join("contrib/gitian-descriptors/gitian-linux.yml");
+    let text = fs::read_to_string(&path).unwrap().replace("\"dir\": \"coin\"", "\"dir\": \"coin-1.0\"");
+    fs::write(&path, text).unwrap();
+    commit(&work);
+    work.run("gitian", &["init"]).succeeds();
+    let toml = fs::read_to_string(work.path().join("gitian.toml")).unwrap();
+    assert!(toml.contains("\n[remotes.\"coin-1.0\"]\n"), "{toml}");
+    assert!(planned(&work).iter().any(|line| line.contains("--commit coin-1.0=v1.0")), "{:?}", planned(&work));
 }

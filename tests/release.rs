@@ -158,6 +158,12 @@ fn only_what_has_changed_is_done_again_and_the_reason_is_told() {
     // Another descriptor at the same tag, another content of a remote's tag, an output that somebody took away.
     project.sh("cd coin && echo '  echo more > $OUTDIR/more.txt' >> contrib/gitian-linux.yml && git commit -qam more && git tag -f -a v1.0 -m 1").succeeds();
     fs::remove_file(alice.folder.join(".gitian/win-signed/build/out/coin-win-setup.txt")).unwrap();
+    // That is known to a run that changes nothing, and to one that would take what was built before.
+    let script = alice.release(&["--dry-run"]).succeeds().stdout;
+    assert!(script.contains("# build win: the remote coin has changed\n"), "{script}");
+    let told = alice.release(&["--step", "sign", "--again", "--os", "win"]);
+    let refused = "gitian: error: sign win needs build win, which is not done: the remote coin has changed\n";
+    assert!(told.code == 1 && told.stderr.contains(refused), "{}", told.stderr);
     let told = alice.release(&[]).succeeds().stdout;
     for line in [
         "build linux: begins again: the descriptor has changed\n",
@@ -170,6 +176,34 @@ fn only_what_has_changed_is_done_again_and_the_reason_is_told() {
         assert!(told.contains(line), "{line}: {told}");
     }
     assert_eq!(fs::read_to_string(alice.folder.join("binaries/1.0/more.txt")).unwrap(), "more\n");
+    // Another version: what lies there is not its build.
+    project.sh("for i in coin detached; do git -C $i tag v2.0; done; cp sdk-1.0.tar sdk-2.0.tar").succeeds();
+    for step in ["collect", "sign"] {
+        let args = ["release", "--file", "../coin/gitian.toml", "--signer", "alice", "--step", step, "2.0"];
+        for more in [&[][..], &["--dry-run"]] {
+            let told = programs::answer(alice.program("gitian").args(args).args(more));
+            assert!(
+                told.code == 1
+                    && told
+                        .stderr
+                        .contains(&format!("gitian: error: {step} linux needs build linux, which is not done: "))
+                    && told.stderr.contains("gitian release --step build …    first\n"),
+                "{}{}",
+                told.stdout,
+                told.stderr
+            );
+        }
+    }
+    assert!(!alice.folder.join("binaries/2.0").exists() && !alice.folder.join(".gitian/sigs/2.0-linux").exists());
+    // Another input of the same name takes the place of what was brought.
+    fs::write(project.path().join("sdk-1.0.tar"), "newer").unwrap();
+    let toml = project.coin().join("gitian.toml");
+    let digest = |text: &str| gitian_manifest::Digest::of_bytes(text.as_bytes()).to_string();
+    let text = fs::read_to_string(&toml).unwrap().replace(&digest("sdk"), &digest("newer"));
+    fs::write(&toml, text).unwrap();
+    let told = alice.release(&["--step", "input"]).succeeds().stdout;
+    assert!(told.starts_with("input sdk.tar: begins again: its digest has changed\n"), "{told}");
+    assert_eq!(fs::read_to_string(alice.folder.join(".gitian/inputs/sdk.tar")).unwrap(), "newer");
 }
 
 #[test]

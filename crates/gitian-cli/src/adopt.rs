@@ -32,8 +32,11 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     let shown = printable(&args.checkout.display().to_string());
     let checkout = Checkout::open(&around.workdir.join(&args.checkout), &shown)?;
     if args.undo {
-        let count = checkout.undo()?;
+        let (count, of_user) = checkout.undo()?;
         writeln!(out, "{shown}: {count} programs are its own again")?;
+        for path in of_user {
+            tell(&format!("gitian: warning: {shown}/{path} stays as it is: somebody changed it"));
+        }
         return Ok(0);
     }
     let count = checkout.adopt(around)?;
@@ -45,8 +48,10 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
 /// A checkout of gitian-builder.
 struct Checkout<'a> {
     root: PathBuf,
-    /// Its `.git`.
+    /// Where git keeps what is of this checkout only.
     git_dir: PathBuf,
+    /// Where git keeps what it shares with other checkouts of the same repository; for most the same place.
+    common: PathBuf,
     shown: &'a str,
 }
 
@@ -56,6 +61,8 @@ struct Place {
     path: String,
     /// Its mode in git; none if git does not know it.
     mode: Option<u32>,
+    /// The name of its content in git; empty if git does not know it.
+    blob: String,
 }
 
 impl<'a> Checkout<'a> {
@@ -64,19 +71,20 @@ impl<'a> Checkout<'a> {
             what: format!("{shown} is not a git checkout of gitian-builder"),
             mend: "name the folder that holds its bin/gbuild and its .git".into(),
         };
-        let top = git(root).args(["rev-parse", "--show-toplevel", "--absolute-git-dir"]).text();
+        let asked = ["--path-format=absolute", "--show-toplevel", "--git-dir", "--git-common-dir"];
+        let top = git(root).arg("rev-parse").args(asked).text();
         let top = match top {
             Ok(top) => top,
             Err(Failure::ProgramNotFound { program }) => return Err(Failure::ProgramNotFound { program }.into()),
             Err(Failure::Interrupted) => return Err(Failure::Interrupted.into()),
             Err(_) => return Err(none().into()),
         };
-        let (top, git_dir) = top.split_once('\n').ok_or_else(none)?;
+        let &[top, git_dir, common] = top.lines().collect::<Vec<_>>().as_slice() else { return Err(none().into()) };
         let root = root.canonicalize().with_context(|| shown.to_owned())?;
         if Path::new(top) != root || !root.join(WITNESS).exists() {
             return Err(none().into());
         }
-        Ok(Self { root, git_dir: git_dir.into(), shown })
+        Ok(Self { root, git_dir: git_dir.into(), common: common.into(), shown })
     }
 
     fn git(&self) -> Command {
@@ -88,41 +96,103 @@ impl<'a> Checkout<'a> {
         self.git_dir.join("gitian/stub")
     }
 
+    /// Where the stub of an earlier adopt is kept until all of its places have the new one.
+    fn stub_before(&self) -> PathBuf {
+        self.git_dir.join("gitian/stub-before")
+    }
+
     fn attributes(&self) -> PathBuf {
-        self.git_dir.join("info/attributes")
+        self.common.join("info/attributes")
     }
 
     fn exclude(&self) -> PathBuf {
-        self.git_dir.join("info/exclude")
+        self.common.join("info/exclude")
+    }
+
+    /// Whether another checkout of the same repository needs what git shares between them.
+    fn another_is_adopted(&self) -> Result<bool> {
+        let linked = match fs::read_dir(self.common.join("worktrees")) {
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            entries => entries?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?,
+        };
+        let mut all = linked.into_iter().chain([self.common.clone()]);
+        Ok(all.any(|git_dir| git_dir != self.git_dir && git_dir.join("gitian/stub").exists()))
     }
 
     /// The places of our programs.
     fn places(&self) -> Result<Vec<Place>> {
         let listed = self.git().args(["ls-files", "--stage", "--", "bin", "libexec"]).text()?;
-        let mode = |path: &str| {
+        let known = |path: &str| {
             let line = listed.lines().find(|line| line.split('\t').nth(1) == Some(path))?;
-            u32::from_str_radix(line.split(' ').next()?, 8).ok()
+            let mut words = line.split(' ');
+            Some((u32::from_str_radix(words.next()?, 8).ok()?, words.next()?.to_owned()))
         };
-        let place = |path: String| Place { mode: mode(&path), path };
+        let place = |path: String| {
+            let (mode, blob) = known(&path).unzip();
+            Place { path, mode, blob: blob.unwrap_or_default() }
+        };
         Ok(calls::in_checkout().map(place).collect())
+    }
+
+    /// The places with a file that is neither a stub of ours nor what git has for it: somebody's own.
+    fn own_of_user<'p>(&self, places: &'p [Place]) -> Result<Vec<&'p Place>> {
+        let stubs: Vec<_> =
+            [self.stub(), self.stub_before()].into_iter().filter_map(|stub| fs::read(stub).ok()).collect();
+        let mut own = Vec::new();
+        for place in places {
+            let path = self.root.join(&place.path);
+            let Ok(meta) = path.symlink_metadata() else { continue };
+            let is_stub = || gitian_manifest::read_file(&path, 1 << 20).is_ok_and(|bytes| stubs.contains(&bytes));
+            if meta.is_file() && is_stub() {
+                continue;
+            }
+            if meta.is_file() && place.mode.is_some() {
+                let blob = self.git().args(["hash-object", "--no-filters", "--", &place.path]).text();
+                if blob.with_context(|| self.shown.to_owned())? == place.blob {
+                    continue;
+                }
+            }
+            own.push(place);
+        }
+        Ok(own)
     }
 
     /// Puts our programs into their places. Returns how many.
     fn adopt(&self, around: &Surroundings) -> Result<usize> {
         let places = self.places()?;
         let tracked: Vec<&str> = places.iter().filter(|place| place.mode.is_some()).map(|place| &*place.path).collect();
-        if !self.stub().exists() {
-            self.refuse_changes(&tracked, &places)?;
+        match self.stub().exists() {
+            false => self.refuse_changes(&tracked, &places)?,
+            // git itself takes whatever lies there for unchanged now.
+            true => {
+                if let Some(place) = self.own_of_user(&places)?.first() {
+                    let (shown, path) = (Command::new(self.shown), &place.path);
+                    return Err(Problem {
+                        what: format!("{}/{path} is not as gitian-builder has it", self.shown),
+                        mend: format!("mv {shown}/{path} {shown}/{path}.mine    puts it aside"),
+                    }
+                    .into());
+                }
+            }
         }
         let stub = stub(around)?;
         let context = || self.shown.to_owned();
         fs::create_dir_all(self.git_dir.join("gitian")).with_context(context)?;
+        if fs::read(self.stub()).is_ok_and(|before| before != stub.as_bytes()) && !self.stub_before().exists() {
+            fs::rename(self.stub(), self.stub_before()).with_context(context)?;
+        }
         // The stub first: it says that there is something to undo.
         gitian_manifest::write_atomically(&self.stub(), stub.as_bytes()).with_context(context)?;
         for (key, value) in [
-            // What git has for the path, whatever lies there.
-            ("filter.gitian.clean", "cat >/dev/null; git cat-file blob :%f"),
-            ("filter.gitian.smudge", "cat >/dev/null; cat \"$(git rev-parse --git-path gitian/stub)\""),
+            // What git has for the path, whatever lies there. Other checkouts of the repository have the filter too.
+            (
+                "filter.gitian.clean",
+                "if [ -e \"$(git rev-parse --git-path gitian/stub)\" ]; then cat >/dev/null; git cat-file blob :%f; else cat; fi",
+            ),
+            (
+                "filter.gitian.smudge",
+                "stub=$(git rev-parse --git-path gitian/stub); if [ -e \"$stub\" ]; then cat >/dev/null; cat \"$stub\"; else cat; fi",
+            ),
         ] {
             self.git().args(["config", "--local", key, value]).run_ok(Streams::default()).with_context(context)?;
         }
@@ -147,7 +217,10 @@ impl<'a> Checkout<'a> {
             written().with_context(|| format!("{}/{}", self.shown, place.path))?;
         }
         self.refresh(&tracked)?;
-        Ok(places.len())
+        match fs::remove_file(self.stub_before()) {
+            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(cause).with_context(context),
+            _ => Ok(places.len()),
+        }
     }
 
     /// A program with changes of the user's own is not touched.
@@ -181,8 +254,8 @@ impl<'a> Checkout<'a> {
         add.run_ok(Streams::default()).map(drop).with_context(|| self.shown.to_owned())
     }
 
-    /// Brings the checkout's own programs back. Returns how many there are.
-    fn undo(&self) -> Result<usize> {
+    /// Brings the checkout's own programs back. Returns how many there are, and those files that stay as the user made them.
+    fn undo(&self) -> Result<(usize, Vec<String>)> {
         if !self.stub().exists() {
             return Err(Problem {
                 what: format!("{} is not adopted", self.shown),
@@ -191,29 +264,44 @@ impl<'a> Checkout<'a> {
             .into());
         }
         let context = || self.shown.to_owned();
-        let stub = fs::read(self.stub()).with_context(context)?;
         let places = self.places()?;
-        set_block(&self.attributes(), &[]).with_context(context)?;
-        let removed =
-            self.git().args(["config", "--local", "--remove-section", "filter.gitian"]).run(Streams::default());
-        // Exit status 128: an undo that was broken off had come so far.
-        removed.with_context(context)?;
+        let of_user = self.own_of_user(&places)?;
+        let is_shared = self.another_is_adopted()?;
+        if !is_shared {
+            set_block(&self.attributes(), &[]).with_context(context)?;
+            let removed =
+                self.git().args(["config", "--local", "--remove-section", "filter.gitian"]).run(Streams::default());
+            // Exit status 128: an undo that was broken off had come so far.
+            removed.with_context(context)?;
+        }
         let mut own = Vec::new();
-        for place in &places {
-            let path = self.root.join(&place.path);
-            // What is not the stub is somebody's file, or was brought back before.
-            if gitian_manifest::read_file(&path, 1 << 20).is_ok_and(|bytes| bytes == stub) {
-                fs::remove_file(&path).with_context(|| format!("{}/{}", self.shown, place.path))?;
+        for place in places.iter().filter(|place| !of_user.iter().any(|own| own.path == place.path)) {
+            match (place.mode, fs::remove_file(self.root.join(&place.path))) {
+                (_, Err(cause)) if cause.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(cause).with_context(|| format!("{}/{}", self.shown, place.path));
+                }
+                (mode, _) => own.extend(mode.map(|_| &*place.path)),
             }
-            own.extend(place.mode.map(|_| &*place.path));
         }
         if !own.is_empty() {
-            let write = self.git().args(["checkout-index", "--force", "--index", "--"]).args(&own);
+            // Without the filter, where it has to stay for others.
+            let write = self.git().args(["-c", "filter.gitian.clean=", "-c", "filter.gitian.smudge="]);
+            let write = write.args(["checkout-index", "--force", "--index", "--"]).args(&own);
             write.run_ok(Streams::default()).with_context(context)?;
         }
-        set_block(&self.exclude(), &[]).with_context(context)?;
+        for place in &of_user {
+            // git took the file for unchanged, and would go on doing so by its size and time.
+            if let Some(mode) = place.mode {
+                let entry = format!("{mode:o},{},{}", place.blob, place.path);
+                let forget = self.git().args(["update-index", "--cacheinfo", &entry]);
+                forget.run_ok(Streams::default()).with_context(context)?;
+            }
+        }
+        if !is_shared {
+            set_block(&self.exclude(), &[]).with_context(context)?;
+        }
         fs::remove_dir_all(self.git_dir.join("gitian")).with_context(context)?;
-        Ok(own.len())
+        Ok((own.len(), of_user.into_iter().map(|place| place.path.clone()).collect()))
     }
 }
 

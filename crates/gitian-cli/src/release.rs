@@ -29,7 +29,8 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     let project = load(&file, around)?;
     let release = Release { args: &args, around, project: &project, file: &file };
     let (mut chosen, backend) = release.choose()?;
-    if release.does(Kind::Build) && !args.dry_run {
+    // Whatever takes a build has to know whether it is this version's.
+    if [Kind::Build, Kind::Collect, Kind::Sign].into_iter().any(|kind| release.does(kind)) {
         gitian_release::ask(chosen.iter_mut().flat_map(|chosen| &mut chosen.sources));
         release.warn_of_silence(&chosen);
     }
@@ -40,16 +41,17 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     let jobs = release.jobs(&chosen);
     let runner = Runner { root: &around.workdir, call: &call, base: &base, jobs, again: args.again };
     if args.dry_run {
-        return release.tell_plan(&steps, &runner, out).map(|()| 0);
+        release.tell_plan(&steps, &runner, out)?;
+    } else {
+        let lock = Workdir::new(around.workdir.join(WORK)).lock()?;
+        runner.run(&steps, &|kind| release.does(kind), &mut |event| {
+            if !args.quiet {
+                // A reader that has gone away must not end the release.
+                writeln!(out, "{}", printable(&words(&event))).and_then(|()| out.flush()).ok();
+            }
+        })?;
+        drop(lock);
     }
-    let lock = Workdir::new(around.workdir.join(WORK)).lock()?;
-    runner.run(&steps, &mut |event| {
-        if !args.quiet {
-            // A reader that has gone away must not end the release.
-            writeln!(out, "{}", printable(&words(&event))).and_then(|()| out.flush()).ok();
-        }
-    })?;
-    drop(lock);
     for (name, source) in &waits {
         let commit = source.commit.as_deref().unwrap_or_default();
         let line = format!("gitian: {name} waits: {} has no {commit} yet (remote {})", source.url, source.dir);
@@ -219,9 +221,7 @@ impl Release<'_> {
             push: self.args.push || self.args.step.contains(&Kind::Push),
             program: env!("CARGO_PKG_VERSION"),
         };
-        let mut steps = gitian_release::plan(&order).map_err(|problems| BuildStopped { problems })?;
-        steps.retain(|step| self.does(step.kind));
-        Ok(steps)
+        Ok(gitian_release::plan(&order).map_err(|problems| BuildStopped { problems })?)
     }
 
     fn signer(&self) -> Result<SignerName> {
@@ -266,7 +266,9 @@ impl Release<'_> {
     /// `--dry-run`: the command lines, as a script for a shell.
     fn tell_plan(&self, steps: &[Step], runner: &Runner<'_>, out: &mut dyn Write) -> Result<()> {
         let call = |name: &str| self.around.calls.own_in_line(name);
-        for step in steps {
+        let does = |kind| self.does(kind);
+        runner.check(steps, &does)?;
+        for step in steps.iter().filter(|step| does(step.kind)) {
             match runner.standing(step) {
                 Standing::Done => writeln!(out, "# {}: done already", printable(&step.to_string()))?,
                 Standing::Due(why) => {

@@ -32,10 +32,14 @@ pub(crate) fn path_of(url: &str) -> &Path {
     Path::new(url.strip_prefix("file://").unwrap_or(url))
 }
 
-/// Brings a file to its place, or finds it there; nothing else is ever in that place.
-pub(crate) fn fetch(url: &str, sha256: &Digest, to: &Path, shown: &Path) -> Result<()> {
+/// Brings a file to its place, or finds it there; nothing else is ever in that place. One with another content stays,
+/// unless it is `ours`: brought by us before, and unchanged since.
+pub(crate) fn fetch(url: &str, sha256: &Digest, to: &Path, shown: &Path, ours: bool) -> Result<()> {
     if to.exists() {
-        return check(to, sha256, shown);
+        match check(to, sha256, shown) {
+            Err(_) if ours => {}
+            checked => return checked,
+        }
     }
     let folder = to.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -118,4 +122,30 @@ fn bring(url: &str, part: &Path, shown: &Path) -> Result<Digest> {
 
 fn ignore_absent(cause: io::Error) -> io::Result<()> {
     if cause.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(cause) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_brought_gives_way_to_what_is_expected_now_and_what_is_somebodys_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["old", "new"] {
+            fs::write(at(name), name).unwrap();
+        }
+        let bring = |from: &str, content: &str, ours: bool| {
+            let (url, sha256) = (at(from).display().to_string(), Digest::of_bytes(content.as_bytes()));
+            let done = fetch(&url, &sha256, &at("sdk"), Path::new("sdk"), ours);
+            (done.map_err(|refused| refused.to_string()), fs::read_to_string(at("sdk")).unwrap())
+        };
+        assert_eq!(bring("old", "old", false), (Ok(()), "old".to_owned()));
+        let (refused, there) = bring("new", "new", false);
+        assert!(refused.unwrap_err().starts_with("input sdk has sha256 ") && there == "old");
+        let (refused, there) = bring("old", "new", true);
+        assert!(refused.unwrap_err().starts_with("input sdk: ") && there == "old", "the address still has the old one");
+        assert_eq!(bring("new", "new", true), (Ok(()), "new".to_owned()));
+        assert!(!part(&at("sdk")).exists());
+    }
 }

@@ -129,7 +129,8 @@ impl Collection<'_> {
             .into());
         }
         for (path, _) in self.before.map(|stamp| &*stamp.left).unwrap_or_default() {
-            if !collected.contains(path) && self.is_ours(path) {
+            // Elsewhere it was collected for somebody who wanted it there.
+            if path.starts_with(self.to) && !collected.contains(path) && self.is_ours(path) {
                 fs::remove_file(self.root.join(path)).with_context(|| path.display().to_string())?;
             }
         }
@@ -208,5 +209,27 @@ mod tests {
         let two = one("a-*.txt").unwrap_err().to_string();
         assert_eq!(two, "two outputs in out are called a-*.txt: a-1.txt and a-2.txt");
         assert_eq!(one("c").unwrap_err().to_string(), "no output in out is called c");
+    }
+
+    #[test]
+    fn what_was_collected_elsewhere_stays_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir(root.join("out")).unwrap();
+        let collect = |output: &str, to: &str, before: Option<&Stamp>| {
+            fs::write(root.join("out").join(output), output).unwrap();
+            let digest = Digest::of_bytes(output.as_bytes());
+            let report = Report::new(format!("{digest}  {output}\n"), String::new(), Vec::new(), None, None);
+            fs::write(root.join("report"), report.render()).unwrap();
+            let (out, report, to) = (Path::new("out"), Path::new("report"), Path::new(to));
+            let left = Collection { root, out, report, patterns: None, flat: false, to, before }.collect().unwrap();
+            let seen = |path: PathBuf| (path.clone(), crate::stamp::Seen::at(&root.join(&path)).unwrap());
+            Stamp { depends: Vec::new(), left: left.into_iter().map(seen).collect() }
+        };
+        let first = collect("a", "binaries", None);
+        let other = collect("a", "other", Some(&first));
+        assert!(root.join("binaries/a").exists() && root.join("other/a").exists());
+        collect("b", "other", Some(&other));
+        assert!(root.join("other/b").exists() && !root.join("other/a").exists(), "what the build no longer leaves");
     }
 }

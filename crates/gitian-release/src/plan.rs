@@ -10,6 +10,7 @@ use gitian_descriptor::{Loaded, SignerName};
 use gitian_manifest::{Digest, SigsTree};
 use gitian_vm::{Problem, TargetId, base_name};
 
+use crate::init::key;
 use crate::pattern::Pattern;
 use crate::place::{self, WORK, from_workdir};
 use crate::project::{DescriptorRule, Project};
@@ -138,14 +139,14 @@ impl Order<'_> {
             .filter(|source| source.commit.is_none())
             .map(|source| Problem {
                 what: format!("{}: nothing says which commit of the remote {} is built", rule.name, source.dir),
-                mend: format!("write into gitian.toml: [remotes.{}], commit = \"v{{version}}\"", source.dir),
+                mend: format!("write into gitian.toml: [remotes.{}], commit = \"v{{version}}\"", key(&source.dir)),
             })
             .collect();
         for stage in &rule.stages {
             if !chosen.loaded.descriptor.files.iter().any(|file| file.as_str() == stage.input) {
                 problems.push(Problem {
                     what: format!("{}: the descriptor has no input {} in its files", rule.name, stage.input),
-                    mend: format!("mend [descriptors.{}] inputs in gitian.toml", rule.name),
+                    mend: format!("mend [descriptors.{}] inputs in gitian.toml", key(&rule.name)),
                 });
             }
         }
@@ -223,10 +224,13 @@ impl Order<'_> {
         let Some(rule) = self.project.inputs.get(name) else {
             return step(Vec::new(), vec![Action::Expect(to)], Done::Never);
         };
-        let depends = vec![Dependency { name: "its digest".into(), value: Value::Text(rule.sha256.to_string()) }];
+        let text = |name: &str, text: String| Dependency { name: name.to_owned(), value: Value::Text(text) };
+        let mut depends = vec![text("its digest", rule.sha256.to_string())];
         let action = match &rule.url {
             Some(url) => {
-                Action::Fetch { url: self.address(&url.of(self.version)), sha256: rule.sha256, to: to.clone() }
+                let url = self.address(&url.of(self.version));
+                depends.push(text("its address", url.clone()));
+                Action::Fetch { url, sha256: rule.sha256, to: to.clone() }
             }
             None => Action::Check { file: to.clone(), sha256: rule.sha256 },
         };
@@ -376,16 +380,16 @@ impl Order<'_> {
 
     fn tree(&self) -> Step {
         let to = self.sigs.to_owned();
-        let action = match &self.project.sigs.url {
-            Some(url) => Action::Clone { url: remotes::absolute(url, self.here), to: to.clone() },
-            None => Action::MakeFolder(to.clone()),
+        let (action, done) = match &self.project.sigs.url {
+            Some(url) => (Action::Clone { url: remotes::absolute(url, self.here), to: to.clone() }, Done::Clone(to)),
+            None => (Action::MakeFolder(to.clone()), Done::Folder(to)),
         };
         Step {
             kind: Kind::Sigs,
             of: String::new(),
             depends: Vec::new(),
             actions: vec![action],
-            done: Done::Folder(to),
+            done,
             after: Vec::new(),
         }
     }
@@ -654,5 +658,38 @@ git -C .gitian/sigs push --quiet origin HEAD || { git -C .gitian/sigs pull --qui
             assert_eq!(all[0].waits_for(&project), None);
             assert_eq!(all[1].waits_for(&project).map(|source| &*source.dir), Some("coin"));
         });
+    }
+
+    #[test]
+    fn an_input_depends_on_its_digest_and_its_address() {
+        with_plan(|all, plan| {
+            let steps = plan(all, false);
+            let input = steps.iter().find(|step| step.kind == Kind::Input && step.of == "sdk").unwrap();
+            let names: Vec<&str> = input.depends.iter().map(|of| &*of.name).collect();
+            assert_eq!(names, ["its digest", "its address"]);
+        });
+    }
+
+    #[test]
+    fn what_is_to_be_written_into_the_file_can_be_read_from_it() {
+        let project = Project::parse(Path::new("gitian.toml"), "[descriptors.a]\nfile = 'a.yml'\n").unwrap();
+        let mut chosen = chosen(&project, 0, "", Origin::File("a.yml".into()));
+        chosen.sources[0].dir = "coin-1.0".into();
+        let order = Order {
+            project: &project,
+            here: Path::new("/here"),
+            version: &"1.0".parse().unwrap(),
+            chosen: &[chosen],
+            backend: None,
+            signer: None,
+            sigs: &place::sigs(),
+            sigs_is_clone: false,
+            binaries: Path::new("binaries/1.0"),
+            signing: Signing::Here,
+            push: false,
+            program: "1",
+        };
+        let problems = plan(&order).unwrap_err();
+        assert_eq!(problems[0].mend, "write into gitian.toml: [remotes.\"coin-1.0\"], commit = \"v{version}\"");
     }
 }

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::pattern::Pattern;
+use crate::place::WORK;
 use crate::template::Template;
 
 /// The largest file that is read, in bytes.
@@ -267,7 +268,7 @@ impl Reader<'_> {
 
     fn project(&mut self, written: Written) -> Project {
         let binaries =
-            self.optional("binaries", written.binaries, |text| inside(text).and_then(|()| Template::parse(text)));
+            self.optional("binaries", written.binaries, |text| beside(text).and_then(|()| Template::parse(text)));
         let sigs = written.sigs.unwrap_or_default();
         let mut project = Project {
             descriptors_at: self.optional("descriptors-at", written.descriptors_at, commit),
@@ -335,7 +336,7 @@ impl Reader<'_> {
         if RESERVED.contains(&own.get_ref().as_str()) {
             self.refuse(own.span(), format!("descriptor: '{}' is a folder of a release's own", own.get_ref()));
         }
-        let file = self.checked("file", &written.file, |text| inside(text).map(|()| PathBuf::from(text)));
+        let file = self.checked("file", &written.file, |text| beside(text).map(|()| PathBuf::from(text)));
         let release = match written.release {
             Some(text) => self.checked("release", &text, |text| one_folder(text).and_then(|()| Template::parse(text))),
             None => Some(Template::known(format!("{{version}}-{}", own.get_ref()))),
@@ -402,9 +403,22 @@ fn plain(text: &str) -> Result<(), String> {
     }
 }
 
-/// A path that stays where it begins.
+/// A path that stays where it begins, apart from what is made for a release.
+fn beside(text: &str) -> Result<(), String> {
+    inside(text)?;
+    let first = Path::new(text).components().find(|part| *part != Component::CurDir);
+    match first.is_some_and(|part| part.as_os_str().eq_ignore_ascii_case(WORK)) {
+        true => Err(format!("'{}' is a place of a release's own", text.escape_debug())),
+        false => Ok(()),
+    }
+}
+
+/// A path that stays where it begins, and out of what git keeps there: it has hooks and a configuration, which name programs.
 fn inside(text: &str) -> Result<(), String> {
     let path = Path::new(text);
+    if path.components().any(|part| part.as_os_str().eq_ignore_ascii_case(".git")) {
+        return Err(format!("'{}' is git's", text.escape_debug()));
+    }
     match path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
         _ if text.is_empty() => Err("is empty".to_owned()),
         true if text.chars().any(char::is_control) => Err("holds a control character".to_owned()),
@@ -523,6 +537,11 @@ mod tests {
             ("flat = true\nflat = false\n", "line 2, column 1: duplicate key"),
             ("backend = 'xen'\n", "line 1, column 11: backend: there is no backend 'xen' (there is: sandbox"),
             ("binaries = '../x'\n", "line 1, column 12: binaries: '../x' leads out of the folder"),
+            ("binaries = '.git/hooks'\n", "line 1, column 12: binaries: '.git/hooks' is git's"),
+            ("binaries = './x/.GIT'\n", "binaries: './x/.GIT' is git's"),
+            ("binaries = './.gitian/sigs'\n", "binaries: './.gitian/sigs' is a place of a release's own"),
+            ("sigs.folder = 'x/.git'\n", "folder: 'x/.git' is git's"),
+            ("[descriptors.b]\nfile = '.git/x.yml'\n", "file: '.git/x.yml' is git's"),
             ("sigs.folder = '/srv'\n", "line 1, column 15: folder: '/srv' leads out of the folder"),
             ("sigs.url = 'ext::sh'\n", "line 1, column 12: url: names a program to be run"),
             ("signer = 'a/b'\n", "line 1, column 10: signer: "),

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use gitian_build::Workdir;
 use gitian_manifest::Digest;
 use gitian_process::{Failure, Output, Status, Streams, interrupt};
-use gitian_vm::TargetId;
+use gitian_vm::{Problem, TargetId};
 
 use crate::fetch;
 use crate::outputs::{self, Collection};
@@ -92,16 +92,39 @@ struct Before {
 }
 
 impl Runner<'_> {
-    /// Does all these steps, as far as they are not done. The error is the first one; builds and verdicts beside it go on to
-    /// their end.
-    pub fn run(&self, steps: &[Step], tell: &mut dyn FnMut(Event)) -> Result<()> {
-        for same in steps.chunk_by(|one, other| one.kind == other.kind) {
+    /// Does those of a plan's steps that are chosen, as far as they are not done. The error is the first one; builds and
+    /// verdicts beside it go on to their end.
+    pub fn run(&self, plan: &[Step], chosen: &dyn Fn(Kind) -> bool, tell: &mut dyn FnMut(Event)) -> Result<()> {
+        self.check(plan, chosen)?;
+        let steps = plan.chunk_by(|one, other| one.kind == other.kind);
+        for same in steps.filter(|same| same.first().is_some_and(|step| chosen(step.kind))) {
             let (at_once, go_on) = match same.first().map(|step| step.kind) {
                 Some(Kind::Build) => (self.jobs.max(1), false),
                 Some(Kind::Verify) => (1, true),
                 _ => (1, false),
             };
             self.side_by_side(same, at_once, go_on, tell)?;
+        }
+        Ok(())
+    }
+
+    /// Insists on what chosen steps need of those that are not chosen: what lies there may be another version's.
+    pub fn check(&self, plan: &[Step], chosen: &dyn Fn(Kind) -> bool) -> Result<()> {
+        let without_force = Runner { again: false, ..*self };
+        let left_out: Vec<&Step> = plan.iter().filter(|step| !chosen(step.kind)).collect();
+        for step in plan.iter().filter(|step| chosen(step.kind)) {
+            for needed in left_out.iter().filter(|other| step.needs(other)) {
+                let (Standing::Due(_), Standing::Due(why)) = (self.standing(step), without_force.standing(needed))
+                else {
+                    continue;
+                };
+                let why = why.map_or_else(String::new, |why| format!(": {why}"));
+                return Err(Problem {
+                    what: format!("{step} needs {needed}, which is not done{why}"),
+                    mend: format!("gitian release --step {} …    first", needed.kind.name()),
+                }
+                .into());
+            }
         }
         Ok(())
     }
@@ -121,6 +144,7 @@ impl Runner<'_> {
         let standing = match (&step.done, &stamp, &depends) {
             (Done::Base(target), ..) if (self.base)(target).is_some() => Standing::Done,
             (Done::Folder(folder), ..) if self.root.join(folder).is_dir() => Standing::Done,
+            (Done::Clone(folder), ..) if self.root.join(folder).join(".git").exists() => Standing::Done,
             (Done::Stamped { .. }, Some(_), _) if self.again => Standing::Due(Some("asked for".into())),
             (Done::Stamped { .. }, Some(stamp), Ok(depends)) => match stamp.outdated(depends, self.root) {
                 None => Standing::Done,
@@ -286,7 +310,10 @@ impl Doer<'_> {
                 Action::LinkBase { name, to } => self.link_base(name, to)?,
                 Action::Expect(file) => fetch::expect(&at(file), file)?,
                 Action::Check { file, sha256 } => fetch::check(&at(file), sha256, file)?,
-                Action::Fetch { url, sha256, to } => fetch::fetch(url, sha256, &at(to), to)?,
+                Action::Fetch { url, sha256, to } => {
+                    let ours = before.is_some_and(|stamp| stamp.left_as_it_is(to, self.root));
+                    fetch::fetch(url, sha256, &at(to), to, ours)?;
+                }
                 Action::Run(program) => self.run(step, program, say)?,
                 Action::Collect { workdir, report, patterns, flat, to } => {
                     let out = Workdir::new(workdir).out();
@@ -413,5 +440,47 @@ mod tests {
         ] {
             assert_eq!(room_for(builds, 2000, 2, available, host), expected, "{builds} {available:?} {host}");
         }
+    }
+
+    #[test]
+    fn a_chosen_step_does_not_take_what_a_step_that_is_not_chosen_would_do_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let stamp = |of: &str| PathBuf::from(format!("stamp-{of}"));
+        let step = |kind, of: &str, options: &str| Step {
+            kind,
+            of: of.to_owned(),
+            depends: vec![Dependency { name: "the options".into(), value: Value::Text(options.into()) }],
+            actions: Vec::new(),
+            done: Done::Stamped { stamp: stamp(&format!("{}-{of}", kind.name())), leaves: Vec::new() },
+            after: Vec::new(),
+        };
+        let clone = Step { done: Done::Clone("sigs".into()), ..step(Kind::Sigs, "", "") };
+        let plan = |options: &str| {
+            let [build, collect, sign] =
+                [Kind::Build, Kind::Collect, Kind::Sign].map(|kind| step(kind, "linux", options));
+            [build, collect, clone.clone(), sign]
+        };
+        let call = |name: &str| OsString::from(name);
+        let runner = Runner { root: folder.path(), call: &call, base: &|_| None, jobs: 1, again: false };
+        let run = |options: &str, kinds: &[Kind]| {
+            let done = runner.run(&plan(options), &|kind| kinds.contains(&kind), &mut |_| {});
+            done.map_err(|refused| refused.to_string())
+        };
+        let refused = |told: &str| Err(told.to_owned());
+        let (collect, sign) = (&[Kind::Collect][..], &[Kind::Sign][..]);
+        assert_eq!(run("1.0", collect), refused("collect linux needs build linux, which is not done"));
+        assert_eq!(run("1.0", &[Kind::Build, Kind::Collect]), Ok(()));
+        assert_eq!(run("1.0", sign), refused("sign linux needs sigs, which is not done"));
+        fs::create_dir_all(folder.path().join("sigs/.git")).unwrap();
+        for kinds in [collect, sign] {
+            let told = run("2.0", kinds).unwrap_err();
+            assert!(told.ends_with(" linux needs build linux, which is not done: the options has changed"), "{told}");
+            assert_eq!(run("1.0", kinds), Ok(()));
+        }
+        assert_eq!(run("2.0", &[Kind::Build]), Ok(()));
+        assert_eq!(run("1.0", collect), Ok(()), "what is done takes nothing");
+        let again = Runner { again: true, ..runner };
+        assert!(again.run(&plan("1.0"), &|kind| kind == Kind::Collect, &mut |_| {}).is_err());
+        assert!(again.run(&plan("2.0"), &|kind| kind == Kind::Collect, &mut |_| {}).is_ok());
     }
 }

@@ -85,6 +85,17 @@ pub struct Step {
     pub after: Vec<String>,
 }
 
+impl Step {
+    /// Whether this step takes what another leaves: another version's build may lie in its place, or nothing.
+    pub(crate) fn needs(&self, other: &Self) -> bool {
+        match (self.kind, other.kind) {
+            (Kind::Collect | Kind::Sign, Kind::Build) => self.of == other.of,
+            (Kind::Sign | Kind::Commit | Kind::Push, Kind::Sigs) => matches!(other.done, Done::Clone(_)),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.name())?;
@@ -106,6 +117,8 @@ pub enum Done {
     Base(TargetId),
     /// There is such a folder.
     Folder(PathBuf),
+    /// There is a clone in such a folder.
+    Clone(PathBuf),
     /// It is a question, and asked every time.
     Never,
 }

@@ -61,9 +61,12 @@ pub fn draft(repository: &Path, script: Option<&Path>) -> Result<Draft> {
         Some(path) => {
             let bytes = gitian_manifest::read_file(&repository.join(path), LIMIT);
             let bytes = bytes.with_context(|| format!("script {}", path.display()))?;
-            Some((path.to_owned(), Script::read(&String::from_utf8_lossy(&bytes), language(path))))
+            Some((path.to_owned(), Script::read(&String::from_utf8_lossy(&bytes), language(path))?))
         }
-        None => files.iter().filter_map(|path| driver(repository, path)).max_by_key(|(_, script)| script.builds.len()),
+        None => {
+            let scripts = files.iter().filter_map(|path| driver(repository, path).transpose());
+            scripts.collect::<Result<Vec<_>>>()?.into_iter().max_by_key(|(_, script)| script.builds.len())
+        }
     };
     let (script_path, script) = driver.map_or_else(Default::default, |(path, script)| (Some(path), script));
     let tags = tags(repository);
@@ -106,17 +109,17 @@ fn language(path: &Path) -> Language {
     if extension(path) == "py" { Language::Python } else { Language::Shell }
 }
 
-fn driver(repository: &Path, path: &Path) -> Option<(PathBuf, Script)> {
+fn driver(repository: &Path, path: &Path) -> Result<Option<(PathBuf, Script)>> {
     if !["py", "sh"].contains(&extension(path)) {
-        return None;
+        return Ok(None);
     }
-    let bytes = gitian_manifest::read_file(&repository.join(path), LIMIT).ok()?;
+    let Ok(bytes) = gitian_manifest::read_file(&repository.join(path), LIMIT) else { return Ok(None) };
     let text = String::from_utf8_lossy(&bytes);
     if !text.contains("gbuild") {
-        return None;
+        return Ok(None);
     }
-    let script = Script::read(&text, language(path));
-    (!script.builds.is_empty()).then(|| (path.to_owned(), script))
+    let script = Script::read(&text, language(path))?;
+    Ok((!script.builds.is_empty()).then(|| (path.to_owned(), script)))
 }
 
 /// The tags of a repository; none where there are none, or no repository.
@@ -279,7 +282,7 @@ impl<'a> Writer<'a> {
             if commit.is_none() && url.is_none() && in_descriptor {
                 continue;
             }
-            self.line(&format!("\n[remotes.{dir}]"));
+            self.line(&format!("\n[remotes.{}]", key(dir)));
             match commit {
                 Some(commit) => self.line(&format!("commit = {}", quoted(commit))),
                 None if in_descriptor => {}
@@ -408,7 +411,7 @@ fn shown(path: &Path) -> String {
 }
 
 /// A key of TOML, in quotes where it has to be.
-fn key(name: &str) -> String {
+pub(crate) fn key(name: &str) -> String {
     let bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
     if bare { name.to_owned() } else { quoted(name) }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use gitian_manifest::Digest;
+use gitian_process::{Failure, interrupt};
 
 use super::words::{Command, Language, Words};
 
@@ -70,13 +71,17 @@ impl Build {
 
 impl Script {
     /// Reads a script.
-    pub fn read(text: &str, language: Language) -> Self {
+    ///
+    /// # Errors
+    /// We were asked to stop.
+    pub fn read(text: &str, language: Language) -> Result<Self, Failure> {
         let mut script = Self::default();
-        for command in Words::read(text, language).commands {
+        for command in Words::read(text, language)?.commands {
+            interrupt::check()?;
             script.command(&command);
         }
         script.name_stages();
-        script
+        Ok(script)
     }
 
     fn command(&mut self, words: &Command) {
@@ -250,7 +255,7 @@ mod tests {
              cp inputs/coin-${{VERSION}}-win-unsigned.tar.gz inputs/coin-win-unsigned.tar.gz\n\
              ./bin/gbuild -i --commit=signature=v$VERSION ../coin/gitian-win-signer.yml\n"
         );
-        let script = Script::read(&text, Language::Shell);
+        let script = Script::read(&text, Language::Shell).unwrap();
         assert_eq!(script.sigs.as_deref(), Some("https://example.org/coin/gitian.sigs.git"));
         assert_eq!(script.checks_out.as_deref(), Some("v{version}"));
         let tool = &script.inputs["tool-2.0.tar.gz"];

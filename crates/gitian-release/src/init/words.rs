@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use gitian_process::{Failure, interrupt};
+
 /// One command: its words, in order.
 pub(crate) type Command = Vec<String>;
 
@@ -14,7 +16,13 @@ const CLOSE: char = '\u{2}';
 /// Before the name of an argument that is given by name, whose value is the next word.
 const KEYWORD: char = '\u{3}';
 /// How often a value may name a variable that names a variable.
-const DEPTH: usize = 8;
+const DEPTH: usize = 64;
+/// The longest value that a variable is given, in bytes.
+const VALUE_LIMIT: usize = 4096;
+/// How much all values that are put into commands may come to, in bytes.
+const TOTAL_LIMIT: usize = 16 << 20;
+/// How many values are looked at for variables that nobody knows, which a circle may ask for over and over.
+const LOOKS: usize = 100_000;
 
 /// What was read from a script.
 #[derive(Debug, Default)]
@@ -32,12 +40,16 @@ pub(crate) enum Language {
 
 impl Words {
     /// Reads a script.
-    pub fn read(text: &str, language: Language) -> Self {
+    ///
+    /// # Errors
+    /// We were asked to stop.
+    pub fn read(text: &str, language: Language) -> Result<Self, Failure> {
         let mut values = Values::default();
         let mut lines = Vec::new();
         match language {
             Language::Shell => {
                 for line in shell_statements(text) {
+                    interrupt::check()?;
                     let words = split(&shell_marks(&line));
                     for word in &words {
                         values.assign_shell(word);
@@ -47,13 +59,20 @@ impl Words {
             }
             Language::Python => {
                 for statement in python_statements(text) {
+                    interrupt::check()?;
                     values.assign_python(&statement);
                     lines.push(without_keywords(python_words(&statement)));
                 }
             }
         }
-        let resolved = lines.into_iter().map(|line| line.iter().map(|word| values.resolve(word)).collect::<Vec<_>>());
-        Self { commands: resolved.flat_map(|line| commands(&line)).collect() }
+        let mut resolver = Resolver { values: &values, known: BTreeMap::new(), left: TOTAL_LIMIT, looks: LOOKS };
+        let mut read = Self::default();
+        for line in lines {
+            interrupt::check()?;
+            let resolved: Vec<String> = line.iter().map(|word| resolver.resolve(word)).collect();
+            read.commands.extend(commands(&resolved));
+        }
+        Ok(read)
     }
 }
 
@@ -108,43 +127,79 @@ impl Values {
             }
         }
     }
+}
 
-    /// Puts the values of variables in their places.
-    fn resolve(&self, word: &str) -> String {
-        self.resolve_within(word, DEPTH)
+/// Puts the values of variables in their places. A script may be made to have values without end: what a variable comes to
+/// is kept, and what is too long counts as not known.
+struct Resolver<'a> {
+    values: &'a Values,
+    /// What variables came to; nothing for those that nobody knows, and while a variable is looked into.
+    known: BTreeMap<String, Option<String>>,
+    /// How many bytes of values may still be put into commands.
+    left: usize,
+    /// How many values may still be looked at for what has to be looked at again.
+    looks: usize,
+}
+
+impl Resolver<'_> {
+    fn resolve(&mut self, word: &str) -> String {
+        self.resolve_within(word, DEPTH, usize::MAX).unwrap_or_default()
     }
 
-    fn resolve_within(&self, word: &str, depth: usize) -> String {
+    /// Returns nothing if it comes to more than `limit` bytes.
+    fn resolve_within(&mut self, word: &str, depth: usize, limit: usize) -> Option<String> {
         let mut text = String::new();
         let mut rest = word;
         while let Some((before, behind)) = rest.split_once(OPEN) {
             let Some((name, after)) = behind.split_once(CLOSE) else { break };
             text += before;
-            text += &self.value(name, depth);
+            match self.value(name, depth).filter(|value| depth < DEPTH || value.len() <= self.left) {
+                Some(value) => {
+                    self.left = self.left.saturating_sub(if depth < DEPTH { 0 } else { value.len() });
+                    text += &value;
+                }
+                None => text += &format!("${{{name}}}"),
+            }
+            if text.len() > limit {
+                return None;
+            }
             rest = after;
         }
-        text + rest
+        text += rest;
+        (text.len() <= limit).then_some(text)
     }
 
-    fn value(&self, name: &str, depth: usize) -> String {
+    fn value(&mut self, name: &str, depth: usize) -> Option<String> {
         if is_version(name) {
-            return "{version}".to_owned();
+            return Some("{version}".to_owned());
         }
-        let unknown = || format!("${{{name}}}");
+        if let Some(known) = self.known.get(name) {
+            return known.clone();
+        }
         if depth == 0 {
-            return unknown();
+            return None;
         }
-        let values = self.0.get(name).map(Vec::as_slice).unwrap_or_default();
-        let plain = |value: &String| !["", "false", "true", "None", "False", "True"].contains(&value.as_str());
+        self.known.insert(name.to_owned(), None);
+        let values = self.values.0.get(name).map(Vec::as_slice).unwrap_or_default();
+        let plain = |value: &&String| !["", "false", "true", "None", "False", "True"].contains(&value.as_str());
         let resolved: Vec<String> = values
             .iter()
-            .filter(|value| plain(value))
-            .map(|value| self.resolve_within(value, depth - 1))
+            .filter(plain)
+            .filter_map(|value| self.resolve_within(value, depth - 1, VALUE_LIMIT))
             .filter(|value| !value.contains("${"))
             .collect();
         // What holds the version is what a release is built from; of those, `v1.0` rather than `1.0`.
         let best = resolved.iter().filter(|value| value.contains("{version}")).max_by_key(|value| value.len());
-        best.or_else(|| resolved.first()).cloned().unwrap_or_else(unknown)
+        let best = best.or_else(|| resolved.first()).cloned();
+        match self.looks.checked_sub(values.len() + 1) {
+            // Within a circle nobody knows what is known outside of it.
+            Some(left) if best.is_none() && depth < DEPTH => {
+                self.looks = left;
+                self.known.remove(name);
+            }
+            _ => drop(self.known.insert(name.to_owned(), best.clone())),
+        }
+        best
     }
 }
 
@@ -178,9 +233,12 @@ fn shell_statements(text: &str) -> Vec<String> {
 fn shell_marks(line: &str) -> String {
     let mut text = String::new();
     let mut rest = line;
+    // Behind the last brace none is looked for.
+    let closed = line.rfind('}').map_or(0, |at| line.len() - at);
     while let Some((before, behind)) = rest.split_once('$') {
         text += before;
-        let braced = behind.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+        let inner = behind.strip_prefix('{').filter(|inner| closed > 0 && inner.len() >= closed);
+        let braced = inner.and_then(|inner| inner.split_once('}'));
         let (name, after) = braced.unwrap_or_else(|| {
             let end = behind.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(behind.len());
             behind.split_at(end)
@@ -379,7 +437,7 @@ mod tests {
     use super::*;
 
     fn words(text: &str, language: Language) -> Vec<String> {
-        Words::read(text, language).commands.iter().map(|words| words.join(" ")).collect()
+        Words::read(text, language).unwrap().commands.iter().map(|words| words.join(" ")).collect()
     }
 
     #[test]
@@ -419,11 +477,41 @@ mod tests {
     }
 
     #[test]
+    fn values_that_grow_without_end_are_read_in_a_moment() {
+        let chain: String = (0..40).map(|at| format!("a{at}=$a{}$a{}\n", at + 1, at + 1)).collect();
+        let began = std::time::Instant::now();
+        for (script, expected) in [
+            // An option is added, over and over.
+            (
+                (0..40).map(|at| format!("OPTS=\"$OPTS --x{at}\"\n")).collect::<String>() + "gbuild $OPTS x.yml",
+                "gbuild ${OPTS} x.yml",
+            ),
+            ("OPTS=-q\n".to_owned() + &"OPTS=\"$OPTS --x\"\n".repeat(40) + "gbuild $OPTS x.yml", "gbuild -q x.yml"),
+            ("a=$b\nb=$a\nb=v$VERSION\ngbuild $a $b".to_owned(), "gbuild v{version} v{version}"),
+            // Each is twice the next.
+            (format!("{chain}a40=x\ngbuild $a0 $a39"), "gbuild ${a0} xx"),
+            (format!("a={}\nb=$VERSION\ngbuild $b $a", "x".repeat(5000)), "gbuild {version} ${a}"),
+        ] {
+            let found = words(&script, Language::Shell);
+            assert_eq!(found.last().map(String::as_str), Some(expected));
+        }
+        // Everything depends on everything, and nobody knows anything.
+        let all: String = (0..60).flat_map(|one| (0..60).map(move |other| format!("a{one}=$a{other}\n"))).collect();
+        assert_eq!(words(&(all + "gbuild $a0"), Language::Shell).last().map(String::as_str), Some("gbuild ${a0}"));
+        // A word for every few bytes of the script: what they come to has an end too.
+        let many = format!("a={}\n{}", "x".repeat(4000), "$a ".repeat(100_000));
+        let size: usize = words(&many, Language::Shell).iter().map(String::len).sum();
+        assert!(size < 2 * TOTAL_LIMIT, "{size}");
+        assert!(words(&"${".repeat(300_000), Language::Shell).len() == 1);
+        assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
+    }
+
+    #[test]
     fn whatever_the_text_is_it_is_read_to_its_end() {
         for text in ["'", "\"", "f'{", "x = '", "[[[", "$", "${", "${}", "$$", "a=$a", "é'é", "'é", "\\", "x=\u{1}y"]
         {
             for language in [Language::Shell, Language::Python] {
-                Words::read(text, language);
+                Words::read(text, language).unwrap();
             }
         }
     }
