@@ -105,7 +105,8 @@ fn a_release_that_is_killed_at_any_moment_ends_in_the_same_tree() {
         // It was quicker: from the beginning again.
         whole_runs += 1;
         assert!(whole_runs < 40, "seed {seed}");
-        assert_eq!(running.answer().code, 0, "seed {seed}");
+        let told = running.answer();
+        assert_eq!(told.code, 0, "seed {seed}: {}{}", told.stdout, told.stderr);
         assert_eq!(alice.outcome(), expected, "seed {seed}");
         alice.sh("rm -r .gitian binaries").succeeds();
     }

@@ -147,6 +147,7 @@ fn not_a_clone(source: &Source, workdir: &Workdir) -> Option<Problem> {
     let folder = workdir.remote(&source.dir);
     let shown = workdir.shown(&folder).display();
     let cause = match fs::symlink_metadata(&folder) {
+        Ok(_) if is_broken_off(&folder) => return None,
         Ok(_) => git2::Repository::open(&folder).err()?,
         Err(_) => return None,
     };
@@ -154,6 +155,18 @@ fn not_a_clone(source: &Source, workdir: &Workdir) -> Option<Problem> {
         what: format!("{shown} is there, but is not a git repository of its own: {}", cause.message()),
         mend: format!("mv {shown} {shown}.away"),
     })
+}
+
+/// Whether a folder is what a killed `git init` left: nothing, or the beginnings of a `.git` without any object.
+fn is_broken_off(folder: &Path) -> bool {
+    let is_folder = |path: &Path| path.symlink_metadata().is_ok_and(|there| there.is_dir());
+    let Ok(mut entries) = folder.read_dir() else { return false };
+    let git = folder.join(".git");
+    let only_git = entries.all(|entry| entry.is_ok_and(|entry| entry.path() == git && is_folder(&git)));
+    let is_object = |entry: walkdir::Result<walkdir::DirEntry>| !entry.is_ok_and(|entry| entry.file_type().is_dir());
+    let objects = git.join("objects");
+    let has_objects = objects.exists() && walkdir::WalkDir::new(&objects).into_iter().any(is_object);
+    is_folder(folder) && only_git && !has_objects && git2::Repository::open(folder).is_err()
 }
 
 fn reachable(source: &Source, workdir: &Workdir) -> Option<Problem> {
@@ -219,6 +232,9 @@ pub fn fetch(
 ) -> Result<CheckedOut> {
     let folder = workdir.remote(&source.dir);
     let shown = workdir.shown(&folder).display().to_string();
+    if is_broken_off(&folder) {
+        fs::remove_dir_all(&folder).with_context(|| shown.clone())?;
+    }
     let is_new = !folder.exists();
     if is_new {
         fs::create_dir_all(workdir.inputs()).with_context(|| workdir.inputs().display().to_string())?;
@@ -367,6 +383,24 @@ mod tests {
         ] {
             assert_eq!(address(&url.parse().unwrap(), clone), expected);
         }
+    }
+
+    #[test]
+    fn what_a_killed_git_init_left_is_no_clone_and_nobodys() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        assert!(!is_broken_off(&at("absent")));
+        fs::create_dir_all(at("empty")).unwrap();
+        fs::create_dir_all(at("begun/.git/objects/info")).unwrap();
+        fs::write(at("begun/.git/description"), "x").unwrap();
+        fs::create_dir_all(at("damaged/.git/objects/ab")).unwrap();
+        fs::write(at("damaged/.git/objects/ab/cd"), "x").unwrap();
+        fs::create_dir_all(at("files")).unwrap();
+        fs::write(at("files/a.txt"), "mine").unwrap();
+        git2::Repository::init(at("clone")).unwrap();
+        std::os::unix::fs::symlink("empty", at("link")).unwrap();
+        let names = ["empty", "begun", "damaged", "files", "clone", "link"];
+        assert_eq!(names.map(|name| is_broken_off(&at(name))), [true, true, false, false, false, false]);
     }
 
     #[test]
