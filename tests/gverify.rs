@@ -397,6 +397,25 @@ fn one_key_under_two_names_is_told() {
 }
 
 #[test]
+fn a_reader_who_goes_away_ends_it_without_a_word() {
+    let Some(fixture) = Fixture::new() else { return };
+    let args = ["--all", "-d", "sigs-ok"];
+    assert!(!fixture.work.run("gverify", &args).stdout.is_empty());
+    let answer = fixture.work.run_unread("gverify", &args);
+    assert!(!answer.stderr.contains("error"), "{}", answer.stderr);
+    assert_eq!(answer.code, 141);
+}
+
+#[test]
+fn another_package_is_answered_with_those_that_there_are() {
+    let Some(fixture) = Fixture::new() else { return };
+    let answer = fixture.work.run("gverify", &["-d", "sigs-ok", "-r", "1.0", "--name", "nope"]);
+    assert!(answer.stderr.contains("sigs-ok/1.0: holds no signature for nope\n"), "{}", answer.stderr);
+    assert!(answer.stderr.ends_with("hint: --name hello-debian; there are: hello-debian\n"), "{}", answer.stderr);
+    assert_eq!(answer.code, 2);
+}
+
+#[test]
 fn bold_is_printed_when_asked_for_and_never_into_a_file() {
     let Some(fixture) = Fixture::new() else { return };
     let keys = ["-d", "sigs-ok", "--keys", "alice.asc", "--keys", "bob.asc"];

@@ -2,6 +2,7 @@
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use assert_cmd::Command;
 use gitian_vm::{Sandbox, Settings};
@@ -169,6 +170,14 @@ impl Workdir {
         Running::start(self.startable(name, args).process_group(0).env("PATH", path))
     }
 
+    /// Runs a program whose standard output nobody reads.
+    pub fn run_unread(&self, name: &str, args: &[&str]) -> Answer {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = self.startable(name, args).stdin(Stdio::null()).stdout(writer).output().unwrap();
+        answered(output)
+    }
+
     fn startable(&self, name: &str, args: &[&str]) -> std::process::Command {
         let prepared = self.program(name);
         #[expect(clippy::disallowed_methods, reason = "the test framework's command cannot run in the background")]
@@ -232,7 +241,10 @@ pub fn run(name: &str, args: &[&str], workdir: &Path) -> Answer {
 
 /// Runs a prepared program.
 pub fn answer(command: &mut Command) -> Answer {
-    let output = command.output().unwrap();
+    answered(command.output().unwrap())
+}
+
+fn answered(output: std::process::Output) -> Answer {
     let code = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
     Answer {
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

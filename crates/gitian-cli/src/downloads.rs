@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 use gitian_manifest::Digest;
 use gitian_verify::{
-    Agreement, Asked, Builder, Checker, Document, Facts, Opinion, Policy, Program, Signature, Source, Statement, Sums,
+    Agreement, Asked, Builder, Checker, Document, Facts, Opinion, Program, Signature, Source, Statement, Sums,
     agreements, base_name, fits, releases, statements,
 };
 
@@ -51,7 +51,7 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
         (None, Some(keys)) => Checker::Keys { keys, now: at },
         (None, None) => bail!("no keys"),
     };
-    let policy = policy(args, root.as_deref())?;
+    let policy = gverify::policy(args, root.as_deref())?;
     let mut heard = Vec::new();
     for list in &downloads.lists {
         let package = list.path.display().to_string();
@@ -111,14 +111,6 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     }
     hints(&opinions, wanted, args);
     Ok(code)
-}
-
-/// Returns the policy of the tree, if files are looked up in one, or that of the command line.
-fn policy(args: &Args, root: Option<&Path>) -> Result<Policy> {
-    match root {
-        Some(root) => gverify::policy(args, root),
-        None => gverify::policy(&Args { no_policy: args.policy.is_none(), ..args.clone() }, Path::new("")),
-    }
 }
 
 const DAMAGED: &str = "MISMATCH: the file here is not the one that the list means; download it again";

@@ -15,16 +15,21 @@ use crate::descriptor_file::DescriptorRefused;
 use crate::gsign::agreement::Diverges;
 use crate::hints;
 use crate::printable::printable;
+use crate::printed::{READER_GONE, is_reader_gone};
 
 /// A command line that cannot be meant; ends with exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct WrongUsage(pub String);
 
-/// Writes what went wrong and returns the exit code: 130 or 143 when we were asked to stop, 2 for wrong usage, else 1.
+/// Writes what went wrong and returns the exit code: 130 or 143 when we were asked to stop, 141 without a word when nobody
+/// reads what we print, 2 for wrong usage, else 1.
 ///
 /// Hints name our programs as the reader can call them; `debug` adds the chain of causes, one a line.
 pub fn report(program: &str, error: &Error, calls: &Calls, debug: bool, out: &mut dyn Write) -> u8 {
+    if is_reader_gone(error) {
+        return READER_GONE;
+    }
     // Standard error may be closed or broken: there is nobody left to tell.
     write_lines(program, error, calls, debug, out).ok();
     if is_interrupt(error) {

@@ -29,6 +29,7 @@ use crate::descriptor_file::{self, DescriptorRefused};
 use crate::failure::{WrongUsage, is_interrupt, report, tell};
 use crate::page::{Collected, Page, Row};
 use crate::printable::printable;
+use crate::printed::is_reader_gone;
 use crate::surroundings::Surroundings;
 use crate::{downloads, pull_request};
 use json::Json;
@@ -37,14 +38,6 @@ use text::Print;
 
 /// The largest descriptor whose name is looked for, in bytes.
 const DESCRIPTOR_LIMIT: u64 = 1 << 20;
-
-/// The exit code when the reader of standard output has gone away: that of a program which SIGPIPE ends.
-const BROKEN_PIPE: u8 = 141;
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let cause = error.root_cause().downcast_ref::<io::Error>();
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
-}
 
 /// What is known and decided about one release and package.
 #[derive(Clone, Copy, Debug)]
@@ -60,9 +53,7 @@ pub struct Release<'a> {
 /// Runs gverify. Returns the exit code: 0 verified, 1 something is wrong, 2 no verdict.
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
     match verify(&args, around, out) {
-        // Whoever read what we print has seen enough.
-        Err(error) if is_broken_pipe(&error) => Ok(BROKEN_PIPE),
-        Err(error) if !is_interrupt(&error) => {
+        Err(error) if !is_interrupt(&error) && !is_reader_gone(&error) => {
             report("gverify", &error, &around.calls, around.settings.debug, &mut io::stderr());
             Ok(2)
         }
@@ -89,7 +80,7 @@ fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     }
     let tree = tree(args, around, package.as_deref())?;
     check_tree(&tree)?;
-    let policy = policy(args, &tree.root)?;
+    let policy = policy(args, Some(&tree.root))?;
     let at = args.at.unwrap_or_else(SystemTime::now);
     let run = Run { args, around, policy, at };
     match range {
@@ -145,19 +136,21 @@ fn check_tree(tree: &SigsTree) -> Result<()> {
     }
 }
 
-/// Returns the policy of the command line, of a file, or of the tree; options come on top of what a file says.
-pub fn policy(args: &Args, root: &Path) -> Result<Policy> {
-    let mut policy = match &args.policy {
-        Some(path) => Policy::of_file(path)?,
-        None if args.no_policy => Policy::default(),
-        None => match Policy::of_tree(root)? {
-            Some(policy) => {
-                let path = root.join(Policy::FILE).display().to_string();
-                tell(&format!("gverify: policy {}; --no-policy decides without it", printable(&path)));
-                policy
-            }
-            None => Policy::default(),
-        },
+/// Returns the policy of the command line, of a file, or of the tree if there is one; options come on top of what a file
+/// says.
+pub fn policy(args: &Args, root: Option<&Path>) -> Result<Policy> {
+    let of_tree = |root: &Path| match Policy::of_tree(root)? {
+        Some(policy) => {
+            let path = root.join(Policy::FILE).display().to_string();
+            tell(&format!("gverify: policy {}; --no-policy decides without it", printable(&path)));
+            Ok(policy)
+        }
+        None => anyhow::Ok(Policy::default()),
+    };
+    let mut policy = match (&args.policy, root.filter(|_| !args.no_policy)) {
+        (Some(path), _) => Policy::of_file(path)?,
+        (None, Some(root)) => of_tree(root)?,
+        (None, None) => Policy::default(),
     };
     policy.min_good = args.min_good.or(policy.min_good);
     policy.require.extend(args.require.iter().cloned());
@@ -238,7 +231,11 @@ impl Run<'_> {
         }
         if let Some(error) = no_reference(&facts, &decision, &question) {
             report("gverify", &error, &self.around.calls, self.around.settings.debug, &mut io::stderr());
-            if let Some(hint) = tie_hint(&facts, &decision) {
+            let hint = match decision.outcome() {
+                Outcome::Nothing if decision.camps.is_empty() => packages_hint(&question),
+                _ => tie_hint(&facts, &decision),
+            };
+            if let Some(hint) = hint {
                 tell(&format!("hint: {}", printable(&hint)));
             }
         }
@@ -382,14 +379,7 @@ fn no_reference(facts: &[Facts], decision: &Decision, question: &Question) -> Op
             facts[*index].signer
         )),
         Reference::Nobody if decision.camps.is_empty() && decision.outcome() == Outcome::Nothing => {
-            let history = History::of(&question.tree).unwrap_or_default();
-            let here = history.questions.iter().filter(|other| other.release == question.release);
-            let packages: BTreeSet<&str> = here.map(|other| &*other.package).collect();
-            let others = match packages.len() {
-                0 => String::new(),
-                _ => format!(", but for {}", named(packages.into_iter())),
-            };
-            Some(anyhow!("{}: holds no signature for {}{others}", folder.display(), question.package))
+            Some(anyhow!("{}: holds no signature for {}", folder.display(), question.package))
         }
         Reference::Nobody if !decision.camps.is_empty() => {
             Some(anyhow!("nobody whose word has weight by the policy vouches for {}", question.package))
@@ -405,6 +395,15 @@ fn named<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
     let more = names.len().saturating_sub(NAMED);
     let shown = names.take(NAMED).collect::<Vec<_>>().join(", ");
     if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
+/// Returns for which packages there are signatures in a release instead.
+fn packages_hint(question: &Question) -> Option<String> {
+    let history = History::of(&question.tree).ok()?;
+    let here = history.questions.iter().filter(|other| other.release == question.release);
+    let others: BTreeSet<&str> = here.map(|other| &*other.package).filter(|name| *name != question.package).collect();
+    let first = shell_words::quote(others.first()?);
+    Some(format!("--name {first}; there are: {}", named(others.iter().copied())))
 }
 
 /// Returns how to see in what the camps of a tie differ.

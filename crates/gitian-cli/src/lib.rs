@@ -31,6 +31,7 @@ pub mod make_clean_vm;
 pub mod on_target;
 mod page;
 mod printable;
+mod printed;
 pub mod programs;
 mod progress;
 mod pull_request;

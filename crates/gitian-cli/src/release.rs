@@ -69,7 +69,17 @@ pub fn load(file: &Path, around: &Surroundings) -> Result<Project> {
         let drawn = descriptor_error::render_findings(&refused.path, &refused.text, &refused.findings, around.live);
         tell(drawn.trim_end());
     }
-    loaded
+    let is_missing = |error: &anyhow::Error| {
+        let cause = error.root_cause().downcast_ref::<std::io::Error>();
+        cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
+    };
+    loaded.map_err(|error| match is_missing(&error) {
+        true => {
+            let what = format!("project {} does not exist", file.display());
+            Problem { what, mend: "gitian init    in the project's repository writes it".into() }.into()
+        }
+        false => error,
+    })
 }
 
 fn words(event: &Event) -> String {

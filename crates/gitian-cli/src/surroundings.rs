@@ -13,6 +13,7 @@ use gitian_vm::Settings;
 use crate::calls::Calls;
 use crate::failure::{self, tell};
 use crate::printable::printable;
+use crate::printed::Printed;
 
 /// What a program finds around it; tests make their own.
 #[derive(Clone, Debug)]
@@ -91,7 +92,7 @@ pub fn main_with<A: Parser>(
         if let Some(parent) = around.settings.parent {
             interrupt::end_with(parent).context("signals")?;
         }
-        run(args, &around, &mut io::stdout())
+        run(args, &around, &mut Printed(io::stdout()))
     });
     ExitCode::from(result.unwrap_or_else(|error| failure::report(program, &error, &calls, debug, &mut io::stderr())))
 }

@@ -26,7 +26,7 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     let program = std::env::current_exe().context("this program")?;
     let text = match &args.config {
         Some(path) => gitian_manifest::read_file(path, CONFIG_LIMIT).with_context(|| path.display().to_string())?,
-        None => carried::read(&program)?.context(ConfigRefused("none is given".into()))?,
+        None => carried::read(&program)?.ok_or_else(|| ConfigRefused("none is given".into()))?,
     };
     let mut config = Config::parse(&text)?;
     if let Some(output) = &args.customize {

@@ -24,7 +24,7 @@ use crate::utc;
 ///     gverify --all -d gitian.sigs                          what there is
 ///     gverify --all -d gitian.sigs --keys KEYS.pgp          the same, with keys from a file or folder
 ///     gverify -v -r RELEASE --name PACKAGE -d gitian.sigs   one of them, with every reason
-#[derive(Clone, Debug, Parser)]
+#[derive(Debug, Parser)]
 #[command(
     name = "gverify",
     version,

@@ -60,7 +60,9 @@ pub fn hint(missing: &BTreeSet<String>, source: &Source, root: &Path) -> Option<
     let named = named.join(" ");
     Some(match source {
         Source::GnuPg => match beside(root) {
-            Some(keys) => format!("--keys {} are keys that lie there", shell_words::quote(&keys.display().to_string())),
+            Some(keys) => {
+                format!("add --keys {}   # keys that lie there", shell_words::quote(&keys.display().to_string()))
+            }
             None => format!("gpg --recv-keys {named}{more}"),
         },
         Source::Given(_) | Source::Folder(_) => {
