@@ -529,6 +529,20 @@ fn a_good_signature_on_something_else_than_an_assertion_is_told_apart() {
     }
 }
 
+#[test]
+fn who_agrees_on_nothing_is_told_so() {
+    let Some(fixture) = Fixture::new() else { return };
+    let Some(home) = Home::new() else { return };
+    home.make_key("carol", "ed25519");
+    let carol = home.export("carol", fixture.work.path());
+    fs::create_dir_all(fixture.path("empty/1.0/carol")).unwrap();
+    let path = fixture.path("empty/1.0/carol/hello-debian-build.assert");
+    fs::write(&path, "--- !!omap\n- out_manifest: ''\n- release: '1.0'\n- name: hello-debian\n").unwrap();
+    home.gpg(&["--detach-sign", path.to_str().unwrap()]);
+    let answer = fixture.run(&["-d", "empty", "--keys", carol.to_str().unwrap()]);
+    assert_eq!((answer.stdout.as_str(), answer.code), ("gverify: what was built is nothing at all\ncarol: OK\n\n", 0));
+}
+
 /// The real trees of fifteen years, as of the day when their verdicts were recorded.
 fn real(args: &[&str]) -> Option<Answer> {
     let data = shared("sigs")?;
@@ -648,6 +662,13 @@ fn a_policy_in_the_tree_counts_until_told_otherwise() {
         ("min-good = 3\n", &[], "alice: OK; bob: OK", "the policy is not met: 2 of the 3 that must agree do\n", 1),
         ("min-good = 3\n", &["--no-policy"], "alice: OK; bob: OK", "", 0),
         ("min-good = 3\n", &["--min-good", "2"], "alice: OK; bob: OK", "", 0),
+        (
+            "[groups.maintainers]\nmembers = ['alice', 'dave']\nmin-good = 2\n",
+            &[],
+            "alice: OK; bob: OK",
+            "not met: 1 of the 2 of maintainers that must agree do, without dave\n",
+            1,
+        ),
         ("", &["--require", "carol"], "alice: OK; bob: OK", "not met: carol must agree and does not\n", 1),
         (
             "[signers.bob]\nkeys = []\n[signers.carol]\nkeys = ['61482021DB50A3E6D988340BF66BEB66CC2D1955']\n",

@@ -242,7 +242,8 @@ fn demands(persons: &Persons<'_>, agreeing: Vec<usize>) -> Vec<Unmet> {
     for (group, rule) in &policy.groups {
         let found = persons.weight(agreeing.iter().copied().filter(|&index| rule.members.contains(name(index))));
         if found < rule.min_good {
-            unmet.push(Unmet::TooFewOf { group: group.clone(), wanted: rule.min_good, found });
+            let others = rule.members.iter().filter(|member| !names.contains(&***member)).cloned().collect();
+            unmet.push(Unmet::TooFewOf { group: group.clone(), wanted: rule.min_good, found, others });
         }
     }
     let absent = policy.require.iter().filter(|signer| !names.contains(&***signer));

@@ -155,8 +155,17 @@ impl Policy {
             policy.signers.insert(name, Signer { keys, weight: signer.weight.unwrap_or(1) });
         }
         for (name, group) in written.groups {
-            let min_good = group.min_good.unwrap_or(1);
-            policy.groups.insert(name, Group { members: group.members, min_good });
+            let (min_good, line) = match group.min_good {
+                Some(written) => (*written.get_ref(), line_at(written.span().start)),
+                None => (1, line_at(group.members.span().start)),
+            };
+            let members = group.members.into_inner();
+            let together: u64 = members.iter().map(|member| u64::from(policy.weight_of(member))).sum();
+            if together < min_good {
+                let message = format!("group {name} can never be {min_good}: its members together are {together}");
+                return Err(PolicyRefused { line, message });
+            }
+            policy.groups.insert(name, Group { members, min_good });
         }
         Ok(policy)
     }
@@ -208,8 +217,8 @@ struct WrittenSigner {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct WrittenGroup {
-    members: BTreeSet<String>,
-    min_good: Option<u64>,
+    members: toml::Spanned<BTreeSet<String>>,
+    min_good: Option<toml::Spanned<u64>>,
 }
 
 #[cfg(test)]
@@ -243,6 +252,8 @@ mod tests {
             ("min-good = -1\n", 1, "-1"),
             ("[signers.a]\nkeys = []\ncolour = 'red'\n", 3, "unknown field `colour`"),
             ("[groups.g]\nmin-good = 1\n", 1, "missing field `members`"),
+            ("[groups.g]\nmembers = ['a', 'b']\nmin-good = 3\n", 3, "g can never be 3: its members together are 2"),
+            ("unlisted-weight = 0\n[groups.g]\nmembers = ['a']\n", 3, "its members together are 0"),
             ("[signers.a]\nkeys = [\n '74810B012346C9A6']\n", 3, "is not the fingerprint"),
             (&*twice, 4, "is a's already"),
             ("strict = true\nstrict = false\n", 2, "duplicate key"),

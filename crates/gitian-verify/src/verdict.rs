@@ -128,6 +128,8 @@ pub enum Unmet {
         wanted: u64,
         /// The weight of its members who agree.
         found: u64,
+        /// Its members who do not.
+        others: Vec<String>,
     },
     /// This signer must agree, and does not.
     Required(String),
@@ -137,8 +139,8 @@ impl fmt::Display for Unmet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooFew { wanted, found } => write!(f, "{found} of the {wanted} that must agree do"),
-            Self::TooFewOf { group, wanted, found } => {
-                write!(f, "{found} of the {wanted} of {group} that must agree do")
+            Self::TooFewOf { group, wanted, found, others } => {
+                write!(f, "{found} of the {wanted} of {group} that must agree do, without {}", others.join(", "))
             }
             Self::Required(signer) => write!(f, "{signer} must agree and does not"),
         }

@@ -132,7 +132,7 @@ fn weights_groups_and_names_are_demanded_together() {
     assert_eq!((decision.weight, decision.unmet.as_slice()), (3, &[][..]));
     let decision = judge(&everybody[1..], policy);
     let few = Unmet::TooFew { wanted: 3, found: 1 };
-    let few_of = Unmet::TooFewOf { group: "maintainers".into(), wanted: 2, found: 0 };
+    let few_of = Unmet::TooFewOf { group: "maintainers".into(), wanted: 2, found: 0, others: vec!["alice".into()] };
     assert_eq!(decision.unmet, [few, few_of]);
     assert_eq!(judge(&everybody[..2], policy).unmet, [Unmet::Required("dave".into())]);
     // Strangers without weight make no reference, however many they are.

@@ -34,6 +34,7 @@ pub fn reasons(facts: &[Facts], decision: &Decision, index: usize, verbose: bool
         Verdict::WrongKey(wrong) => reasons.push(about_wrong_key(wrong, &signer.signer)),
         Verdict::Refused(refusals) => reasons.extend(refusals.iter().map(about_refusal)),
         Verdict::MissingResult | Verdict::MissingSignature => reasons.extend(about_missing(signer)),
+        Verdict::Ok if built_nothing(&signer.document) => reasons.push("what was built is nothing at all".into()),
         Verdict::Ok | Verdict::NotCompared | Verdict::BadSignature | Verdict::NoKey => {}
     }
     // Not what decided, but worth knowing.
@@ -46,6 +47,10 @@ pub fn reasons(facts: &[Facts], decision: &Decision, index: usize, verbose: bool
         reasons.push(format!("signed with the same key as {}; one key counts once", facts[first].signer));
     }
     reasons
+}
+
+fn built_nothing(document: &Document) -> bool {
+    matches!(document, Document::Read(assertion) if assertion.out_manifest().is_some_and(str::is_empty))
 }
 
 /// Returns whose manifest the others were compared with, for use in a sentence.
