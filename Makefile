@@ -11,7 +11,7 @@ CARGO ?= cargo
 # What a fresh Debian machine with Rust lacks: to compile (OpenPGP by way of OpenSSL), to make guests, to sign, to test.
 PACKAGES := arch-test curl git gnupg libclang-dev libssl-dev mmdebstrap pkg-config uidmap
 PACKAGES_FOR_TESTS := apt-utils binutils cpio docker.io dpkg-dev e2fsprogs fdisk fish libarchive-tools lintian lxc man-db mtools openssh-client \
-  ovmf p7zip-full podman python3 qemu-system-x86 qemu-utils runc systemd-boot-efi unzip util-linux xz-utils zip zsh zstd
+  openssl ovmf p7zip-full podman python3 qemu-system-x86 qemu-utils runc systemd-boot-efi unzip util-linux xz-utils zip zsh zstd
 PACKAGES_FOR_BENCH := cpio python3 time xz-utils zip zstd
 PACKAGES_FOR_DEB := binutils dpkg-dev
 PACKAGES_FOR_FUZZ := g++

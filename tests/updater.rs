@@ -1,11 +1,13 @@
 //! gitian-updater as its users call it: exit codes, messages, what a crash leaves, an updater that carries its config.
-//! What is refused is tested beside its crate.
+//! What is refused is tested beside its crate; servers that have to prove who they are, here, since authorities are a
+//! program's surroundings.
 
 mod support;
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use gitian_manifest::{Assertion, Digest, Report};
@@ -194,5 +196,71 @@ fn an_updater_that_waits_for_a_server_stops_when_asked_to() {
         running.signal(Signal::SIGINT);
         assert!(within(Duration::from_secs(10), || running.has_ended()), "{head}");
         assert_eq!(running.answer().code, 130);
+    }
+}
+
+/// An https server that answers with the files of a folder, headers and all.
+struct Server {
+    child: Child,
+    port: String,
+}
+
+impl Server {
+    /// Starts one whose certificate is for this host, signed by itself.
+    fn new(folder: &Path, host: &str) -> Self {
+        let name = format!("subjectAltName=DNS:{host}");
+        let subject = format!("/CN={host}");
+        let mut request = assert_cmd::Command::new("openssl");
+        request.args("req -x509 -newkey rsa:2048 -nodes -keyout server.key -out server.pem -days 2".split(' '));
+        request.args(["-subj", &subject, "-addext", &name]).current_dir(folder).assert().success();
+        #[expect(clippy::disallowed_methods, reason = "the test framework's command cannot run in the background")]
+        let mut command = std::process::Command::new("openssl");
+        command.args("s_server -accept 127.0.0.1:0 -HTTP -cert server.pem -key server.key".split(' '));
+        let mut child = command
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+        let accepts = lines.find_map(|line| line.strip_prefix("ACCEPT ").map(str::to_owned)).unwrap();
+        let port = accepts.rsplit(':').next().unwrap().to_owned();
+        Self { child, port }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn a_server_of_https_has_to_prove_who_it_is_and_may_not_lead_to_http() {
+    let Some(mut fixture) = Fixture::new() else { return };
+    fixture.package("coin", "1.0", 3, true);
+    let package = fs::read(fixture.path().join("coin.zip")).unwrap();
+    let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", package.len());
+    fs::write(fixture.path().join("coin.zip"), [head.as_bytes(), &package].concat()).unwrap();
+    let elsewhere = "HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1:9/coin.zip\r\nContent-Length: 0\r\n\r\n";
+    fs::write(fixture.path().join("moved.zip"), elsewhere).unwrap();
+    for (host, trusted, file, code, says) in [
+        ("localhost", false, "coin.zip", 2, "certificate verify failed"),
+        ("example.org", true, "coin.zip", 2, "certificate verify failed"),
+        ("localhost", true, "moved.zip", 2, "http://127.0.0.1:9/coin.zip"),
+        ("localhost", true, "coin.zip", 0, "release 1.0 is installed"),
+    ] {
+        let server = Server::new(fixture.path(), host);
+        let authorities = if trusted { "server.pem" } else { "/dev/null" };
+        fixture.work.set_env("SSL_CERT_FILE", &fixture.path().join(authorities).display().to_string());
+        fixture.work.set_env("SSL_CERT_DIR", "/nonexistent");
+        let url = format!("https://localhost:{}/{file}", server.port);
+        let answer = fixture.work.run("gitian-updater", &["-c", "config.yml", "-d", "dest", "-u", &url]);
+        let told = answer.stdout + &answer.stderr;
+        assert_eq!(answer.code, code, "{host} {trusted} {file}: {told}");
+        assert!(told.contains(says), "{host} {trusted} {file}: {told}");
+        assert_eq!(fixture.path().join("dest/d0/f0").exists(), code == 0);
     }
 }
