@@ -378,6 +378,9 @@ fn no_reference(facts: &[Facts], decision: &Decision, question: &Question) -> Op
             "{} has no assertion with a good signature, so there is nothing to compare with",
             facts[*index].signer
         )),
+        Reference::Nobody if decision.camps.is_empty() && decision.superseded.contains(&true) => {
+            Some(anyhow!("whoever vouches for {} vouches for two things at the same time", question.package))
+        }
         Reference::Nobody if decision.camps.is_empty() && decision.outcome() == Outcome::Nothing => {
             Some(anyhow!("{}: holds no signature for {}", folder.display(), question.package))
         }

@@ -118,6 +118,7 @@ fn signer(release: &Release<'_>, index: usize) -> Value {
         "verdict": words::verdict(verdict).to_lowercase().replace(' ', "-"),
         "reasons": words::reasons(facts, decision, index, false),
         "same_key_as": decision.same_key_as[index].map(|first| &*facts[first].signer),
+        "superseded": decision.superseded[index],
         "mismatch": match verdict {
             Verdict::Mismatch(mismatch) => of_mismatch(mismatch),
             _ => Value::Null,

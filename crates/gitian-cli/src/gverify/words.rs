@@ -43,10 +43,24 @@ pub fn reasons(facts: &[Facts], decision: &Decision, index: usize, verbose: bool
     {
         reasons.push(format!("the document is no assertion either: {reason}"));
     }
-    if let Some(first) = decision.same_key_as[index] {
-        reasons.push(format!("signed with the same key as {}; one key counts once", facts[first].signer));
-    }
+    reasons.extend(about_same_key(facts, decision, index));
     reasons
+}
+
+/// Returns what becomes of a word that is also another's.
+fn about_same_key(facts: &[Facts], decision: &Decision, index: usize) -> Option<String> {
+    let other = decision.same_key_as[index];
+    let name = |other: usize| &facts[other].signer;
+    match (decision.superseded[index], other) {
+        (false, other) => {
+            other.map(|other| format!("signed with the same key as {}; one key counts once", name(other)))
+        }
+        (true, Some(other)) if !decision.superseded[other] => Some(format!(
+            "signed with the same key as {0}, which vouches for something else there with a newer signature; only that counts",
+            name(other)
+        )),
+        (true, _) => Some("the same key vouches for something else at the same time; neither counts".into()),
+    }
 }
 
 fn built_nothing(document: &Document) -> bool {
