@@ -107,6 +107,22 @@ fn huge_documents_cost_bounded_time_and_memory() {
 }
 
 #[test]
+fn a_folder_full_of_files_costs_what_it_holds_and_no_more() {
+    let Some(fixture) = Fixture::new() else { return };
+    for signer in ["mallory", "trudy"] {
+        let folder = fixture.path("sigs/1.0").join(signer);
+        fs::create_dir_all(&folder).unwrap();
+        (0..1000).for_each(|number| fs::write(folder.join(format!("p{number}-build.assert")), "x").unwrap());
+    }
+    let answer = fixture.work.run("gverify", &["--all", "-d", "sigs", "--keys", "keys"]);
+    let folders = "MISSING SIGNATURE: in the same folder, p0-build.assert, p1-build.assert, p10-build.assert, ";
+    assert!(answer.stdout.contains(folders) && answer.stdout.contains(" and 989 more have no counterpart either\n"));
+    assert!(answer.stdout.contains("1.0 app: 1 OK, 2 MISSING RESULT\n"), "{}", &answer.stdout[..1000]);
+    // Two thousand lines; each once named all the others, and took as long.
+    assert!(answer.stdout.len() < 800_000, "{}", answer.stdout.len());
+}
+
+#[test]
 fn documents_that_are_made_to_explode_are_one_signers_fault() {
     let Some(fixture) = Fixture::new() else { return };
     let mut bomb = String::from("--- !!omap\n- a: &a [x, x, x, x, x, x, x, x, x]\n");

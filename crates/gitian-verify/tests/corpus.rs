@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use gitian_manifest::SigsTree;
 use gitian_verify::{
-    Checker, Criteria, Facts, Keyring, Policy, Question, Signature, Source, Verdict, check, decide, gather,
+    Checker, Criteria, Facts, Folders, Keyring, Policy, Question, Signature, Source, Verdict, check, decide, gather,
 };
 
 /// The day on which the verdicts were recorded, 2026-11-21, in seconds since 1970.
@@ -133,7 +133,7 @@ fn the_majority_gives_the_verdicts_of_the_named_reference_unless_there_is_a_tie(
         let text = |key: &str| entry[key].as_str().unwrap().to_owned();
         let tree = SigsTree::new(data.join("sigs"));
         let question = Question { tree, release: text("release"), package: text("name") };
-        let facts = gather(&question, &Checker::Keys { keys: &keys, now: now() }).unwrap();
+        let facts = gather(&question, &Checker::Keys { keys: &keys, now: now() }, &Folders::default()).unwrap();
         let decision = decide(&facts, &question.criteria(&policy, now()));
         for (Facts { signer, .. }, verdict) in facts.iter().zip(&decision.verdicts) {
             let expected = entry["signers"][signer]["expected"].as_str().unwrap();
@@ -162,7 +162,7 @@ fn every_signer_gets_the_verdict_of_the_original() {
             release: text("release").unwrap(),
             package: text("name").unwrap(),
         };
-        let facts = gather(&question, &Checker::Keys { keys: &keys, now: now() }).unwrap();
+        let facts = gather(&question, &Checker::Keys { keys: &keys, now: now() }, &Folders::default()).unwrap();
         let golden = text("golden");
         let decision = decide(&facts, &Criteria { compare_to: golden.as_deref(), ..question.criteria(&policy, now()) });
         for (Facts { signer, signature, .. }, verdict) in facts.iter().zip(&decision.verdicts) {

@@ -127,7 +127,8 @@ fn signer(release: &Release<'_>, index: usize) -> Value {
         "harmless_differences": explanation.map_or(0, |explanation| explanation.harmless),
         "assert": { "path": assert_path.display().to_string(), "document": of_document(document) },
         "signature": { "path": signature_path.display().to_string(), "check": of_signature(signature) },
-        "unpaired": unpaired,
+        "unpaired": unpaired.names,
+        "unpaired_more": unpaired.more,
         "misnamed_signature": misnamed_signature,
     })
 }

@@ -3,7 +3,7 @@
 
 use gitian_verify::{
     Cause, Decision, Document, Explanation, Facts, Good, Mismatch, Reference, Refusal, Signature, Standing, Unknown,
-    Verdict, WrongKey,
+    Unpaired, Verdict, WrongKey,
 };
 
 use crate::utc;
@@ -134,9 +134,10 @@ fn about_missing(facts: &Facts) -> Option<String> {
     if let Some(name) = &facts.misnamed_signature {
         return Some(format!("{name} beside it is a good signature of it, under another name"));
     }
-    let others: Vec<&str> = facts.unpaired.iter().map(String::as_str).filter(|name| !facts.has_path(name)).collect();
-    let what = if others.len() == 1 { "has no counterpart either" } else { "have no counterpart either" };
-    (!others.is_empty()).then(|| format!("in the same folder, {} {what}", others.join(", ")))
+    let Unpaired { names, more } = &facts.unpaired;
+    let what = if names.len() == 1 { "has no counterpart either" } else { "have no counterpart either" };
+    let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
+    (!names.is_empty()).then(|| format!("in the same folder, {}{more} {what}", names.join(", ")))
 }
 
 fn about_signature(signature: &Signature, verbose: bool) -> Vec<String> {
