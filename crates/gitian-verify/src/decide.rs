@@ -14,6 +14,9 @@ use crate::verdict::{Camp, Decision, Mismatch, Reference, Refusal, Stated, Unmet
 /// How far clocks may differ before a signature is from the future.
 const CLOCKS: Duration = Duration::from_secs(24 * 3600);
 
+/// How many lines of a difference are kept: whoever signs may list a hundred thousand files.
+const LINES: usize = 1000;
+
 /// What facts are decided by.
 #[derive(Clone, Copy, Debug)]
 pub struct Criteria<'a> {
@@ -307,6 +310,9 @@ fn compare(assertion: &Assertion, criteria: &Criteria<'_>, golden: Option<&str>)
     if let Some(golden) = golden.filter(|golden| *golden != own) {
         mismatch.manifest = true;
         mismatch.lines = differing_lines(golden, own);
+        mismatch.more_lines = mismatch.lines.len().saturating_sub(LINES);
+        mismatch.lines.truncate(LINES);
+        mismatch.lines.shrink_to_fit();
     }
     match golden {
         _ if mismatch != Mismatch::default() => Verdict::Mismatch(Box::new(mismatch)),

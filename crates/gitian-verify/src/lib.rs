@@ -69,7 +69,9 @@ pub use unpaired::{Folders, Unpaired};
 pub use verdict::{Camp, Decision, Line, Mismatch, Outcome, Reference, Refusal, Stated, Unmet, Verdict, WrongKey};
 
 /// The largest assertion that is read, in bytes; real ones have up to 200 KB.
-const ASSERT_LIMIT: u64 = 64 << 20;
+const ASSERT_LIMIT: u64 = 8 << 20;
+/// The largest assertion that is kept though no good signature vouches for it, in bytes: anybody can leave any number.
+const UNSIGNED_LIMIT: usize = 1 << 20;
 /// The largest signature that is read, in bytes.
 const SIGNATURE_LIMIT: u64 = 1 << 20;
 /// How many signatures under other names are tried on an assertion that has none.
@@ -220,6 +222,9 @@ fn signer_facts(question: &Question, checker: &Checker<'_>, root: &Path, signer:
     let document = match bytes {
         Content::Absent => Document::Absent,
         Content::Refused(reason) => Document::OutOfReach(reason),
+        Content::Bytes(bytes) if bytes.len() > UNSIGNED_LIMIT && !is_vouched_for(&signature) => {
+            Document::OutOfReach(format!("is larger than {UNSIGNED_LIMIT} bytes, without a good signature"))
+        }
         Content::Bytes(bytes) => document(&bytes),
     };
     Ok(Facts {
@@ -231,6 +236,14 @@ fn signer_facts(question: &Question, checker: &Checker<'_>, root: &Path, signer:
         unpaired: Unpaired::default(),
         misnamed_signature: None,
     })
+}
+
+fn is_vouched_for(signature: &Signature) -> bool {
+    match signature {
+        Signature::Good(_) => true,
+        Signature::Program(answer) => answer.status.success(),
+        _ => false,
+    }
 }
 
 /// Where the assertion or the signature is absent, looks for it under another name.

@@ -159,8 +159,10 @@ pub struct Mismatch {
     pub name: Option<Stated>,
     /// Whether the manifests differ at all.
     pub manifest: bool,
-    /// The lines in which the manifests differ, by path.
+    /// The lines in which the manifests differ, by path: the first thousand.
     pub lines: Vec<Line>,
+    /// How many more there are.
+    pub more_lines: usize,
 }
 
 /// A value that is not what it should be.

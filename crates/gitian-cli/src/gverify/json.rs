@@ -151,6 +151,7 @@ fn of_mismatch(mismatch: &Mismatch) -> Value {
         "name": stated(&mismatch.name),
         "out_manifest": mismatch.manifest,
         "lines": lines,
+        "more_lines": mismatch.more_lines,
     })
 }
 

@@ -85,7 +85,7 @@ fn about_mismatch(facts: &[Facts], decision: &Decision, mismatch: &Mismatch, ver
     }
     if mismatch.manifest {
         let other = reference(facts, decision);
-        reasons.push(match mismatch.lines.len() {
+        reasons.push(match mismatch.lines.len() + mismatch.more_lines {
             0 => format!("what was built is listed in another order than {other}'s"),
             _ if verbose => format!("what was built differs from {other}'s"),
             1 => format!("what was built differs from {other}'s in 1 line; -v shows it"),
