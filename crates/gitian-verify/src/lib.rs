@@ -22,6 +22,7 @@
 
 mod agreement;
 mod clear_signed;
+mod deb_version;
 mod decide;
 mod differences;
 mod explain;
