@@ -1,6 +1,9 @@
 //! Real signatures of fifteen years give the recorded answers: GnuPG's verdict for each of 231 assertions, and the
 //! original's for each signer of 32 releases.
 
+#[path = "../../../tests/support/skip.rs"]
+mod skip;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -10,6 +13,7 @@ use gitian_manifest::SigsTree;
 use gitian_verify::{
     Checker, Criteria, Facts, Folders, Keyring, Policy, Question, Signature, Source, Verdict, check, decide, gather,
 };
+use skip::skip;
 
 /// The day on which the verdicts were recorded, 2026-11-21, in seconds since 1970.
 const RECORDED: u64 = 1_795_219_200;
@@ -22,7 +26,7 @@ fn now() -> SystemTime {
 fn data() -> Option<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/sigs");
     if !folder.is_dir() {
-        eprintln!("skipped: {} is not there", folder.display());
+        skip("data", &format!("{} is not there", folder.display()));
         return None;
     }
     Some(folder)
