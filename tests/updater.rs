@@ -111,7 +111,7 @@ fn every_exit_code_is_the_one_that_drivers_know() {
     );
     for (args, says) in [
         (&["-c", "config.yml"][..], "none is given"),
-        (&["-c", "config.yml", "-m", "./config.yml"], "./config.yml is the config; -m takes another name"),
+        (&["-c", "config.yml", "-m", "./config.yml"], "config: ./config.yml would be replaced; -m takes another name"),
         (&["-d", "dest"], "config: none is given"),
         (&["-d", "dest", "-c", "none.yml"], "none.yml: No such file"),
         (&["-d", "dest", "-c", "coin.zip"], "config: "),

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::args::updater::Args;
 use crate::canon::is_same_file;
 use crate::carried;
-use crate::failure::{WrongUsage, tell};
+use crate::failure::tell;
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
 use crate::utc;
@@ -35,7 +35,7 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     }
     if let Some(output) = &args.customize {
         if args.config.as_ref().is_some_and(|config| is_same_file(config, output)) {
-            bail!(WrongUsage(format!("{} is the config; -m takes another name", output.display())));
+            bail!(ConfigRefused(format!("{} would be replaced; -m takes another name", output.display())));
         }
         carried::write(&program, &text, output)?;
         return Ok(0);

@@ -33,6 +33,7 @@ pub fn write_out(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Ok(there) if there.is_file() => write_atomically(&fs::canonicalize(path)?, bytes),
         Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         Ok(_) => File::options().write(true).open(path)?.write_all(bytes),
+        Err(_) if path.is_symlink() => File::create(path)?.write_all(bytes),
         Err(_) => write_atomically(path, bytes),
     }
 }
@@ -101,13 +102,15 @@ mod tests {
             let pipe = at("pipe");
             move || fs::read_to_string(pipe).unwrap()
         });
-        for name in ["link", "pipe", "new"] {
+        std::os::unix::fs::symlink("other", at("nowhere")).unwrap();
+        for name in ["link", "pipe", "new", "nowhere"] {
             write_out(&at(name), b"text").unwrap();
         }
         assert_eq!(reader.join().unwrap(), "text");
         assert_eq!(fs::read_to_string(at("file")).unwrap(), "text");
         assert_eq!(fs::read_to_string(at("new")).unwrap(), "text");
-        assert!(at("link").is_symlink() && !fs::metadata(at("pipe")).unwrap().is_file());
+        assert_eq!(fs::read_to_string(at("other")).unwrap(), "text");
+        assert!(at("link").is_symlink() && at("nowhere").is_symlink() && !fs::metadata(at("pipe")).unwrap().is_file());
         assert_eq!(write_out(folder.path(), b"").unwrap_err().kind(), io::ErrorKind::IsADirectory);
     }
 
