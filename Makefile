@@ -71,7 +71,7 @@ pages:
 demo: build
 	share/examples/demo target/demo
 
-REQUIRED := archivers,sandbox,kvm,vbox,gpg,pages$(if $(filter 0,$(shell id -u)),$(comma)user$(comma)docker$(comma)lxc$(comma)podman)$(if $(wildcard dist/gverify),$(comma)static)
+REQUIRED := archivers,sandbox,kvm,vbox,gpg,pages$(if $(filter 0,$(shell id -u)),$(comma)user$(comma)docker$(comma)lxc$(comma)podman)$(if $(wildcard dist/gverify),$(comma)static)$(if $(wildcard ../shared/data),$(comma)data)
 
 # A test that cannot run here says so; with GITIAN_TEST_REQUIRE it fails instead.
 test: setup-test build

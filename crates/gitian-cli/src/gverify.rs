@@ -19,8 +19,8 @@ use anyhow::{Result, anyhow, bail};
 use gitian_descriptor::PackageName;
 use gitian_manifest::{OMap, SigsTree, Value};
 use gitian_verify::{
-    Checker, Criteria, Decision, Facts, History, Judged, Keyring, Outcome, Policy, Program, Question, Reference,
-    Source, decide, gather,
+    Checker, Criteria, Decision, Facts, Folders, History, Judged, Keyring, Outcome, Policy, Program, Question,
+    Reference, Source, decide, gather,
 };
 
 use crate::args::gverify::Args;
@@ -83,7 +83,7 @@ fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     check_tree(&tree)?;
     let policy = policy(args, Some(&tree.root))?;
     let at = args.at.unwrap_or_else(SystemTime::now);
-    let run = Run { args, around, policy, at };
+    let run = Run { args, around, policy, at, folders: Folders::default() };
     match range {
         Some(range) => run.many(&range, &tree, out),
         None => {
@@ -186,6 +186,7 @@ struct Run<'a> {
     around: &'a Surroundings,
     policy: Policy,
     at: SystemTime,
+    folders: Folders,
 }
 
 /// Who checks signatures, and what that needs.
@@ -333,7 +334,7 @@ impl Run<'_> {
             Check::Program(program) => Checker::Program(program),
             Check::Keys(keys, _) => Checker::Keys { keys, now: self.at },
         };
-        let facts = gather(question, &checker)?;
+        let facts = gather(question, &checker, &self.folders)?;
         let compare_to = self.args.compare_to.as_deref();
         let decision = decide(&facts, &Criteria { compare_to, ..question.criteria(&self.policy, self.at) });
         Ok(Judged { facts, decision })
@@ -388,6 +389,9 @@ fn no_reference(facts: &[Facts], decision: &Decision, question: &Question) -> Op
             "{} has no assertion with a good signature, so there is nothing to compare with",
             facts[*index].signer
         )),
+        Reference::Nobody if decision.camps.is_empty() && decision.superseded.contains(&true) => {
+            Some(anyhow!("whoever vouches for {} vouches for two things at the same time", question.package))
+        }
         Reference::Nobody if decision.camps.is_empty() && decision.outcome() == Outcome::Nothing => {
             Some(anyhow!("{}: holds no signature for {}", folder.display(), question.package))
         }

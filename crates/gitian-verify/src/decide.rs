@@ -14,6 +14,9 @@ use crate::verdict::{Camp, Decision, Mismatch, Reference, Refusal, Stated, Unmet
 /// How far clocks may differ before a signature is from the future.
 const CLOCKS: Duration = Duration::from_secs(24 * 3600);
 
+/// How many lines of a difference are kept: whoever signs may list a hundred thousand files.
+const LINES: usize = 1000;
+
 /// What facts are decided by.
 #[derive(Clone, Copy, Debug)]
 pub struct Criteria<'a> {
@@ -32,12 +35,14 @@ pub struct Criteria<'a> {
 /// Decides about the signers of a release.
 ///
 /// Without a signer to compare with, the reference is the manifest with the most weight behind it among acceptable
-/// signatures on assertions about this release and package. Two manifests of equal weight are a tie: then nobody is
+/// signatures on assertions about this release and package; somebody who signed different things in several folders is
+/// heard with the newest. Two manifests of equal weight are a tie: then nobody is
 /// compared.
 pub fn decide(facts: &[Facts], criteria: &Criteria<'_>) -> Decision {
     let heard: Vec<Result<&Assertion, Verdict>> = facts.iter().map(|facts| hear(facts, criteria)).collect();
     let persons = Persons { facts: facts.iter().collect(), policy: criteria.policy };
-    let camps = camps(&heard, &persons, criteria);
+    let (same_key_as, superseded) = last_words(&heard, &persons, criteria);
+    let camps = camps(&heard, &superseded, &persons, criteria);
     let reference = reference(facts, &heard, &camps, criteria.compare_to);
     let golden = match reference {
         Reference::Signer(index) => heard[index].as_ref().ok().and_then(|assertion| assertion.out_manifest()),
@@ -48,16 +53,11 @@ pub fn decide(facts: &[Facts], criteria: &Criteria<'_>) -> Decision {
         Ok(assertion) => compare(assertion, criteria, golden),
     };
     let verdicts: Vec<Verdict> = heard.into_iter().map(judge).collect();
-    let agreeing = || (0..facts.len()).filter(|&index| verdicts[index] == Verdict::Ok);
-    let mut first = HashMap::new();
-    let mut same_key_as = vec![None; facts.len()];
-    for index in agreeing() {
-        let earlier = *first.entry(persons.of(index)).or_insert(index);
-        same_key_as[index] = (earlier != index).then_some(earlier);
-    }
+    let agrees = |index: &usize| verdicts[*index] == Verdict::Ok && !superseded[*index];
+    let agreeing = || (0..facts.len()).filter(agrees);
     let weight = persons.weight(agreeing());
     let unmet = unmet(&persons, weight, agreeing().collect());
-    Decision { reference, verdicts, same_key_as, camps, weight, unmet }
+    Decision { reference, verdicts, same_key_as, superseded, camps, weight, unmet }
 }
 
 /// Returns the assertion that a signer vouches for with a signature that counts, or why there is none.
@@ -168,6 +168,14 @@ impl<'a> Persons<'a> {
         Person::of(self.facts[index], self.policy)
     }
 
+    /// Returns when somebody signed, if that is known.
+    fn made(&self, index: usize) -> Option<SystemTime> {
+        match &self.facts[index].signature {
+            Signature::Good(good) => Some(good.made),
+            _ => None,
+        }
+    }
+
     /// Returns the weight of signers, each person counted once. A person with several folders has the heaviest one's.
     fn weight(&self, signers: impl Iterator<Item = usize>) -> u64 {
         let mut weights = BTreeMap::new();
@@ -180,13 +188,51 @@ impl<'a> Persons<'a> {
     }
 }
 
-fn camps(heard: &[Result<&Assertion, Verdict>], persons: &Persons<'_>, criteria: &Criteria<'_>) -> Vec<Camp> {
+/// Returns the manifest of an assertion that is about what is asked.
+fn fitting<'f>(heard: &Result<&'f Assertion, Verdict>, criteria: &Criteria<'_>) -> Option<&'f str> {
+    let assertion = heard.as_ref().ok()?;
+    let fits = assertion.release() == Some(criteria.release) && assertion.name() == Some(criteria.package);
+    assertion.out_manifest().filter(|_| fits)
+}
+
+/// Returns for each signer the other one whose word it is, and whether the word is superseded. Anybody can copy what
+/// somebody signed into a folder of another name, also what he has replaced since: so a person counts with the newest
+/// signature only, and not at all if the newest ones are about different things.
+fn last_words(
+    heard: &[Result<&Assertion, Verdict>],
+    persons: &Persons<'_>,
+    criteria: &Criteria<'_>,
+) -> (Vec<Option<usize>>, Vec<bool>) {
+    let mut by_person: HashMap<Person<'_>, Vec<usize>> = HashMap::new();
+    for index in (0..heard.len()).filter(|&index| heard[index].is_ok()) {
+        by_person.entry(persons.of(index)).or_default().push(index);
+    }
+    let (mut same_key_as, mut superseded) = (vec![None; heard.len()], vec![false; heard.len()]);
+    for folders in by_person.values() {
+        let manifest = |index: usize| fitting(&heard[index], criteria);
+        let newest = folders.iter().filter(|&&index| manifest(index).is_some()).map(|&index| persons.made(index)).max();
+        let is_last = |index: &&usize| manifest(**index).is_some() && Some(persons.made(**index)) == newest;
+        let last = folders.iter().find(is_last).or(folders.first()).copied();
+        let said = last.and_then(manifest);
+        let is_clear = folders.iter().filter(is_last).all(|&index| manifest(index) == said);
+        for &index in folders {
+            same_key_as[index] = last.filter(|&last| last != index);
+            superseded[index] = manifest(index).is_some() && (!is_clear || manifest(index) != said);
+        }
+    }
+    (same_key_as, superseded)
+}
+
+fn camps(
+    heard: &[Result<&Assertion, Verdict>],
+    superseded: &[bool],
+    persons: &Persons<'_>,
+    criteria: &Criteria<'_>,
+) -> Vec<Camp> {
     let mut by_manifest: HashMap<&str, usize> = HashMap::new();
     let mut camps: Vec<Camp> = Vec::new();
     for (index, heard) in heard.iter().enumerate() {
-        let Ok(assertion) = heard else { continue };
-        let fits = assertion.release() == Some(criteria.release) && assertion.name() == Some(criteria.package);
-        let Some(manifest) = assertion.out_manifest().filter(|_| fits) else { continue };
+        let Some(manifest) = fitting(heard, criteria).filter(|_| !superseded[index]) else { continue };
         let camp = *by_manifest.entry(manifest).or_insert(camps.len());
         match camps.get_mut(camp) {
             Some(camp) => camp.signers.push(index),
@@ -264,6 +310,9 @@ fn compare(assertion: &Assertion, criteria: &Criteria<'_>, golden: Option<&str>)
     if let Some(golden) = golden.filter(|golden| *golden != own) {
         mismatch.manifest = true;
         mismatch.lines = differing_lines(golden, own);
+        mismatch.more_lines = mismatch.lines.len().saturating_sub(LINES);
+        mismatch.lines.truncate(LINES);
+        mismatch.lines.shrink_to_fit();
     }
     match golden {
         _ if mismatch != Mismatch::default() => Verdict::Mismatch(Box::new(mismatch)),

@@ -309,7 +309,7 @@ fn guests(
         let known = Known::of(others.iter().filter_map(|other| other.get(guest)));
         let harmless = |change: &PackageChange, entry: Option<&Entry>| match entry {
             Some(entry) => known.lines.contains(entry),
-            None => known.guests.iter().any(|names| !names.contains(&*change.name)),
+            None => !change.superseded && known.guests.iter().any(|names| !names.contains(&*change.name)),
         };
         let (changes, passed_over) = packages::changes(guest, manifest, other, harmless);
         explanation.harmless += passed_over;
@@ -317,6 +317,8 @@ fn guests(
         toolchain.extend(tools);
         others_changed.extend(rest);
     }
+    // Of several guests, too, those that are used come first.
+    others_changed.sort_by_key(|change| change.superseded);
     let differ = !toolchain.is_empty() || !others_changed.is_empty();
     let distro = here.values().find_map(packages::distro).map(str::to_owned);
     differ.then_some(Cause::Packages { toolchain, others: others_changed, distro })
@@ -468,6 +470,12 @@ impl Cause {
             }
             Self::Packages { toolchain, others, .. } => {
                 let one = |change: &PackageChange| match (&change.reference, &change.signer) {
+                    (Some(version), None) if change.superseded => {
+                        format!("no superseded {} {}", short(&change.name), short(version))
+                    }
+                    (None, Some(version)) if change.superseded => {
+                        format!("the superseded {} {} besides", short(&change.name), short(version))
+                    }
                     (Some(here), Some(there)) if here == there => {
                         format!("{} {} of other content", short(&change.name), short(here))
                     }

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use gitian_manifest::Assertion;
 
 use crate::program::Answer;
+use crate::unpaired::Unpaired;
 
 /// What is known about one signer of a release.
 #[derive(Clone, Debug)]
@@ -22,18 +23,11 @@ pub struct Facts {
     pub document: Document,
     /// Its signature.
     pub signature: Signature,
-    /// Names of the folder's assertions without a signature and signatures without an assertion, sorted. Where one of
-    /// the two above is absent, the other may be here under a wrong name.
-    pub unpaired: Vec<String>,
-    /// Where the signature is absent: the one of `unpaired` that is a good signature of this assertion.
+    /// Where one of the two is absent: other assertions without a signature and signatures without an assertion in the same
+    /// folder. It may be there under a wrong name.
+    pub unpaired: Unpaired,
+    /// Where the signature is absent: another file of the folder that is a good signature of this assertion.
     pub misnamed_signature: Option<String>,
-}
-
-impl Facts {
-    /// Returns whether a file name is that of the assertion or of its signature.
-    pub fn has_path(&self, name: &str) -> bool {
-        [&self.assert_path, &self.signature_path].iter().any(|path| path.file_name().is_some_and(|own| own == name))
-    }
 }
 
 /// The state of an assertion.

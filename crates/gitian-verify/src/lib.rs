@@ -9,12 +9,12 @@
 //! ```no_run
 //! use std::time::SystemTime;
 //! use gitian_manifest::SigsTree;
-//! use gitian_verify::{Checker, Policy, Question, Source, decide, gather};
+//! use gitian_verify::{Checker, Folders, Policy, Question, Source, decide, gather};
 //!
 //! let question = Question { tree: SigsTree::new("gitian.sigs"), release: "22.0".into(), package: "bitcoin-linux".into() };
 //! let keys = Source::choose(&[], &question.tree.root).load()?;
 //! let at = SystemTime::now();
-//! let facts = gather(&question, &Checker::Keys { keys: &keys, now: at })?;
+//! let facts = gather(&question, &Checker::Keys { keys: &keys, now: at }, &Folders::default())?;
 //! let decision = decide(&facts, &question.criteria(&Policy::default(), at));
 //! println!("{:?}", decision.outcome());
 //! # Ok::<(), anyhow::Error>(())
@@ -22,6 +22,7 @@
 
 mod agreement;
 mod clear_signed;
+mod deb_version;
 mod decide;
 mod differences;
 mod explain;
@@ -36,9 +37,9 @@ mod program;
 mod statement;
 mod sums;
 mod tree_file;
+mod unpaired;
 mod verdict;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -65,14 +66,19 @@ pub use policy::{Group, Policy, PolicyRefused, Signer};
 pub use program::{Answer, Program};
 pub use statement::{Statement, releases, statements};
 pub use sums::Sums;
+pub use unpaired::{Folders, Unpaired};
 pub use verdict::{Camp, Decision, Line, Mismatch, Outcome, Reference, Refusal, Stated, Unmet, Verdict, WrongKey};
 
 /// The largest assertion that is read, in bytes; real ones have up to 200 KB.
-const ASSERT_LIMIT: u64 = 64 << 20;
+const ASSERT_LIMIT: u64 = 8 << 20;
+/// The largest assertion that is kept though no good signature vouches for it, in bytes: anybody can leave any number.
+const UNSIGNED_LIMIT: usize = 1 << 20;
 /// The largest signature that is read, in bytes.
 const SIGNATURE_LIMIT: u64 = 1 << 20;
 /// How many signatures under other names are tried on an assertion that has none.
-const MISNAMED_LIMIT: usize = 4;
+const MISNAMED: usize = 4;
+/// The largest of them, in bytes; real ones have up to a kilobyte or two.
+const MISNAMED_LIMIT: u64 = 1 << 16;
 /// How many releases are read before the first of them is reported: enough for all cores, few enough for the memory.
 const AT_ONCE: usize = 16;
 
@@ -150,16 +156,21 @@ impl ReleaseMissing {
     }
 }
 
-/// Finds out about every signer of a release, in name order.
+/// Finds out about every signer of a release, in name order. `folders` may be shared by questions about the same tree, as
+/// long as it does not change.
 ///
 /// # Errors
 ///
 /// [`ReleaseMissing`]; a program of [`Checker::Program`] that cannot be run.
-pub fn gather(question: &Question, checker: &Checker<'_>) -> Result<Vec<Facts>> {
+pub fn gather(question: &Question, checker: &Checker<'_>, folders: &Folders) -> Result<Vec<Facts>> {
     let tree = &question.tree;
     let signers = question.signers()?;
     let root = tree.root.canonicalize().with_context(|| tree.root.display().to_string())?;
-    let known = signers.names.par_iter().map(|signer| Place::find(question, signer).facts(tree, &root, checker));
+    let known = signers.names.par_iter().map(|signer| {
+        let mut facts = Place::find(question, signer).facts(tree, &root, checker)?;
+        find_counterpart(&mut facts, question, &root, checker, folders);
+        anyhow::Ok(facts)
+    });
     let mut facts = known.collect::<Result<Vec<_>>>()?;
     facts.extend(signers.strays.iter().filter_map(|path| stray_facts(question, path)));
     facts.sort_by(|a, b| a.signer.cmp(&b.signer));
@@ -209,22 +220,12 @@ fn signer_facts(question: &Question, checker: &Checker<'_>, root: &Path, signer:
         },
         (_, Content::Bytes(_)) => Signature::NotChecked,
     };
-    let folder = tree.signer_folder(release, signer);
-    let unpaired = unpaired(&folder);
-    let misnamed_signature = match (&bytes, &signature, checker) {
-        (Content::Bytes(document), Signature::Absent, Checker::Keys { keys, now }) => {
-            let is_good = |name: &&String| match tree_file::read(root, &folder.join(name), SIGNATURE_LIMIT) {
-                Content::Bytes(bytes) => matches!(check(&bytes, document, keys, *now), Signature::Good(_)),
-                Content::Absent | Content::Refused(_) => false,
-            };
-            let signatures = unpaired.iter().filter(|name| is_signature(name));
-            signatures.take(MISNAMED_LIMIT).find(is_good).cloned()
-        }
-        _ => None,
-    };
     let document = match bytes {
         Content::Absent => Document::Absent,
         Content::Refused(reason) => Document::OutOfReach(reason),
+        Content::Bytes(bytes) if bytes.len() > UNSIGNED_LIMIT && !is_vouched_for(&signature) => {
+            Document::OutOfReach(format!("is larger than {UNSIGNED_LIMIT} bytes, without a good signature"))
+        }
         Content::Bytes(bytes) => document(&bytes),
     };
     Ok(Facts {
@@ -233,25 +234,39 @@ fn signer_facts(question: &Question, checker: &Checker<'_>, root: &Path, signer:
         signature_path,
         document,
         signature,
-        unpaired,
-        misnamed_signature,
+        unpaired: Unpaired::default(),
+        misnamed_signature: None,
     })
 }
 
-fn is_signature(name: &str) -> bool {
-    [".sig", ".asc"].iter().any(|end| name.ends_with(end))
+fn is_vouched_for(signature: &Signature) -> bool {
+    match signature {
+        Signature::Good(_) => true,
+        Signature::Program(answer) => answer.status.success(),
+        _ => false,
+    }
 }
 
-/// Returns the assertions without a signature and the signatures without an assertion in a signer's folder, by name. A
-/// signature of an assertion ends in `.sig`; an `.asc` is out of place.
-fn unpaired(folder: &Path) -> Vec<String> {
-    let entries = folder.read_dir().into_iter().flatten().flatten();
-    let names: BTreeSet<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    let alone = |name: &&String| match name.strip_suffix(".sig") {
-        Some(assert) => !names.contains(assert),
-        None => name.ends_with(".assert.asc") || name.ends_with(".assert") && !names.contains(&format!("{name}.sig")),
+/// Where the assertion or the signature is absent, looks for it under another name.
+fn find_counterpart(facts: &mut Facts, question: &Question, root: &Path, checker: &Checker<'_>, folders: &Folders) {
+    let is_unsigned = matches!(facts.signature, Signature::Absent);
+    if !is_unsigned && !matches!(facts.document, Document::Absent) {
+        return;
+    }
+    let folder = question.tree.signer_folder(&question.release, &facts.signer);
+    let listing = folders.listing(&folder);
+    facts.unpaired = listing.without([&facts.assert_path, &facts.signature_path]);
+    let mut candidates = listing.signatures().take(MISNAMED).peekable();
+    let Checker::Keys { keys, now } = checker else { return };
+    if !is_unsigned || candidates.peek().is_none() {
+        return;
+    }
+    let Content::Bytes(document) = tree_file::read(root, &facts.assert_path, ASSERT_LIMIT) else { return };
+    let is_good = |name: &&String| match tree_file::read(root, &folder.join(name), MISNAMED_LIMIT) {
+        Content::Bytes(bytes) => matches!(check(&bytes, &document, keys, *now), Signature::Good(_)),
+        Content::Absent | Content::Refused(_) => false,
     };
-    names.iter().filter(alone).cloned().collect()
+    facts.misnamed_signature = candidates.find(is_good).cloned();
 }
 
 fn document(bytes: &[u8]) -> Document {
@@ -278,7 +293,7 @@ fn stray_facts(question: &Question, path: &Path) -> Option<Facts> {
         signature_path: path.join(file + ".sig"),
         document: Document::OutOfReach(reason.into()),
         signature: Signature::NotChecked,
-        unpaired: Vec::new(),
+        unpaired: Unpaired::default(),
         misnamed_signature: None,
     })
 }

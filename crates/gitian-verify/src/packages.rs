@@ -1,9 +1,11 @@
 //! The packages of a guest, read from the lines of a base manifest: which differ, and which of them make code. Why that
 //! matters is known to `explain`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gitian_manifest::{Entry, Manifest};
+
+use crate::deb_version;
 
 /// A package that two guests have in different versions, or that only one has.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,53 +18,76 @@ pub struct PackageChange {
     pub reference: Option<String>,
     /// The version in the signer's guest; may be the same, of a package that was built twice.
     pub signer: Option<String>,
+    /// Whether the guest has a newer version than this one, so that this one is a file which was left there and is not used.
+    pub superseded: bool,
 }
 
 impl PackageChange {
-    /// Returns whether the package makes or links code: a compiler, assembler, linker or C library.
+    /// Returns whether the package is used, and makes or links code: a compiler, assembler, linker or C library.
     pub fn is_toolchain(&self) -> bool {
-        is_toolchain(&self.name)
+        !self.superseded && is_toolchain(&self.name)
     }
 }
 
-/// Returns the packages that differ between two base manifests of the same guest. A line of the signer's that `harmless`
-/// knows is passed over.
+/// Returns the packages that differ between two base manifests of the same guest: first those that are used, then those that
+/// newer versions superseded. A line of the signer's that `harmless` knows is passed over.
 pub(crate) fn changes(
     guest: &str,
     reference: &Manifest,
     signer: &Manifest,
     harmless: impl Fn(&PackageChange, Option<&Entry>) -> bool,
 ) -> (Vec<PackageChange>, usize) {
+    let (used_here, used_there) = (used(reference), used(signer));
+    let names: BTreeSet<&Package<'_>> = used_here.keys().chain(used_there.keys()).collect();
+    let pairs = names.into_iter().map(|package| (used_here.get(package), used_there.get(package)));
+    let used = pairs.filter(|(here, there)| here != there).map(|(here, there)| (here.copied(), there.copied(), false));
     let difference = reference.difference(signer);
-    let mut by_name: BTreeMap<(String, String), [Vec<Entry>; 2]> = BTreeMap::new();
-    let mut add = |side: usize, entry: Entry| {
-        let (name, _, architecture) = parts(&entry.path);
-        by_name.entry((name.to_owned(), architecture.to_owned())).or_default()[side].push(entry);
-    };
-    difference.only_here.into_iter().for_each(|entry| add(0, entry));
-    difference.only_there.into_iter().for_each(|entry| add(1, entry));
+    let (mut only_here, mut only_there) = (difference.only_here, difference.only_there);
     for changed in difference.changed {
-        add(0, Entry { digest: changed.here, path: changed.path.clone() });
-        add(1, Entry { digest: changed.there, path: changed.path });
+        only_here.push(Entry { digest: changed.here, path: changed.path.clone() });
+        only_there.push(Entry { digest: changed.there, path: changed.path });
     }
+    let is_left = |entry: &&Entry, used: &BTreeMap<_, &Entry>| used.get(&package(entry)) != Some(entry);
+    let left_here = only_here.iter().filter(|entry| is_left(entry, &used_here)).map(|entry| (Some(entry), None, true));
+    let left_there =
+        only_there.iter().filter(|entry| is_left(entry, &used_there)).map(|entry| (None, Some(entry), true));
     let (mut changes, mut passed_over) = (Vec::new(), 0);
-    for ((name, _), [here, there]) in by_name {
-        for at in 0..here.len().max(there.len()) {
-            let version = |entry: Option<&Entry>| entry.map(|entry| parts(&entry.path).1.replace("%3a", ":"));
-            let change = PackageChange {
-                guest: guest.to_owned(),
-                name: name.clone(),
-                reference: version(here.get(at)),
-                signer: version(there.get(at)),
-            };
-            if harmless(&change, there.get(at)) {
-                passed_over += 1;
-            } else {
-                changes.push(change);
-            }
+    for (here, there, superseded) in used.chain(left_here).chain(left_there) {
+        let name = here.or(there).map(|entry| package(entry).0).unwrap_or_default();
+        let version = |entry: Option<&Entry>| entry.map(version);
+        let (reference, signer) = (version(here), version(there));
+        let change = PackageChange { guest: guest.to_owned(), name: name.to_owned(), reference, signer, superseded };
+        if harmless(&change, there) {
+            passed_over += 1;
+        } else {
+            changes.push(change);
         }
     }
     (changes, passed_over)
+}
+
+/// Name and architecture.
+type Package<'a> = (&'a str, &'a str);
+
+fn package(entry: &Entry) -> Package<'_> {
+    let (name, _, architecture) = parts(&entry.path);
+    (name, architecture)
+}
+
+fn version(entry: &Entry) -> String {
+    parts(&entry.path).1.replace("%3a", ":")
+}
+
+/// Returns of each package the newest version: a guest that is upgraded keeps the files of those before.
+fn used(manifest: &Manifest) -> BTreeMap<Package<'_>, &Entry> {
+    let mut newest: BTreeMap<Package<'_>, &Entry> = BTreeMap::new();
+    for entry in &manifest.entries {
+        let known = newest.entry(package(entry)).or_insert(entry);
+        if deb_version::compare(&version(entry), &version(known)).is_gt() {
+            *known = entry;
+        }
+    }
+    newest
 }
 
 /// Returns name, version and architecture of `gcc-8_8.4.0-1ubuntu1_amd64.deb`.

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use crate::facts::{Document, Facts, Signature};
 use crate::sums::Sums;
 use crate::tree_file::{self, Content};
-use crate::{ASSERT_LIMIT, Checker, Question, signer_facts};
+use crate::{ASSERT_LIMIT, Checker, Question, Unpaired, signer_facts};
 
 const ASSERT_END: &str = "-build.assert";
 pub(crate) const SUMS_END: &str = ".SHA256SUMS";
@@ -169,7 +169,7 @@ impl Place {
             signature_path,
             document,
             signature,
-            unpaired: Vec::new(),
+            unpaired: Unpaired::default(),
             misnamed_signature: None,
         })
     }

@@ -9,7 +9,7 @@ use crate::clear_signed::ClearSigned;
 use crate::facts::{Document, Facts, Signature};
 use crate::openpgp::{check, check_each};
 use crate::tree_file::{self, Content};
-use crate::{ASSERT_LIMIT, Checker, SIGNATURE_LIMIT};
+use crate::{ASSERT_LIMIT, Checker, SIGNATURE_LIMIT, Unpaired};
 
 /// How a detached signature's file is called, after the name of the list.
 const SIGNATURE_ENDS: [&str; 3] = ["asc", "sig", "gpg"];
@@ -113,7 +113,7 @@ impl Sums {
             signature_path: signature_path.clone(),
             document: self.document("", ""),
             signature,
-            unpaired: Vec::new(),
+            unpaired: Unpaired::default(),
             misnamed_signature: None,
         };
         Ok(states.into_iter().map(facts).collect())

@@ -13,11 +13,14 @@ pub struct Decision {
     pub reference: Reference,
     /// The verdicts.
     pub verdicts: Vec<Verdict>,
-    /// For each signer with the verdict `Ok`, an earlier one whose word it is (the same key, or another key of the same
-    /// signer): a key counts once.
+    /// For each signer with an acceptable signature, another one whose word it is (the same key, or another key of the
+    /// same signer), with the newest signature: a key counts once.
     pub same_key_as: Vec<Option<usize>>,
-    /// Who built the same, of those with an acceptable signature for this release and package. Who has more weight comes
-    /// first, then who has the first signer.
+    /// For each signer, whether the word does not count because the same person vouches for something else about this
+    /// release and package, with a signature that is newer or as new.
+    pub superseded: Vec<bool>,
+    /// Who built the same, of those whose word about this release and package counts. Who has more weight comes first, then
+    /// who has the first signer.
     pub camps: Vec<Camp>,
     /// How much weight the signers with the verdict `Ok` have together; 1 each unless the policy says otherwise.
     pub weight: u64,
@@ -156,8 +159,10 @@ pub struct Mismatch {
     pub name: Option<Stated>,
     /// Whether the manifests differ at all.
     pub manifest: bool,
-    /// The lines in which the manifests differ, by path.
+    /// The lines in which the manifests differ, by path: the first thousand.
     pub lines: Vec<Line>,
+    /// How many more there are.
+    pub more_lines: usize,
 }
 
 /// A value that is not what it should be.

@@ -1,6 +1,9 @@
 //! Real signatures of fifteen years give the recorded answers: GnuPG's verdict for each of 231 assertions, and the
 //! original's for each signer of 32 releases.
 
+#[path = "../../../tests/support/skip.rs"]
+mod skip;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -8,8 +11,9 @@ use std::time::{Duration, SystemTime};
 
 use gitian_manifest::SigsTree;
 use gitian_verify::{
-    Checker, Criteria, Facts, Keyring, Policy, Question, Signature, Source, Verdict, check, decide, gather,
+    Checker, Criteria, Facts, Folders, Keyring, Policy, Question, Signature, Source, Verdict, check, decide, gather,
 };
+use skip::skip;
 
 /// The day on which the verdicts were recorded, 2026-11-21, in seconds since 1970.
 const RECORDED: u64 = 1_795_219_200;
@@ -22,7 +26,7 @@ fn now() -> SystemTime {
 fn data() -> Option<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/sigs");
     if !folder.is_dir() {
-        eprintln!("skipped: {} is not there", folder.display());
+        skip("data", &format!("{} is not there", folder.display()));
         return None;
     }
     Some(folder)
@@ -133,7 +137,7 @@ fn the_majority_gives_the_verdicts_of_the_named_reference_unless_there_is_a_tie(
         let text = |key: &str| entry[key].as_str().unwrap().to_owned();
         let tree = SigsTree::new(data.join("sigs"));
         let question = Question { tree, release: text("release"), package: text("name") };
-        let facts = gather(&question, &Checker::Keys { keys: &keys, now: now() }).unwrap();
+        let facts = gather(&question, &Checker::Keys { keys: &keys, now: now() }, &Folders::default()).unwrap();
         let decision = decide(&facts, &question.criteria(&policy, now()));
         for (Facts { signer, .. }, verdict) in facts.iter().zip(&decision.verdicts) {
             let expected = entry["signers"][signer]["expected"].as_str().unwrap();
@@ -162,7 +166,7 @@ fn every_signer_gets_the_verdict_of_the_original() {
             release: text("release").unwrap(),
             package: text("name").unwrap(),
         };
-        let facts = gather(&question, &Checker::Keys { keys: &keys, now: now() }).unwrap();
+        let facts = gather(&question, &Checker::Keys { keys: &keys, now: now() }, &Folders::default()).unwrap();
         let golden = text("golden");
         let decision = decide(&facts, &Criteria { compare_to: golden.as_deref(), ..question.criteria(&policy, now()) });
         for (Facts { signer, signature, .. }, verdict) in facts.iter().zip(&decision.verdicts) {

@@ -97,6 +97,60 @@ fn a_demanded_number_is_of_people_not_of_folders() {
     assert_eq!(judge(&facts[..3], "").outcome(), Outcome::Verified);
 }
 
+/// A folder of this name with an assertion that a key signed on a day.
+fn signed_on(name: &str, key: &str, count: u64, out: &str) -> Facts {
+    facts(name, built(out), Signature::Good(Box::new(good(key, day(count)))))
+}
+
+#[test]
+fn who_vouches_for_two_things_counts_for_the_newest_only() {
+    let (alice, bob, carol) = (signed_on("alice", "a", 90, "new"), signed_on("bob", "b", 90, "new"), "carol");
+    let carol = signed_on(carol, "c", 90, "old");
+    // What bob signed first and replaced: anybody can put it into a folder, before his own or behind.
+    for name in ["aaa", "zed"] {
+        let mut all = vec![alice.clone(), bob.clone(), carol.clone(), signed_on(name, "b", 80, "old")];
+        all.sort_by(|a, b| a.signer.cmp(&b.signer));
+        let at = |name: &str| all.iter().position(|facts| facts.signer == name).unwrap();
+        let decision = judge(&all, "min-good = 2\n");
+        assert_eq!(decision.reference, Reference::Signer(at("alice")));
+        assert_eq!((decision.weight, decision.camps[0].weight, decision.camps[1].weight), (2, 2, 1));
+        assert_eq!(decision.camps[1].signers, [at("carol")]);
+        assert_eq!((decision.same_key_as[at(name)], decision.same_key_as[at("bob")]), (Some(at("bob")), None));
+        assert!(decision.superseded[at(name)] && !decision.superseded[at("bob")]);
+        assert_eq!(decision.verdicts[at("bob")], Verdict::Ok);
+        // Nor does it count for the one whom somebody wants to compare with.
+        let policy = Policy::default();
+        let criteria =
+            Criteria { release: "1.0", package: "hello", compare_to: Some("carol"), policy: &policy, at: day(101) };
+        let decision = decide(&all, &criteria);
+        assert_eq!((&decision.verdicts[at(name)], decision.weight), (&Verdict::Ok, 1));
+    }
+    // Of one against one the copy makes no majority.
+    let replayed = [signed_on("alice", "a", 90, "old"), bob, signed_on("zed", "b", 80, "old")];
+    assert_eq!(judge(&replayed, "").reference, Reference::Tied(2));
+}
+
+#[test]
+fn who_vouches_for_two_things_at_once_does_not_count() {
+    let mut all =
+        vec![signed_on("alice", "a", 90, "x"), signed_on("bob", "b", 90, "x"), signed_on("zed", "b", 90, "y")];
+    let decision = judge(&all, "");
+    assert_eq!((decision.reference, decision.weight), (Reference::Signer(0), 1));
+    assert_eq!((decision.superseded, decision.same_key_as), (vec![false, true, true], vec![None, None, Some(1)]));
+    all.remove(0);
+    let decision = judge(&all, "");
+    assert_eq!((decision.reference, decision.weight), (Reference::Nobody, 0));
+    // The same thing in two folders, and something about another release, contradict nothing.
+    let again = [
+        signed_on("alice", "a", 90, "x"),
+        signed_on("alice2", "a", 80, "x"),
+        facts("alice3", about("y", "0.9", "hello"), Signature::Good(Box::new(good("a", day(95))))),
+    ];
+    let decision = judge(&again, "");
+    assert_eq!((decision.weight, decision.superseded), (1, vec![false; 3]));
+    assert_eq!(decision.same_key_as, [None, Some(0), Some(0)]);
+}
+
 #[test]
 fn several_keys_of_one_signer_are_one_person() {
     let policy =

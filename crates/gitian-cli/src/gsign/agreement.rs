@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use gitian_manifest::{Assertion, SigsTree};
 use gitian_sign::{Draft, Subject};
 use gitian_verify::{
-    Checker, Decision, Document, Facts, Keyring, Line, Mismatch, Policy, Question, Reference, Verdict, decide,
+    Checker, Decision, Document, Facts, Folders, Keyring, Line, Mismatch, Policy, Question, Reference, Verdict, decide,
     differences, explain, gather,
 };
 
@@ -84,7 +84,7 @@ impl Others {
     fn of(own: &Subject, tree: &SigsTree, keys: &Keyring, now: SystemTime) -> Result<Self> {
         let question =
             Question { tree: tree.clone(), release: own.release.to_string(), package: own.package.to_string() };
-        let mut facts = gather(&question, &Checker::Keys { keys, now })?;
+        let mut facts = gather(&question, &Checker::Keys { keys, now }, &Folders::default())?;
         facts.retain(|facts| facts.signer != own.signer.as_str() && !matches!(facts.document, Document::Absent));
         let policy = Policy::of_tree(&tree.root)?.unwrap_or_default();
         let decision = decide(&facts, &question.criteria(&policy, now));

@@ -118,6 +118,7 @@ fn signer(release: &Release<'_>, index: usize) -> Value {
         "verdict": words::verdict(verdict).to_lowercase().replace(' ', "-"),
         "reasons": words::reasons(facts, decision, index, false),
         "same_key_as": decision.same_key_as[index].map(|first| &*facts[first].signer),
+        "superseded": decision.superseded[index],
         "mismatch": match verdict {
             Verdict::Mismatch(mismatch) => of_mismatch(mismatch),
             _ => Value::Null,
@@ -126,7 +127,8 @@ fn signer(release: &Release<'_>, index: usize) -> Value {
         "harmless_differences": explanation.map_or(0, |explanation| explanation.harmless),
         "assert": { "path": assert_path.display().to_string(), "document": of_document(document) },
         "signature": { "path": signature_path.display().to_string(), "check": of_signature(signature) },
-        "unpaired": unpaired,
+        "unpaired": unpaired.names,
+        "unpaired_more": unpaired.more,
         "misnamed_signature": misnamed_signature,
     })
 }
@@ -149,6 +151,7 @@ fn of_mismatch(mismatch: &Mismatch) -> Value {
         "name": stated(&mismatch.name),
         "out_manifest": mismatch.manifest,
         "lines": lines,
+        "more_lines": mismatch.more_lines,
     })
 }
 

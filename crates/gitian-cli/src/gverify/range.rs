@@ -260,7 +260,12 @@ fn conclusion(question: &Question, facts: &[Facts], decision: &Decision) -> Stri
     }
     for (index, first) in decision.same_key_as.iter().enumerate().filter_map(|(index, first)| Some((index, (*first)?)))
     {
-        said += &format!("; {} has the key of {}, which counts once", signer(index), signer(first));
+        let counts = match (decision.superseded[index], decision.superseded[first]) {
+            (true, true) => "which vouches for two things at once and does not count",
+            (true, false) => "which vouches for something else there since; only that counts",
+            (false, _) => "which counts once",
+        };
+        said += &format!("; {} has the key of {}, {counts}", signer(index), signer(first));
     }
     for unmet in &decision.unmet {
         said += &format!("; {unmet}");

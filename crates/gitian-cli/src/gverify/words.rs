@@ -3,7 +3,7 @@
 
 use gitian_verify::{
     Cause, Decision, Document, Explanation, Facts, Good, Mismatch, Reference, Refusal, Signature, Standing, Unknown,
-    Verdict, WrongKey,
+    Unpaired, Verdict, WrongKey,
 };
 
 use crate::utc;
@@ -43,10 +43,24 @@ pub fn reasons(facts: &[Facts], decision: &Decision, index: usize, verbose: bool
     {
         reasons.push(format!("the document is no assertion either: {reason}"));
     }
-    if let Some(first) = decision.same_key_as[index] {
-        reasons.push(format!("signed with the same key as {}; one key counts once", facts[first].signer));
-    }
+    reasons.extend(about_same_key(facts, decision, index));
     reasons
+}
+
+/// Returns what becomes of a word that is also another's.
+fn about_same_key(facts: &[Facts], decision: &Decision, index: usize) -> Option<String> {
+    let other = decision.same_key_as[index];
+    let name = |other: usize| &facts[other].signer;
+    match (decision.superseded[index], other) {
+        (false, other) => {
+            other.map(|other| format!("signed with the same key as {}; one key counts once", name(other)))
+        }
+        (true, Some(other)) if !decision.superseded[other] => Some(format!(
+            "signed with the same key as {0}, which vouches for something else there with a newer signature; only that counts",
+            name(other)
+        )),
+        (true, _) => Some("the same key vouches for something else at the same time; neither counts".into()),
+    }
 }
 
 fn built_nothing(document: &Document) -> bool {
@@ -71,7 +85,7 @@ fn about_mismatch(facts: &[Facts], decision: &Decision, mismatch: &Mismatch, ver
     }
     if mismatch.manifest {
         let other = reference(facts, decision);
-        reasons.push(match mismatch.lines.len() {
+        reasons.push(match mismatch.lines.len() + mismatch.more_lines {
             0 => format!("what was built is listed in another order than {other}'s"),
             _ if verbose => format!("what was built differs from {other}'s"),
             1 => format!("what was built differs from {other}'s in 1 line; -v shows it"),
@@ -120,9 +134,10 @@ fn about_missing(facts: &Facts) -> Option<String> {
     if let Some(name) = &facts.misnamed_signature {
         return Some(format!("{name} beside it is a good signature of it, under another name"));
     }
-    let others: Vec<&str> = facts.unpaired.iter().map(String::as_str).filter(|name| !facts.has_path(name)).collect();
-    let what = if others.len() == 1 { "has no counterpart either" } else { "have no counterpart either" };
-    (!others.is_empty()).then(|| format!("in the same folder, {} {what}", others.join(", ")))
+    let Unpaired { names, more } = &facts.unpaired;
+    let what = if names.len() == 1 { "has no counterpart either" } else { "have no counterpart either" };
+    let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
+    (!names.is_empty()).then(|| format!("in the same folder, {}{more} {what}", names.join(", ")))
 }
 
 fn about_signature(signature: &Signature, verbose: bool) -> Vec<String> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use gitian_manifest::{Assertion, Digest, Report};
-use gitian_verify::{Document, Facts, Good, Signature, Standing};
+use gitian_verify::{Document, Facts, Good, Signature, Standing, Unpaired};
 
 /// The start of a day, counted from 1970.
 pub fn day(count: u64) -> SystemTime {
@@ -59,7 +59,7 @@ pub fn facts(signer: &str, assertion: Assertion, signature: Signature) -> Facts 
         signature_path: PathBuf::from(format!("sigs/1.0/{signer}/hello-build.assert.sig")),
         document: Document::Read(Box::new(assertion)),
         signature,
-        unpaired: Vec::new(),
+        unpaired: Unpaired::default(),
         misnamed_signature: None,
     }
 }
