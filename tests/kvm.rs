@@ -5,11 +5,14 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use nix::sys::signal::{Signal, kill};
@@ -64,6 +67,17 @@ impl Machines {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // Somebody has to ask for a dead one's status before it goes.
         (!stat.rsplit_once(')')?.1.trim_start().starts_with('Z')).then(|| Pid::from_raw(pid))
+    }
+
+    /// Tells the machine something by QMP.
+    fn ask(&self, command: &str) {
+        let folder = fs::File::open(self.work.path().join("var/kvm")).unwrap();
+        let mut stream = UnixStream::connect(format!("/proc/self/fd/{}/qmp", folder.as_raw_fd())).unwrap();
+        let mut answers = BufReader::new(stream.try_clone().unwrap()).lines();
+        for command in ["qmp_capabilities", command] {
+            writeln!(stream, "{{\"execute\": \"{command}\"}}").unwrap();
+            assert!(answers.any(|line| line.unwrap().contains("\"return\"")));
+        }
     }
 
     fn read(&self, path: &str) -> Option<String> {
@@ -160,8 +174,32 @@ fn a_machine_is_started_asked_and_stopped() {
     // A stopped target keeps its files; its machine may be killed under a command.
     machines.start().succeeds();
     machines.on_target(&["cat", "/etc/was-here", "in/tree/sub/a b"]).succeeds();
-    let running = machines.work.start("on-target", &["sh", "-c", "echo begun; sleep 600"]);
-    std::thread::sleep(Duration::from_secs(3));
+    let endless = || {
+        let running = machines.work.start("on-target", &["sh", "-c", "echo begun >> begun; sleep 600"]);
+        std::thread::sleep(Duration::from_secs(3));
+        running
+    };
+    // One that stands still is told, whoever waits for it: a command that runs, the next, and one without a connection.
+    let running = endless();
+    machines.ask("stop");
+    let began = Instant::now();
+    let without_connection = || {
+        for socket in ["ssh-user", "ssh-root"] {
+            fs::remove_file(machines.work.path().join("var/kvm").join(socket)).ok();
+        }
+        machines.on_target(&["true"])
+    };
+    for told in [running.answer(), machines.on_target(&["true"]), without_connection()] {
+        assert_eq!(told.code, 1, "{}", told.stderr);
+        let expected =
+            "the guest bookworm-amd64 stands still: its machine is in the state 'paused'\nhint: libexec/stop";
+        assert!(told.stderr.contains(expected), "{}", told.stderr);
+    }
+    assert!(began.elapsed() < Duration::from_secs(90), "{:?}", began.elapsed());
+    machines.ask("cont");
+    assert_eq!(machines.on_target(&["cat", "begun"]).succeeds().stdout, "begun\n", "no command is run twice");
+
+    let running = endless();
     kill(machines.process().unwrap(), Signal::SIGKILL).unwrap();
     let told = running.answer();
     assert_eq!(told.code, 1, "{}", told.stderr);

@@ -27,6 +27,7 @@ mod settings;
 #[cfg(test)]
 #[path = "../../../tests/support/skip.rs"]
 mod skip;
+mod socket;
 mod ssh;
 mod tar_stream;
 mod unpack;
