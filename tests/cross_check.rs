@@ -45,6 +45,23 @@ fn the_same_outputs_in_both_are_told_and_recorded_as_by_a_build_in_the_first() {
     }
 }
 
+/// What runs in a working directory is found by whoever does not say of which kind.
+#[test]
+fn a_target_of_another_kind_is_stopped_before_one_is_started() {
+    let Some(work) = with_both() else { return };
+    let build = |backend: &str| {
+        let descriptor = work.descriptor("", &format!("echo {backend} > $OUTDIR/kind"));
+        work.run("gbuild", &["-q", "--skip-cleanup", "--backend", backend, descriptor]).succeeds();
+    };
+    for backend in ["sandbox", "docker", "sandbox"] {
+        build(backend);
+        assert_eq!(work.run("on-target", &["cat", "out/kind"]).succeeds().stdout, format!("{backend}\n"));
+    }
+    work.run("stop-target", &[]).succeeds();
+    let told = work.run("on-target", &["true"]);
+    assert!(told.code == 1 && told.stderr.contains("no target runs in"), "{}", told.stderr);
+}
+
 #[test]
 fn different_outputs_are_an_error_that_is_explained() {
     let Some(work) = with_both() else { return };

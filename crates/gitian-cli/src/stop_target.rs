@@ -1,4 +1,4 @@
-//! stop-target: a running target → none.
+//! stop-target: running targets → none.
 
 use std::io::Write;
 
@@ -11,8 +11,6 @@ use crate::surroundings::Surroundings;
 ///
 /// Kept: that no target runs is no error. Source: gitian-builder 11f91fb, bin/gbuild, which calls it first of all.
 pub fn run(_args: Args, around: &Surroundings, _out: &mut dyn Write) -> Result<u8> {
-    if let Some(target) = gitian_vm::running(&around.settings, &around.workdir)? {
-        target.stop()?;
-    }
+    gitian_vm::stop(&around.settings, &around.workdir)?;
     Ok(0)
 }

@@ -44,7 +44,7 @@ pub use debs::Debs;
 pub use lxc::Lxc;
 pub use merge::merge;
 pub use sandbox::Sandbox;
-pub use select::{UnknownBackend, names, running, select};
+pub use select::{UnknownBackend, names, running, select, stop};
 pub use settings::Settings;
 pub use tar_stream::{NotPacked, copy_in, copy_out, copy_out_into};
 pub use unpack::{Limits, unpack};
