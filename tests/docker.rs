@@ -205,6 +205,33 @@ fn whatever_ends_a_build_the_next_one_takes_over_and_an_interrupt_leaves_nothing
 }
 
 #[test]
+fn a_record_that_cannot_be_read_is_no_target_and_stands_in_nobodys_way() {
+    let Some((mut work, docker)) = ready() else { return };
+    gbuild(&work, &["--skip-cleanup"], "true").succeeds();
+    fs::write(work.path().join("var/docker.yml"), "{").unwrap();
+    let told = work.run("on-target", &["true"]);
+    assert!(told.code == 1 && told.stderr.contains("no target runs in"), "{}", told.stderr);
+    assert_eq!(containers(&docker, &work), [""; 0], "nobody else would have stopped it");
+    let told = work.run("start-target", &["64", "bookworm-amd64"]);
+    assert!(told.stderr.contains("hint: libexec/make-clean-vm --suite bookworm"), "{}", told.stderr);
+    work.run("stop-target", &[]).succeeds();
+    gbuild(&work, &["--skip-cleanup"], "true").succeeds();
+
+    // An engine that does not answer says nothing of other kinds' targets.
+    let host = work.env("DOCKER_HOST");
+    work.set_env("DOCKER_HOST", "unix:///no/such/socket");
+    work.set_env("GITIAN_BACKEND", "");
+    let told = work.run("stop-target", &[]);
+    assert!(told.code == 1 && told.stderr.contains("Cannot connect to the Docker daemon"), "{}", told.stderr);
+    work.run("make-base-vm", &["--backend", "sandbox", "--distro", "debian", "--suite", "bookworm"]).succeeds();
+    gbuild(&work, &["--skip-cleanup"], "true").succeeds();
+    work.run("on-target", &["true"]).succeeds();
+    work.run("stop-target", &[]).succeeds();
+    work.set_env("DOCKER_HOST", &host);
+    work.run("stop-target", &[]).succeeds();
+}
+
+#[test]
 fn libexec_works_as_with_other_guests() {
     let Some((work, _)) = ready() else { return };
     let ok = |name: &str, args: &[&str]| work.run(name, args).succeeds().stdout;

@@ -26,7 +26,7 @@ use self::guest::Guest;
 use crate::backend::suites_and_architectures;
 use crate::base_tree::Maker;
 use crate::cache::CachePlace;
-use crate::document::{Which, read_document, unusable, write_document};
+use crate::document::{Which, read_state, remove_file, unusable, write_document};
 use crate::sandbox::base_tree_problems;
 use crate::{Backend, BaseRequest, Event, Layer, Problem, Resources, Settings, Target, TargetId};
 
@@ -298,7 +298,7 @@ impl Backend for Docker {
     fn start(&self, target: &TargetId, resources: Resources) -> Result<Box<dyn Target>> {
         let which = Which::of(target);
         let shown = self.workdir.display();
-        let Some(mut record) = read_document::<Record>(&self.record())? else {
+        let Some(mut record) = read_state::<Record>(&self.record()) else {
             return Err(unusable(format!("there is no target {target} in {shown}"), &which).into());
         };
         if record.target != which {
@@ -326,7 +326,14 @@ impl Backend for Docker {
     }
 
     fn attach(&self) -> Result<Option<Box<dyn Target>>> {
-        let Some(record) = read_document::<Record>(&self.record())? else { return Ok(None) };
+        let Some(record) = read_state::<Record>(&self.record()) else {
+            if self.record().exists() {
+                // Nobody knows what it is.
+                self.remove()?;
+                remove_file(&self.record())?;
+            }
+            return Ok(None);
+        };
         let Some(container) = &record.container else { return Ok(None) };
         match self.is_running(container)? {
             Some(true) => Ok(Some(Box::new(Guest::new(self.clone(), record)))),

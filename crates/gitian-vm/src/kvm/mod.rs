@@ -28,7 +28,7 @@ use self::machine::MachinePlace;
 use self::probe::Accelerator;
 use crate::boot::{self, FOR_ROOTS};
 use crate::cache::CachePlace;
-use crate::document::{Which, read_document, remove_file, unusable, write_document};
+use crate::document::{Which, read_state, remove_file, unusable, write_document};
 use crate::host_programs::missing;
 use crate::sandbox::place::make_private;
 use crate::ssh::{self, Ssh};
@@ -97,7 +97,7 @@ impl Kvm {
         if place.process()?.is_none() {
             return Ok(None);
         }
-        let Some(running) = read_document::<Running>(&place.running()).unwrap_or(None) else {
+        let Some(running) = read_state::<Running>(&place.running()) else {
             machine::stop(&place, None)?;
             return Ok(None);
         };
@@ -216,7 +216,7 @@ impl Backend for Kvm {
         let asked_port = self.asked_port()?;
         let here = self.workdir.display();
         let which = Which::of(target);
-        let Some(image) = read_document::<Image>(&place.image())? else {
+        let Some(image) = read_state::<Image>(&place.image()) else {
             return Err(unusable(format!("there is no target {target} in {here}"), &which).into());
         };
         if image.target != which {

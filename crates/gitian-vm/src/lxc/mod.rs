@@ -21,7 +21,7 @@ use self::guest::Guest;
 use self::tools::Tools;
 use crate::base_tree::{BaseTree, Maker, Pointers, command_for};
 use crate::cache::CachePlace;
-use crate::document::{Which, read_document, remove_file, unusable, write_document};
+use crate::document::{Which, read_state, remove_file, unusable, write_document};
 use crate::sandbox::base_tree_problems;
 use crate::sandbox::id_map::IdMap;
 use crate::sandbox::layer::{self, Held, Layers};
@@ -153,7 +153,7 @@ impl Lxc {
 
     /// Writes what LXC is told about the target that is there, and returns where.
     pub fn write_config(&self) -> Result<PathBuf> {
-        let image = read_document::<Image>(&self.image())?.ok_or_else(|| Problem {
+        let image = read_state::<Image>(&self.image()).ok_or_else(|| Problem {
             what: format!("there is no target of LXC in {}", self.workdir.display()),
             mend: "USE_LXC=1 libexec/make-clean-vm --suite SUITE --arch ARCH".into(),
         })?;
@@ -276,7 +276,7 @@ impl Backend for Lxc {
     fn start(&self, target: &TargetId, _resources: Resources) -> Result<Box<dyn Target>> {
         let which = Which::of(target);
         let shown = self.workdir.display();
-        let Some(image) = read_document::<Image>(&self.image())? else {
+        let Some(image) = read_state::<Image>(&self.image()) else {
             return Err(unusable(format!("there is no target {target} in {shown}"), &which).into());
         };
         if image.target != which {
@@ -288,7 +288,14 @@ impl Backend for Lxc {
     }
 
     fn attach(&self) -> Result<Option<Box<dyn Target>>> {
-        let Some(image) = read_document::<Image>(&self.image())? else { return Ok(None) };
+        let Some(image) = read_state::<Image>(&self.image()) else {
+            if self.image().exists() {
+                // Nobody knows what it is.
+                self.tools.kill()?;
+                remove_file(&self.image())?;
+            }
+            return Ok(None);
+        };
         if !self.tools.is_running()? {
             return Ok(None);
         }
