@@ -205,6 +205,21 @@ fn whatever_ends_a_build_the_next_one_takes_over_and_an_interrupt_leaves_nothing
 }
 
 #[test]
+fn a_command_that_is_interrupted_ends_in_the_guest_too() {
+    let Some((work, _)) = ready() else { return };
+    gbuild(&work, &["--skip-cleanup"], "true").succeeds();
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let running = work.start("on-target", &["sh", "-c", "sleep 333 & echo $$ > begun; wait"]);
+        let begun = || work.run("on-target", &["rm", "begun"]).code == 0;
+        assert!(within(Duration::from_secs(30), begun));
+        running.signal(signal);
+        assert_eq!(running.answer().code, code);
+        let told = work.run("on-target", &["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]).succeeds();
+        assert!(!told.stdout.contains("sleep 333 "), "{}", told.stdout);
+    }
+}
+
+#[test]
 fn a_record_that_cannot_be_read_is_no_target_and_stands_in_nobodys_way() {
     let Some((mut work, docker)) = ready() else { return };
     gbuild(&work, &["--skip-cleanup"], "true").succeeds();

@@ -19,6 +19,7 @@ mod kvm;
 mod lock;
 mod login;
 mod lxc;
+mod mark;
 mod merge;
 mod pack;
 mod sandbox;

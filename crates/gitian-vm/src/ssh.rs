@@ -15,7 +15,6 @@ use std::io::{ErrorKind, IsTerminal, Read, Seek, SeekFrom};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -24,7 +23,7 @@ use gitian_descriptor::Distro;
 use gitian_process::{Command, Failure, Input, Output, Status, Streams, interrupt};
 
 use crate::login::Login;
-use crate::{GuestCommand, GuestUser, Network, Problem, socket};
+use crate::{GuestCommand, GuestUser, Network, Problem, mark, socket};
 
 /// What ssh itself complains about goes here, so that a guest command's standard error is its own.
 const LOG: &str = "ssh.log";
@@ -87,7 +86,7 @@ impl Ssh {
         streams: Streams<'_>,
         stands_still: &(dyn Fn() -> bool + Sync),
     ) -> Result<Status> {
-        let mark = mark();
+        let mark = mark::new();
         let who = entering(command);
         let mut line = line(command, &self.distro, streams.merged, &mark)?;
         if !self.is_connected(who) {
@@ -285,22 +284,9 @@ impl Ssh {
 
     /// Ends what a command has left running in the guest: all of its session.
     fn end(&self, mark: &str) {
-        // The pattern does not match the line that it stands in.
-        let pattern = format!("[{}]{}", &mark[..1], &mark[1..]);
-        let line = format!(
-            "for f in $(grep -la '{pattern}' /proc/[0-9]*/cmdline 2>/dev/null); do p=${{f#/proc/}}; \
-             kill -TERM -- -${{p%/cmdline}}; done"
-        );
         // The guest may be what was lost.
-        self.ask(GuestUser::Root, &line, Input::Empty, Duration::from_secs(10));
+        self.ask(GuestUser::Root, &mark::end(mark), Input::Empty, mark::PATIENCE);
     }
-}
-
-/// A word that no other command of any run has.
-fn mark() -> String {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    format!("gitian-{:x}-{:x}-{:x}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed), now)
 }
 
 /// The guest's shell reports a signal as 128 + n: what ended a command by a signal is told as such.
@@ -479,13 +465,13 @@ mod tests {
         let command = GuestCommand::new(GuestUser::Root, ["printf", "%s\\0"]).env("A", "x' y\n");
         let command =
             GuestCommand { argv: command.argv.into_iter().chain(arguments.map(Into::into)).collect(), ..command };
-        let output = run_here(&line(&command, &debian(), false, &mark()).unwrap());
+        let output = run_here(&line(&command, &debian(), false, &mark::new()).unwrap());
         let found: Vec<&[u8]> = output.stdout.split(|byte| *byte == 0).collect();
         assert_eq!(found[..arguments.len()], arguments.map(str::as_bytes));
 
         let command =
             GuestCommand::new(GuestUser::Root, ["sh", "-c", "printf %s \"$A\"; env | wc -l"]).env("A", "x' y\n");
-        let output = run_here(&line(&command, &debian(), false, &mark()).unwrap());
+        let output = run_here(&line(&command, &debian(), false, &mark::new()).unwrap());
         // HOME, LOGNAME, PATH, SHELL, USER, A in two lines, and the shell's PWD.
         assert_eq!(String::from_utf8_lossy(&output.stdout), "x' y\n8\n");
     }
@@ -499,7 +485,7 @@ mod tests {
             ("kill -TERM $$", 143, Status::Killed(15), false),
             ("kill -KILL $$", 137, Status::Killed(9), false),
         ] {
-            let mark = mark();
+            let mark = mark::new();
             let command = GuestCommand::new(GuestUser::Root, ["sh", "-c", script]);
             let output = run_here(&line(&command, &debian(), false, &mark).unwrap());
             assert_eq!(output.status.code(), Some(code), "{script}");
@@ -513,7 +499,7 @@ mod tests {
     fn merged_output_keeps_its_order() {
         let script = "for i in 1 2 3; do echo $i; echo e$i >&2; done";
         let command = GuestCommand::new(GuestUser::Root, ["sh", "-c", script]);
-        let output = run_here(&line(&command, &debian(), true, &mark()).unwrap());
+        let output = run_here(&line(&command, &debian(), true, &mark::new()).unwrap());
         assert_eq!(output.stdout, b"1\ne1\n2\ne2\n3\ne3\n");
     }
 

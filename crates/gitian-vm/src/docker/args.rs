@@ -70,9 +70,13 @@ pub(super) struct Exec<'a> {
     pub(super) terminal: bool,
     /// Whether standard error goes where standard output goes.
     pub(super) merged: bool,
+    /// What the command is found again by.
+    pub(super) mark: &'a str,
 }
 
 /// Returns the arguments behind `exec` that run these words.
+///
+/// The shell stays, for the mark on its command line. What it has to say about a signal is not the command's.
 pub(super) fn exec(exec: &Exec<'_>, argv: Vec<OsString>) -> Vec<OsString> {
     let mut args: Vec<OsString> = Vec::new();
     if exec.input {
@@ -86,10 +90,10 @@ pub(super) fn exec(exec: &Exec<'_>, argv: Vec<OsString>) -> Vec<OsString> {
     // Said here rather than as a limit of the container: that would replace the limits that the engine is set up with.
     let first = match exec.merged {
         // Outside they are two streams, and which line came first is lost.
-        true => "ulimit -c 0; exec \"$@\" 2>&1",
-        false => "ulimit -c 0; exec \"$@\"",
+        true => "ulimit -c 0; exec 3>&2 2>/dev/null; \"$@\" 2>&1 3>&-; exit $?",
+        false => "ulimit -c 0; exec 3>&2 2>/dev/null; \"$@\" 2>&3 3>&-; exit $?",
     };
-    args.extend(["/bin/sh", "-c", first, "sh"].map(OsString::from));
+    args.extend(["/bin/sh", "-c", first, exec.mark].map(OsString::from));
     args.extend(argv);
     args
 }
@@ -176,6 +180,7 @@ mod tests {
             input: false,
             terminal: false,
             merged: false,
+            mark: "mark",
         };
         let words = || ["a  b", "", "*"].map(OsString::from).to_vec();
         let expected = [
@@ -184,8 +189,8 @@ mod tests {
             "c",
             "/bin/sh",
             "-c",
-            "ulimit -c 0; exec \"$@\"",
-            "sh",
+            "ulimit -c 0; exec 3>&2 2>/dev/null; \"$@\" 2>&3 3>&-; exit $?",
+            "mark",
             "a  b",
             "",
             "*",
@@ -194,7 +199,7 @@ mod tests {
         let all = Exec { input: true, terminal: true, merged: true, ..plain };
         let args = exec(&all, words());
         assert_eq!(args[..2], ["--interactive", "--tty"]);
-        assert_eq!(args[7], "ulimit -c 0; exec \"$@\" 2>&1");
+        assert_eq!(args[7], "ulimit -c 0; exec 3>&2 2>/dev/null; \"$@\" 2>&1 3>&-; exit $?");
         assert_eq!(args[9..], words());
     }
 
