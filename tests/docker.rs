@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use assert_cmd::Command;
@@ -137,7 +138,7 @@ fn base_images_that_do_not_fit_are_told_with_what_makes_them() {
     }
 }
 
-fn tar_of_nothing(path: &std::path::Path) {
+fn tar_of_nothing(path: &Path) {
     Command::new("tar").args(["-cf", path.to_str().unwrap(), "-T", "/dev/null"]).assert().success();
 }
 
@@ -216,6 +217,33 @@ fn a_command_that_is_interrupted_ends_in_the_guest_too() {
         assert_eq!(running.answer().code, code);
         let told = work.run("on-target", &["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]).succeeds();
         assert!(!told.stdout.contains("sleep 333 "), "{}", told.stdout);
+    }
+}
+
+/// What a folder is called may mean something in a Dockerfile.
+#[test]
+fn folders_of_any_name_have_images_of_their_own() {
+    let Some((work, docker)) = ready() else { return };
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let descriptor = work.descriptor("", "touch $OUTDIR/file");
+    let run_in = |folder: &Path, name: &str, args: &[&str]| {
+        support::programs::answer(work.program(name).current_dir(folder).args(args)).succeeds();
+    };
+    let mut images = Vec::new();
+    let names = ["a$HOME b", "a b", "a\"b\\", "a\nb"];
+    for name in names {
+        let folder = work.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        run_in(&folder, "gbuild", &["--skip-cleanup", "--network", "off", &format!("../{descriptor}")]);
+        let owner = format!("--filter=label=gitian.owner={}:0:{}", host.trim(), folder.display());
+        let container = docker(&["ps", "--quiet", &owner]);
+        images.push(docker(&["inspect", "--format", "{{.Image}}", &container]));
+    }
+    for (name, image) in names.iter().zip(&images) {
+        docker(&["image", "inspect", image]);
+        run_in(&work.path().join(name), "make-clean-vm", &["--suite", "bookworm", "--arch", "amd64"]);
+        let told = self::docker(&work.env("DOCKER_HOST"), &["image", "inspect", image]);
+        assert!(told.stderr.to_lowercase().contains("no such image"), "{name:?}: {}", told.stdout);
     }
 }
 

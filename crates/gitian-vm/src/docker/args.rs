@@ -9,7 +9,7 @@ use crate::document::Which;
 pub(super) const CONTAINER: &str = "gitian-target";
 /// The label of our containers: whose they are.
 pub(super) const OWNER: &str = "gitian.owner";
-/// The label of an image that a target went on from: whose it is.
+/// The label of an image that a target went on from: the digest of whose it is.
 pub(super) const MOVED: &str = "gitian.moved";
 /// The label of a kept layer: the base image that it stands on.
 pub(super) const BASE: &str = "gitian.base";

@@ -107,14 +107,14 @@ impl Docker {
         let owner = self.owner();
         let ask = |verb: &str, label: &str, more: &[&str]| {
             let list = self.engine.command(verb).args(["--quiet", "--no-trunc"]).args(more);
-            self.engine.ask(&list.arg(format!("--filter=label={label}={owner}")).uninterruptible())
+            self.engine.ask(&list.arg(format!("--filter=label={label}")).uninterruptible())
         };
-        let containers = ask("ps", OWNER, &["--all"])?;
+        let containers = ask("ps", &format!("{OWNER}={owner}"), &["--all"])?;
         if !containers.is_empty() {
             let remove = self.engine.command("rm").args(["--force", "--volumes"]).args(containers.lines());
             self.engine.run(&remove.uninterruptible(), Streams::default())?;
         }
-        let images = ask("images", MOVED, &[])?;
+        let images = ask("images", &moved(&owner), &[])?;
         if !images.is_empty() {
             let remove = self.engine.command("rmi").args(images.lines());
             // A layer may stand on one; it goes when that goes.
@@ -187,7 +187,7 @@ impl Docker {
     fn move_on(&self, record: &mut Record, offline: bool) -> Result<()> {
         let Some(container) = record.container.clone() else { bail!("the target {} has no container", record.target) };
         let commit = self.engine.command("commit");
-        let commit = commit.args(["--change", &format!("LABEL {MOVED}=\"{}\"", self.owner()), &container]);
+        let commit = commit.args(["--change", &format!("LABEL {}", moved(&self.owner())), &container]);
         let image = self.engine.ask(&commit)?;
         let image = image.lines().last().unwrap_or_default();
         let remove = self.engine.command("rm").args(["--force", "--volumes", &container]).uninterruptible();
@@ -203,6 +203,12 @@ impl Docker {
         let said = self.engine.find(&inspect.arg(container).uninterruptible())?;
         Ok(said.map(|said| said == "true"))
     }
+}
+
+/// Returns the label of images that an owner's target went on from. It is read as a line of a Dockerfile, in which much
+/// has a meaning that a folder's name may hold.
+fn moved(owner: &str) -> String {
+    format!("{MOVED}={}", Digest::of_bytes(owner.as_bytes()))
 }
 
 impl Record {
