@@ -3,7 +3,9 @@
 
 mod support;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -294,6 +296,10 @@ fn libexec_works_as_with_other_guests() {
         assert_eq!(work.run("on-target", &["sh", "-c", script]).code, code, "{script}");
     }
     assert_eq!(work.run("on-target", &["no-such-program"]).code, 127);
+
+    let odd = [OsStr::new("echo"), OsStr::from_bytes(b"a\xff")];
+    let told = support::programs::answer(work.program("on-target").args(odd));
+    assert!(told.code == 1 && told.stderr.contains("is not UTF-8, as arguments and variables"), "{}", told.stderr);
 
     let bytes: Vec<u8> = (0..5_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let mut cat = work.program("on-target");

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use crate::Problem;
 use crate::debian::Distribution;
 use crate::document::Which;
 
@@ -77,7 +78,16 @@ pub(super) struct Exec<'a> {
 /// Returns the arguments behind `exec` that run these words.
 ///
 /// The shell stays, for the mark on its command line. What it has to say about a signal is not the command's.
-pub(super) fn exec(exec: &Exec<'_>, argv: Vec<OsString>) -> Vec<OsString> {
+///
+/// # Errors
+/// A word that is not UTF-8: engines are told in JSON, and would hand on another one.
+pub(super) fn exec(exec: &Exec<'_>, argv: Vec<OsString>) -> Result<Vec<OsString>, Problem> {
+    if let Some(word) = argv.iter().find(|word| word.to_str().is_none()) {
+        return Err(Problem {
+            what: format!("'{}' is not UTF-8, as arguments and variables have to be", word.to_string_lossy()),
+            mend: "bring it in by standard input, or in a file with libexec/copy-to-target".into(),
+        });
+    }
     let mut args: Vec<OsString> = Vec::new();
     if exec.input {
         args.push("--interactive".into());
@@ -95,7 +105,7 @@ pub(super) fn exec(exec: &Exec<'_>, argv: Vec<OsString>) -> Vec<OsString> {
     };
     args.extend(["/bin/sh", "-c", first, exec.mark].map(OsString::from));
     args.extend(argv);
-    args
+    Ok(args)
 }
 
 /// Makes a started container a guest like others: arguments are the ordinary user, and how the host is reached if that is
@@ -141,6 +151,7 @@ pub(super) fn labels(target: &Which) -> [String; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStringExt;
 
     #[test]
     fn a_guest_is_started_with_these_arguments() {
@@ -195,12 +206,14 @@ mod tests {
             "",
             "*",
         ];
-        assert_eq!(exec(&plain, words()), expected);
+        assert_eq!(exec(&plain, words()).unwrap(), expected);
         let all = Exec { input: true, terminal: true, merged: true, ..plain };
-        let args = exec(&all, words());
+        let args = exec(&all, words()).unwrap();
         assert_eq!(args[..2], ["--interactive", "--tty"]);
         assert_eq!(args[7], "ulimit -c 0; exec 3>&2 2>/dev/null; \"$@\" 2>&1 3>&-; exit $?");
         assert_eq!(args[9..], words());
+        let refused = exec(&all, vec!["A=".into(), OsString::from_vec(b"a\xff".to_vec())]).unwrap_err();
+        assert!(refused.what.starts_with("'a\u{fffd}' is not UTF-8"), "{refused}");
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Target for Guest {
             merged: streams.merged,
             mark: &mark,
         };
-        let mut exec = self.docker.engine.command("exec").args(args::exec(&exec, login.argv(command)));
+        let mut exec = self.docker.engine.command("exec").args(args::exec(&exec, login.argv(command))?);
         if command.uninterruptible {
             exec = exec.uninterruptible();
         }
