@@ -249,7 +249,7 @@ impl Backend for Docker {
         let name = base_image::name(&target.suite, target.architecture);
         if Image::find(&self.engine, &name)?.is_some() {
             let what = format!("docker image {name} already exists, please remove it first");
-            return Err(Problem { what, mend: format!("docker rmi {name}") }.into());
+            return Err(Problem { what, mend: format!("{} rmi {name}", self.engine.program()) }.into());
         }
         if let Some(digest) = &request.image_digest {
             report(Event::Step(format!("building docker image {name}")));
