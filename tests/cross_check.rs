@@ -3,9 +3,13 @@
 mod support;
 
 use std::fs;
+use std::time::Duration;
 
+use assert_cmd::Command;
+use nix::sys::signal::Signal;
 use support::backends::row;
-use support::programs::Workdir;
+use support::programs::{Workdir, answer};
+use support::running::within;
 
 const BOTH: [&str; 2] = ["--cross-check", "sandbox,docker"];
 
@@ -60,6 +64,34 @@ fn a_target_of_another_kind_is_stopped_before_one_is_started() {
     work.run("stop-target", &[]).succeeds();
     let told = work.run("on-target", &["true"]);
     assert!(told.code == 1 && told.stderr.contains("no target runs in"), "{}", told.stderr);
+}
+
+#[test]
+fn guests_that_a_killed_one_left_are_stopped_by_stop_target_and_by_the_next_build() {
+    let Some(work) = with_both() else { return };
+    let listed = || {
+        let mut ps = Command::new("docker");
+        ps.env("DOCKER_HOST", work.env("DOCKER_HOST")).args(["ps", "--format", "{{.Label \"gitian.owner\"}}"]);
+        let told = answer(&mut ps).succeeds().stdout;
+        told.lines().filter(|owner| owner.contains(work.path().to_str().unwrap())).count()
+    };
+    for ender in ["stop-target", "gbuild"] {
+        let log = work.path().join("var/cross-check/docker/var/build.log");
+        fs::remove_file(&log).ok();
+        let descriptor = work.descriptor("", "test ! -e /.dockerenv || { echo it runs; sleep 600; }");
+        let mut running = work.start("gbuild", &[&BOTH[..], &["-q", descriptor]].concat());
+        let runs = || fs::read_to_string(&log).is_ok_and(|log| log.contains("\nit runs\n"));
+        assert!(within(Duration::from_secs(180), || runs() || running.has_ended()), "the script does not run");
+        running.signal(Signal::SIGKILL);
+        running.answer();
+        assert_eq!(listed(), 1, "it was killed");
+        match ender {
+            "gbuild" => work.run(ender, &[work.descriptor("", "true")]),
+            _ => work.run(ender, &[]),
+        }
+        .succeeds();
+        assert_eq!(listed(), 0, "after {ender}");
+    }
 }
 
 #[test]

@@ -21,6 +21,27 @@ use crate::failure::{WrongUsage, one_line};
 use crate::progress::Progress;
 use crate::surroundings::Surroundings;
 
+/// Where the working directories of all but the first lie, in that of the first.
+const BESIDE: &str = "var/cross-check";
+
+/// Returns the working directories of cross-checks that were made in one.
+pub fn beside(root: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(root.join(BESIDE)) else { return Vec::new() };
+    let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    found.sort();
+    found
+}
+
+/// Stops guests that a cross-check which was killed has left beside a working directory; those of one that goes on stay.
+pub fn stop_left(around: &Surroundings) {
+    for folder in beside(&around.workdir) {
+        if let Ok(_lock) = Workdir::new(&folder).lock() {
+            // Who cannot be asked or stopped is not in this build's way.
+            gitian_vm::stop(&around.settings, &folder).ok();
+        }
+    }
+}
+
 /// What shall be built, and how.
 pub struct CrossCheck<'a> {
     /// The names of the backends.
@@ -50,6 +71,7 @@ impl CrossCheck<'_> {
     pub fn run(&self, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
         let places = self.places(&around.workdir)?;
         self.check(&places, around)?;
+        stop_left(around);
         for place in &places[1..] {
             self.prepare(place, &Workdir::new(&around.workdir))?;
         }
@@ -77,7 +99,7 @@ impl CrossCheck<'_> {
             }
             let folder = match places.is_empty() {
                 true => root.to_owned(),
-                false => root.join("var/cross-check").join(name),
+                false => root.join(BESIDE).join(name),
             };
             places.push(Place { name: name.clone(), workdir: Workdir::new(folder) });
         }
