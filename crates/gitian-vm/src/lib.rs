@@ -41,6 +41,7 @@ pub use backend::{
     Backend, BaseRequest, Event, GuestCommand, GuestGone, GuestNotUp, GuestUser, Layer, Network, Problem, Resources,
     Target, TargetId, base_name, suites_and_architectures,
 };
+pub use debian::distro_of;
 pub use debs::Debs;
 pub use lxc::Lxc;
 pub use merge::merge;

@@ -22,6 +22,7 @@ use anyhow::{Context, Result};
 use gitian_descriptor::Distro;
 use gitian_process::{Command, Failure, Input, Output, Status, Streams, interrupt};
 
+use crate::host_programs::quoted_path;
 use crate::login::Login;
 use crate::{GuestCommand, GuestUser, Network, Problem, mark, socket};
 
@@ -397,7 +398,7 @@ pub(crate) fn public_key(var: &Path) -> Result<String> {
         Ok(found) if found.permissions().mode() & 0o077 != 0 => {
             fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(|_| Problem {
                 what: format!("key {}: others may read it, so that ssh does not use it", path.display()),
-                mend: format!("chmod 600 {0}, as its owner; or, to have a new one: rm {0}", path.display()),
+                mend: format!("chmod 600 {0}, as its owner; or, to have a new one: rm {0}", quoted_path(&path)),
             })?;
         }
         Ok(_) => {}
@@ -406,7 +407,10 @@ pub(crate) fn public_key(var: &Path) -> Result<String> {
     let public = show.text().map_err(|failure| match failure {
         Failure::ProgramFailed { last_lines, .. } => anyhow::Error::from(Problem {
             what: format!("key {} cannot be used: {}", path.display(), last_lines.join(": ")),
-            mend: format!("rm {}    (a new one is made; guests that run cannot be reached any more)", path.display()),
+            mend: format!(
+                "rm {}    (a new one is made; guests that run cannot be reached any more)",
+                quoted_path(&path)
+            ),
         }),
         other => other.into(),
     })?;
@@ -514,7 +518,7 @@ mod tests {
     #[test]
     fn a_key_is_made_when_there_is_none_and_closed_when_others_may_read_it() {
         let folder = tempfile::tempdir().unwrap();
-        let var = folder.path().join("var");
+        let var = folder.path().join("a b/var");
         let public = public_key(&var).unwrap();
         assert!(public.starts_with("ssh-rsa AAAA"), "{public}");
         let path = var.join("id_rsa");
@@ -526,7 +530,8 @@ mod tests {
         fs::write(&path, "not a key").unwrap();
         let error = public_key(&var).unwrap_err();
         let problem = error.downcast_ref::<Problem>().unwrap();
-        assert!(problem.what.contains("cannot be used") && problem.mend.starts_with("rm "), "{problem:?}");
+        assert!(problem.what.contains("cannot be used"), "{problem:?}");
+        assert!(problem.mend.starts_with(&format!("rm '{}'  ", path.display())), "to be pasted: {problem:?}");
     }
 
     #[test]
