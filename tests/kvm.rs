@@ -161,6 +161,9 @@ fn a_machine_is_started_asked_and_stopped() {
     machines.on_target(&["mkdir", "-p", "in"]).succeeds();
     machines.run("copy-to-target", &["-q", "tree", "in/"]).succeeds();
     machines.on_target(&["-u", "root", "touch", "/etc/was-here"]).succeeds();
+    // As MIRROR_HOST=127.0.0.1 leaves it in the base image.
+    let proxy = "cd /etc/apt/apt.conf.d; echo 'Acquire::http::Proxy \"http://127.0.0.1:3142\";' > 80proxy";
+    machines.on_target(&["-u", "root", "sh", "-c", proxy]).succeeds();
     fs::create_dir(machines.work.path().join("back")).unwrap();
     machines.run("copy-from-target", &["-q", "in/tree", "back"]).succeeds();
     assert_eq!(machines.read("back/tree/sub/a b").unwrap(), "one");
@@ -174,6 +177,8 @@ fn a_machine_is_started_asked_and_stopped() {
     // A stopped target keeps its files; its machine may be killed under a command.
     machines.start().succeeds();
     machines.on_target(&["cat", "/etc/was-here", "in/tree/sub/a b"]).succeeds();
+    let told = machines.on_target(&["cat", "/etc/apt/apt.conf.d/80proxy"]).succeeds();
+    assert_eq!(told.stdout, "Acquire::http::Proxy \"http://10.0.2.2:3142\";\n", "the host, as the guest reaches it");
     let endless = || {
         let running = machines.work.start("on-target", &["sh", "-c", "echo begun >> begun; sleep 600"]);
         std::thread::sleep(Duration::from_secs(3));
