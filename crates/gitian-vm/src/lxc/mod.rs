@@ -26,6 +26,7 @@ use crate::sandbox::base_tree_problems;
 use crate::sandbox::id_map::IdMap;
 use crate::sandbox::layer::{self, Held, Layers};
 use crate::sandbox::place::make_private;
+use crate::settings::no_host_ip;
 use crate::{Backend, BaseRequest, Event, Layer, Problem, Resources, Settings, Target, TargetId, base_name};
 
 /// The option of make-base-vm that makes these base images.
@@ -44,6 +45,7 @@ pub struct Lxc {
     proxy_host: Option<String>,
     bridge: Option<String>,
     guest_ip: Option<String>,
+    host_ip: Option<String>,
     /// What `LXC_EXECUTE` says.
     execute: Option<String>,
     tools: Tools,
@@ -77,6 +79,7 @@ impl Lxc {
             proxy_host: settings.mirror_host.clone(),
             bridge: settings.lxc_bridge.clone(),
             guest_ip: settings.lxc_guest_ip.clone(),
+            host_ip: settings.host_ip.clone(),
             execute: settings.lxc_execute.clone(),
             tools: Tools::new(workdir.join("var/lxc"), settings.lxc_execute.as_deref()),
             workdir,
@@ -165,7 +168,8 @@ impl Lxc {
         let (path, held) = self.configure(image, online)?;
         let started = || {
             self.tools.start(&path)?;
-            guest::settle(&self.tools, online)
+            let host = self.bridge.as_ref().and(self.host_ip.as_deref());
+            guest::settle(&self.tools, online, host)
         };
         started().with_context(|| format!("start the guest {}", image.target)).inspect_err(|_| {
             // The first error says more than one that follows from it.
@@ -225,6 +229,14 @@ impl Backend for Lxc {
 
     fn check(&self, targets: &[TargetId]) -> Vec<Problem> {
         let mut problems = tools::problems(&self.tools, self.execute.as_deref(), self.bridge.as_deref());
+        problems.extend(tools::no_address(self.guest_ip.as_deref()));
+        problems.extend(self.bridge.as_ref().and_then(|_| no_host_ip(self.host_ip.as_deref())));
+        problems.extend([&self.cache, &self.workdir].into_iter().filter(|path| config::plain(path).is_none()).map(
+            |path| Problem {
+                what: format!("{}: {}", path.display(), config::UNFIT),
+                mend: "use --backend sandbox, or a folder of another name".into(),
+            },
+        ));
         if targets.is_empty() {
             problems.extend(base_tree_problems(&self.cache_place(), &self.workdir));
         }
