@@ -127,7 +127,7 @@ fn what_cannot_be_compared_is_refused_before_anything_is_touched() {
     for (names, code, told) in [
         ("sandbox", 2, "gbuild: error: --cross-check needs two backends, as in --cross-check sandbox,docker\n"),
         ("sandbox,sandbox", 2, "gbuild: error: --cross-check names sandbox twice\n"),
-        ("sandbox,bochs", 1, "gbuild: error: --backend: there is no backend 'bochs'"),
+        ("sandbox,bochs", 1, "gbuild: error: --cross-check: there is no backend 'bochs'"),
         ("sandbox,docker", 1, "gbuild: error: base image base-bookworm-amd64.sandbox does not exist\n"),
     ] {
         let answer = work.run("gbuild", &["--cross-check", names, descriptor]);

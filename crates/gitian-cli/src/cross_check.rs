@@ -15,7 +15,7 @@ use gitian_descriptor::Loaded;
 use gitian_manifest::{Assertion, Manifest, Report};
 use gitian_process::{Command, Streams, interrupt};
 use gitian_verify::{Mismatch, explain};
-use gitian_vm::{Backend, Debs, Settings, select};
+use gitian_vm::{Backend, Debs, Settings, UnknownBackend, select};
 
 use crate::failure::{WrongUsage, one_line};
 use crate::progress::Progress;
@@ -94,6 +94,9 @@ impl CrossCheck<'_> {
     fn places(&self, root: &Path) -> Result<Vec<Place>> {
         let mut places: Vec<Place> = Vec::new();
         for name in self.backends {
+            if !gitian_vm::names().any(|known| known == name) {
+                return Err(UnknownBackend { asked_by: "--cross-check", name: name.clone() }.into());
+            }
             if places.iter().any(|place| place.name == *name) {
                 return Err(WrongUsage(format!("--cross-check names {name} twice")).into());
             }
