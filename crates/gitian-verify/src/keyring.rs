@@ -16,6 +16,7 @@ use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::types::HashAlgorithm;
 use sequoia_openpgp::{Fingerprint, KeyHandle, KeyID};
 
+use crate::key_files::KeyFile;
 use crate::tree_file::{self, Content};
 
 /// Folders of keys that projects keep in or beside their tree.
@@ -30,6 +31,8 @@ pub struct Keyring {
     certs: BTreeMap<Fingerprint, Cert>,
     /// Primary keys and subkeys; several certificates may claim one key id.
     by_id: HashMap<KeyID, BTreeSet<Fingerprint>>,
+    /// The files of folders: whose keys they are.
+    files: Vec<KeyFile>,
     problems: Vec<String>,
 }
 
@@ -87,15 +90,30 @@ impl Keyring {
         self.certs.keys().any(|known| known.to_hex().eq_ignore_ascii_case(fingerprint))
     }
 
+    /// Returns the fingerprints of the certificates, as 40 hexadecimal digits.
+    pub(crate) fn fingerprints(&self) -> BTreeSet<String> {
+        self.certs.keys().map(Fingerprint::to_hex).collect()
+    }
+
+    /// Returns the files of the folders that keys were read from.
+    pub(crate) fn files(&self) -> &[KeyFile] {
+        &self.files
+    }
+
     /// Returns what could not be used of the files that were read.
     pub fn problems(&self) -> &[String] {
         &self.problems
     }
 
-    /// Adds the certificates of a binary or armored keyring and returns how many it holds. `origin` names it in
+    /// Adds the certificates of a binary or armored keyring and returns how many different ones it holds. `origin` names it in
     /// [`problems`](Self::problems).
     pub fn add(&mut self, bytes: &[u8], origin: &str) -> usize {
-        let mut count = 0;
+        self.take(bytes, origin).len()
+    }
+
+    /// Adds certificates and returns their fingerprints, as 40 hexadecimal digits.
+    fn take(&mut self, bytes: &[u8], origin: &str) -> BTreeSet<String> {
+        let mut added = BTreeSet::new();
         for block in blocks(bytes, ARMOR) {
             let parser = match CertParser::from_bytes(block) {
                 Ok(parser) => parser,
@@ -107,14 +125,14 @@ impl Keyring {
             for cert in parser {
                 match cert {
                     Ok(cert) => {
-                        count += 1;
+                        added.insert(cert.fingerprint().to_hex());
                         self.insert(cert);
                     }
                     Err(cause) => self.problems.push(format!("{origin}: {cause}")),
                 }
             }
         }
-        count
+        added
     }
 
     fn insert(&mut self, cert: Cert) {
@@ -152,7 +170,8 @@ impl Keyring {
             match tree_file::read(&root, &file, KEY_FILE_LIMIT) {
                 // A README or a list of names lies in most such folders: not worth a word.
                 Content::Bytes(bytes) if key_like || starts_like_keys(&bytes) => {
-                    self.add(&bytes, &shown);
+                    let keys = self.take(&bytes, &shown);
+                    self.files.push(KeyFile { path: path.join(file.file_name().unwrap_or_default()), keys });
                 }
                 Content::Refused(reason) => self.problems.push(format!("{shown}: {reason}")),
                 Content::Bytes(_) | Content::Absent => {}
