@@ -235,6 +235,47 @@ fn a_policy_counts_for_files_as_for_releases() {
 }
 
 #[test]
+fn a_name_is_met_by_its_keys_alone() {
+    let Some(fixture) = Fixture::new() else { return };
+    let files = [("app-1.0.zip", GOOD)];
+    for (signer, key) in [("alice", "alice"), ("bob", "bob"), ("carol", "mallory"), ("dave", "carol")] {
+        fixture.guix("1.0", signer, key, &files);
+    }
+    fixture.home.export("mallory", &fixture.path("sigs/builder-keys"));
+    // Carol has a key file, and another key signed in her folder; nobody has one for dave.
+    for keys in [&[][..], &["--keys", "sigs/builder-keys"]] {
+        let answer = fixture.ask(&[&["-d", "sigs", "-r", "1.0", "--name", "noncodesigned", "--require", "carol"], keys].concat());
+        let why = format!("signed with key {}, which is not in ", fixture.home.fingerprint("mallory"));
+        assert!(answer.stdout.contains("carol: WRONG KEY\n") && answer.stdout.contains(&why), "{}", answer.stdout);
+        assert!(answer.stdout.contains("dave: OK\n") && answer.code == 1, "{}{}", answer.stdout, answer.stderr);
+        let answer = fixture.ask(&[&["-d", "sigs", "--require", "carol", "--files", "app-1.0.zip"], keys].concat());
+        let expected = "app-1.0.zip: POLICY NOT MET: built by 3 for 1.0 (alice, bob, dave), but carol must agree and does not\n";
+        assert_eq!((answer.stdout.as_str(), answer.code), (expected, 1), "{}", answer.stderr);
+    }
+    let policy = format!("[signers.carol]\nkeys = ['{}']\n", fixture.home.fingerprint("mallory"));
+    fs::write(fixture.path("sigs/gverify.toml"), policy).unwrap();
+    let answer = fixture.ask(&["-d", "sigs", "-r", "1.0", "--name", "noncodesigned", "--require", "carol"]);
+    assert_eq!(answer.code, 0, "{}", answer.stdout);
+    // A user id can be anybody's name.
+    let spoof = ["--quick-gen-key", "--allow-freeform-uid", "alice", "ed25519", "sign", "never"];
+    fixture.home.gpg(&[&spoof[1..2], &spoof[..1], &spoof[2..]].concat());
+    fs::write(fixture.path("spoof.pgp"), fixture.home.gpg(&["--export", "=alice"])).unwrap();
+    let sums = fixture.path("SHA256SUMS");
+    fs::write(&sums, list(&files)).unwrap();
+    let signature = format!("{}.sig", sums.display());
+    fixture.home.gpg(&["--yes", "-u", "=alice", "--output", &signature, "--detach-sign", sums.to_str().unwrap()]);
+    let spoofed = ["--keys", "spoof.pgp", "--files", "SHA256SUMS", "--min-good"];
+    let answer = fixture.ask(&[&spoofed[..], &["1", "--require", "alice"]].concat());
+    assert_eq!(answer.stdout, "app-1.0.zip: POLICY NOT MET: built by 1 (alice), but alice must agree and does not\n");
+    assert!(answer.code == 1 && answer.stderr.contains("hint: who signed a list is known by keys alone"));
+    fs::write(fixture.path("policy"), "[signers.alice]\nweight = 5\n[groups.core]\nmembers = ['alice']\n").unwrap();
+    let answer = fixture.ask(&[&spoofed[..], &["2", "--policy", "policy"]].concat());
+    assert_eq!(answer.stdout, "app-1.0.zip: TOO FEW: built by 1 (alice), wanted are 2\n", "{}", answer.stderr);
+    let answer = fixture.ask(&[&spoofed[..], &["1", "--policy", "policy"]].concat());
+    assert!(answer.stdout.contains("POLICY NOT MET: ") && answer.code == 1, "{}", answer.stdout);
+}
+
+#[test]
 fn json_says_of_files_what_the_lines_say() {
     let Some(fixture) = Fixture::new() else { return };
     for signer in ["alice", "bob"] {

@@ -134,6 +134,9 @@ fn hints(opinions: &[Agreement], wanted: u64, args: &Args) {
     if opinions.contains(&Opinion::TooFew) {
         tell("hint: --min-good 1 is content with a single person's word");
     }
+    if opinions.contains(&Opinion::Unmet) && args.destination.is_none() {
+        tell("hint: who signed a list is known by keys alone: a policy says whose they are, [signers.NAME] with keys = […]");
+    }
     if opinions.contains(&Opinion::Disputed) && args.release.is_none() {
         tell("hint: if another release has files of the same name, say which one is meant: --release REL");
     }

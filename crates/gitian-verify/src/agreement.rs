@@ -94,7 +94,7 @@ struct Listed<'s> {
 
 /// Returns who stands behind a statement, if the signature counts and the word has weight.
 fn person<'s>(facts: &'s Facts, policy: &'s Policy, at: SystemTime) -> Option<Person<'s>> {
-    let counts = weigh(facts, policy, at).is_ok() && policy.weight_of(&facts.signer) > 0;
+    let counts = weigh(facts, policy, at).is_ok() && policy.weight_of(facts) > 0;
     counts.then(|| Person::of(facts, policy))
 }
 
@@ -165,7 +165,7 @@ fn people<'s>(lines: impl Iterator<Item = &'s Listed<'s>>, policy: &Policy) -> B
             signer: listed.statement.facts.signer.clone(),
             release: listed.statement.release.clone(),
             path: listed.path.to_owned(),
-            weight: u64::from(policy.weight_of(&listed.statement.facts.signer)),
+            weight: u64::from(policy.weight_of(&listed.statement.facts)),
         });
     }
     people

@@ -95,6 +95,15 @@ impl Keyring {
         self.certs.keys().map(Fingerprint::to_hex).collect()
     }
 
+    /// Returns the file that is called after a signer in the folders that keys were read from, if there is one and no such
+    /// file holds this primary key. Where files have other names than signers, nothing is known.
+    pub(crate) fn file_of_other_keys(&self, signer: &str, primary_key: &str) -> Option<&Path> {
+        let mut own = self.files.iter().filter(|file| file.owner() == Some(signer) && !file.keys.is_empty());
+        let first = own.clone().next()?;
+        let holds = own.any(|file| file.keys.contains(primary_key));
+        (!holds).then_some(&*first.path)
+    }
+
     /// Returns the files of the folders that keys were read from.
     pub(crate) fn files(&self) -> &[KeyFile] {
         &self.files

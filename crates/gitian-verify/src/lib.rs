@@ -57,7 +57,7 @@ pub use clear_signed::ClearSigned;
 pub use decide::{Criteria, decide};
 pub use differences::{Difference, differences};
 pub use explain::{Cache, Cause, CommitChange, Explanation, InputChange, InputKind, explain, explain_verdict};
-pub use facts::{Document, Facts, Good, Revocation, Signature, Standing, Unknown, Weakness};
+pub use facts::{Document, Facts, Good, Naming, Revocation, Signature, Standing, Unknown, Weakness};
 pub use fault::{Change, Fault, Finding, Former};
 pub use history::{History, Stray, fits, in_order};
 pub use keyring::{KEY_FOLDERS, Keyring, Source};
@@ -238,6 +238,7 @@ fn signer_facts(question: &Question, checker: &Checker<'_>, root: &Path, signer:
         signature,
         unpaired,
         misnamed_signature,
+        naming: Naming::default(),
     })
 }
 
@@ -283,5 +284,6 @@ fn stray_facts(question: &Question, path: &Path) -> Option<Facts> {
         signature: Signature::NotChecked,
         unpaired: Vec::new(),
         misnamed_signature: None,
+        naming: Naming::default(),
     })
 }

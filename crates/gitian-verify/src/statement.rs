@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use gitian_manifest::SigsTree;
 use rayon::prelude::*;
 
-use crate::facts::{Document, Facts, Signature};
+use crate::facts::{Document, Facts, Naming, Signature};
 use crate::sums::Sums;
 use crate::tree_file::{self, Content};
 use crate::{ASSERT_LIMIT, Checker, Question, signer_facts};
@@ -142,13 +142,19 @@ impl Place {
 
     /// Finds out about the document and its signature. `top` is the tree's canonical path.
     pub(crate) fn facts(&self, tree: &SigsTree, top: &Path, checker: &Checker<'_>) -> Result<Facts> {
-        match self.kind {
+        let mut facts = match self.kind {
             Kind::Assert => {
                 let (release, package) = (self.release.clone(), self.package.clone());
-                signer_facts(&Question { tree: tree.clone(), release, package }, checker, top, &self.signer)
+                signer_facts(&Question { tree: tree.clone(), release, package }, checker, top, &self.signer)?
             }
-            Kind::Sums => self.sums(top, self.path(tree), checker),
+            Kind::Sums => self.sums(top, self.path(tree), checker)?,
+        };
+        if let (Signature::Good(good), Checker::Keys { keys, .. }) = (&facts.signature, checker)
+            && let Some(file) = keys.file_of_other_keys(&self.signer, &good.primary_key)
+        {
+            facts.naming = Naming::FolderOfOtherKeys(file.to_owned());
         }
+        Ok(facts)
     }
 
     fn sums(&self, top: &Path, assert_path: PathBuf, checker: &Checker<'_>) -> Result<Facts> {
@@ -171,6 +177,7 @@ impl Place {
             signature,
             unpaired: Vec::new(),
             misnamed_signature: None,
+            naming: Naming::default(),
         })
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use gitian_manifest::{Assertion, Manifest, Report};
 
 use crate::clear_signed::ClearSigned;
-use crate::facts::{Document, Facts, Signature};
+use crate::facts::{Document, Facts, Naming, Signature};
 use crate::openpgp::{check, check_each};
 use crate::tree_file::{self, Content};
 use crate::{ASSERT_LIMIT, Checker, SIGNATURE_LIMIT};
@@ -115,6 +115,7 @@ impl Sums {
             signature,
             unpaired: Vec::new(),
             misnamed_signature: None,
+            naming: Naming::UserId,
         };
         Ok(states.into_iter().map(facts).collect())
     }
