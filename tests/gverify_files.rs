@@ -93,20 +93,22 @@ fn a_file_is_ok_when_two_people_with_good_signatures_built_it() {
     assert_eq!(answer.stderr.lines().last(), Some("hint: --min-good 1 is content with a single person's word"));
     let answer = fixture.ask(&["-d", "sigs", "-r", "1.0", "--min-good", "1", "--files", "app-1.0.zip"]);
     assert_eq!(answer.code, 0, "{}", answer.stdout);
-    // Under another name it is the same file.
-    fs::rename(fixture.path("app-1.0.zip"), fixture.path("renamed")).unwrap();
-    let answer = fixture.ask(&["-v", "-d", "sigs", "--files", "renamed"]);
+    // Under another name it is the same file, but nobody vouches for the name.
+    fs::rename(fixture.path("app-1.0.zip"), fixture.path("app-9.9.zip")).unwrap();
+    let answer = fixture.ask(&["-v", "-d", "sigs", "--files", "app-9.9.zip"]);
+    let expected = "app-9.9.zip: OTHER NAME: these are the bytes of app-1.0.zip, built by 2 for 1.0, 1.0-linux (alice, bob)\n";
     assert!(
-        answer.stdout.starts_with("renamed: OK, ") && answer.stdout.contains("  = bob of 1.0-linux: app-1.0.zip\n"),
+        answer.stdout.starts_with(expected) && answer.stdout.contains("  ~ bob of 1.0-linux: app-1.0.zip\n"),
         "{}",
         answer.stdout
     );
+    assert_eq!(answer.code, 1);
 }
 
 #[test]
 fn only_good_signatures_of_different_people_count() {
     type Plant<'a> = &'a dyn Fn(&Fixture);
-    let cases: [(&str, Plant<'_>, &str); 8] = [
+    let cases: [(&str, Plant<'_>, &str); 9] = [
         (
             "one key under two names",
             &|f| {
@@ -162,7 +164,19 @@ fn only_good_signatures_of_different_people_count() {
                     f.guix("1.0", signer, signer, &[("app-1.0.zip", EVIL)]);
                 }
             },
-            "DISPUTED: built by 2 for 0.9 (alice, bob), something else by 2 for 1.0 (alice, bob)",
+            "DISPUTED: these are the bytes of app-0.9.zip, built by 2 for 0.9 (alice, bob); \
+             under this name something else by 2 for 1.0 (alice, bob)",
+        ),
+        (
+            "an older file that more built",
+            &|f| {
+                for signer in ["alice", "bob", "carol"] {
+                    f.guix("0.9", signer, signer, &[("app-0.9.zip", GOOD)]);
+                }
+                f.guix("1.0", "alice", "alice", &[("app-1.0.zip", EVIL)]);
+            },
+            "DISPUTED: these are the bytes of app-0.9.zip, built by 3 for 0.9 (alice, bob, carol); \
+             under this name something else by 1 for 1.0 (alice)",
         ),
         (
             "no signature",
