@@ -206,6 +206,22 @@ fn an_assertion_about_another_release_proves_nothing_about_this_one() {
 }
 
 #[test]
+fn releases_are_found_however_deep_they_lie() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.gitian("0.3", "alice", &[("app-1.0.zip", GOOD)]);
+    fixture.guix("0.3", "bob", "bob", &[("app-1.0.zip", GOOD)]);
+    fs::create_dir(fixture.path("sigs/archive")).unwrap();
+    fs::rename(fixture.path("sigs/0.3"), fixture.path("sigs/archive/0.3")).unwrap();
+    for release in [&[][..], &["-r", "archive/0.3"], &["-r", "0.3"], &["-r", "archive/*"]] {
+        let answer = fixture.ask(&[&["-d", "sigs", "--files", "app-1.0.zip"], release].concat());
+        let expected = "app-1.0.zip: OK, built by 2 for archive/0.3 (alice, bob)\n";
+        assert_eq!((answer.stdout.as_str(), answer.code), (expected, 0), "{release:?}: {}", answer.stderr);
+    }
+    let answer = fixture.ask(&["-d", "sigs", "-r", "0.4", "--files", "app-1.0.zip"]);
+    assert!(answer.stderr.contains("sigs: has no release 0.4") && answer.code == 2, "{}", answer.stderr);
+}
+
+#[test]
 fn what_has_no_meaning_for_files_is_refused() {
     let Some(fixture) = Fixture::new() else { return };
     for option in [&["--since", "1.0"][..], &["-c", "bob"], &["--html", "x"]] {

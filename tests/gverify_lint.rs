@@ -110,6 +110,37 @@ fn what_others_merged_meanwhile_is_not_part_of_the_change() {
     assert_eq!((answer.stdout.as_str(), answer.code), ("", 2));
 }
 
+#[test]
+fn a_release_may_lie_deeper_and_no_signer_in_another() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.add("0.3", "alice", "alice");
+    fs::create_dir(fixture.path("archive")).unwrap();
+    fs::rename(fixture.path("0.3"), fixture.path("archive/0.3")).unwrap();
+    fixture.commit();
+    let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+    assert_eq!((answer.stdout.as_str(), answer.code), ("2 changed files: OK\n", 0), "{}", answer.stderr);
+    // What alice signed there is what she signed before.
+    fs::remove_file(fixture.path("builder-keys/alice.gpg")).unwrap();
+    fs::remove_dir_all(fixture.path("1.0/alice")).unwrap();
+    fixture.commit();
+    fixture.add("2.0", "alice", "bob");
+    fixture.commit();
+    let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+    assert!(answer.stdout.ends_with("which is not in alice's older signatures\n"), "{}", answer.stdout);
+    for place in ["1.0/bob", "archive"] {
+        let from = fixture.path(if place == "archive" { "1.0/bob" } else { "archive/0.3/alice" });
+        let to = fixture.path(place).join(if place == "archive" { "0.3" } else { "alice" });
+        fs::create_dir_all(&to).unwrap();
+        for file in ["app-build.assert", "app-build.assert.sig"] {
+            fs::copy(from.join(file), to.join(file)).unwrap();
+        }
+        fixture.commit();
+        let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+        assert!(answer.stdout.contains("app-build.assert: is neither an assertion"), "{place}: {}", answer.stdout);
+        fixture.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    }
+}
+
 /// How mallory, a builder with a key of his own, tries to speak as somebody else.
 #[test]
 fn nobody_takes_over_a_signers_name() {

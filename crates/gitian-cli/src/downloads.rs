@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use gitian_manifest::Digest;
 use gitian_verify::{
     Agreement, Asked, Builder, Checker, Document, Facts, Opinion, Program, Signature, Source, Statement, Sums,
-    agreements, base_name, fits, releases, statements,
+    agreements, base_name, fits, release_name, releases, statements,
 };
 
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     }
     if let Some(root) = &root {
         let wanted = match &args.release {
-            Some(release) => releases(root)?.into_iter().filter(|name| fits(release, name)).collect(),
+            Some(release) => releases(root)?.into_iter().filter(|folder| is_meant(release, folder)).collect(),
             None => releases(root)?,
         };
         if let (Some(release), []) = (&args.release, &wanted[..]) {
@@ -111,6 +111,11 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     }
     hints(&opinions, wanted, args);
     Ok(code)
+}
+
+/// Whether a release of a tree fits a pattern: its path if that has a `/`, else its name.
+fn is_meant(pattern: &str, folder: &str) -> bool {
+    fits(pattern, if pattern.contains('/') { folder } else { release_name(folder) })
 }
 
 const DAMAGED: &str = "MISMATCH: the file here is not the one that the list means; download it again";

@@ -12,7 +12,7 @@ use crate::Question;
 use crate::statement::{Kind, kind_of};
 
 /// How deep below the tree a signer's folder may be; `archive/<year>/<release>/<signer>` has four.
-const DEPTH: usize = 6;
+pub(crate) const DEPTH: usize = 6;
 
 /// What a tree holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -66,7 +66,7 @@ pub use openpgp::{check, check_each};
 pub use packages::PackageChange;
 pub use policy::{Group, Policy, PolicyRefused, Signer};
 pub use program::{Answer, Program};
-pub use statement::{Statement, releases, statements};
+pub use statement::{Statement, release_name, releases, statements};
 pub use sums::Sums;
 pub use verdict::{Camp, Decision, Line, Mismatch, Outcome, Reference, Refusal, Stated, Unmet, Verdict, WrongKey};
 
@@ -102,7 +102,7 @@ impl Question {
 
     /// Returns what an assertion has to say about its release: the last part of the folder.
     pub fn release_name(&self) -> &str {
-        self.release.rsplit('/').next().unwrap_or(&self.release)
+        release_name(&self.release)
     }
 
     /// Returns what the facts are decided by, without a signer to compare with.

@@ -10,11 +10,12 @@ use gitian_manifest::{Assertion, Manifest, SigsTree};
 
 use crate::facts::{Document, Facts, Good, Signature, Standing};
 use crate::fault::{Change, Fault, Finding, Former};
+use crate::history::{DEPTH, in_order};
 use crate::key_files::{self, KeyFile};
 use crate::keyring::{KEY_FOLDERS, Keyring};
 use crate::openpgp::check;
 use crate::policy::Policy;
-use crate::statement::{Place, SUMS_END, signer_documents};
+use crate::statement::{Place, SUMS_END, kind_of, release_name, signer_documents};
 use crate::tree_file::{self, Content};
 use crate::{ASSERT_LIMIT, Checker, SIGNATURE_LIMIT};
 
@@ -49,7 +50,9 @@ pub fn lint(
         now,
         changed: BTreeSet::new(),
         before: Vec::new(),
+        releases: crate::statement::releases(root)?,
     };
+    lint.releases.sort_by(|a, b| in_order(release_name(b), release_name(a)));
     lint.before = lint.key_files_before(changes);
     let roles: Vec<(&Change, Role)> = changes.iter().map(|change| (change, role(&change.path))).collect();
     lint.changed =
@@ -113,9 +116,13 @@ fn role(path: &Path) -> Role {
         Some(&[folder, _] | &["..", folder, _]) if KEY_FOLDERS.contains(&folder) => {
             key_files::owner(path).map_or(Role::Other, |owner| Role::Key { owner: owner.to_owned() })
         }
-        Some(&[release, signer, file]) if release != ".." && signer != ".." => {
+        Some([release @ .., signer, file])
+            if (1..DEPTH).contains(&release.len())
+                && !release.iter().chain([signer]).any(|part| *part == "..")
+                && !KEY_FOLDERS.contains(&release[0]) =>
+        {
             let document = file.strip_suffix(".sig").or_else(|| file.strip_suffix(".asc")).unwrap_or(file);
-            Place::named(release, signer, document).map_or(Role::Other, Role::Attestation)
+            Place::named(&release.join("/"), signer, document).map_or(Role::Other, Role::Attestation)
         }
         _ => Role::Other,
     }
@@ -140,6 +147,8 @@ struct Lint<'a> {
     changed: BTreeSet<Place>,
     /// The key files as they were before the change, as far as we know.
     before: Vec<KeyFile>,
+    /// All releases, the newest first.
+    releases: Vec<String>,
 }
 
 /// The keys that a signer signed with before.
@@ -188,6 +197,9 @@ impl Lint<'_> {
         let checker = Checker::Keys { keys: self.keys, now: self.now };
         let facts = place.facts(&self.tree, &self.top, &checker)?;
         let mut faults = about_signature(&facts);
+        if self.is_astray(place) {
+            faults.push(Fault::OutOfPlace);
+        }
         match &facts.document {
             Document::Absent => faults.push(Fault::NoDocument),
             Document::OutOfReach(reason) | Document::Malformed(reason) => {
@@ -200,6 +212,15 @@ impl Lint<'_> {
         }
         let path = facts.assert_path.strip_prefix(&self.tree.root).unwrap_or(&facts.assert_path);
         Ok(faults.into_iter().map(|fault| Finding { path: path.to_owned(), fault }).collect())
+    }
+
+    /// Whether a signer's folder lies in another one's, or another one's in it: then one of them is nobody's.
+    fn is_astray(&self, place: &Place) -> bool {
+        let above = Path::new(&place.release).ancestors().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = self.tree.signer_folder(&place.release, &place.signer);
+        let below = folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+        let below = below.filter(|path| path.is_dir() && !path.is_symlink());
+        above.map(|folder| self.tree.root.join(folder)).chain(below).any(|folder| holds_document(&folder))
     }
 
     /// Returns a fault if a signature is by another key than the signer's: those that the policy names, else those in the
@@ -241,10 +262,8 @@ impl Lint<'_> {
     /// Returns another signer whose key this is by the key files before the change.
     fn owner_by_file(&self, signer: &str, key: &str) -> Option<&str> {
         let others = self.before.iter().filter(|file| file.owner() != Some(signer) && file.keys.contains(key));
-        let signs = |owner: &str| {
-            let releases = crate::statement::releases(&self.tree.root).unwrap_or_default();
-            releases.iter().any(|release| self.tree.signer_folder(release, owner).is_dir())
-        };
+        let signs =
+            |owner: &str| self.releases.iter().any(|release| self.tree.signer_folder(release, owner).is_dir());
         others.filter(|file| file.is_of_one() || file.owner().is_some_and(signs)).find_map(KeyFile::owner)
     }
 
@@ -269,8 +288,7 @@ impl Lint<'_> {
     /// signed with as well.
     fn older(&self, signer: &str, brought: &Keyring) -> Older {
         let mut found = Older::default();
-        let releases = crate::statement::releases(&self.tree.root).unwrap_or_default();
-        let documents = releases.iter().rev().flat_map(|release| signer_documents(&self.tree, release, signer));
+        let documents = self.releases.iter().flat_map(|release| signer_documents(&self.tree, release, signer));
         for older in documents.filter(|place| !self.changed.contains(place)).take(OLDER) {
             let [document, signature] = older.paths(&self.tree);
             let (Content::Bytes(document), Content::Bytes(signature)) = (
@@ -336,6 +354,11 @@ impl Lint<'_> {
     }
 }
 
+fn holds_document(folder: &Path) -> bool {
+    let mut entries = folder.read_dir().into_iter().flatten().flatten();
+    entries.any(|entry| entry.file_name().to_str().is_some_and(|name| kind_of(name).is_some()))
+}
+
 fn about_signature(facts: &Facts) -> Vec<Fault> {
     let bad = |reason: &str| vec![Fault::BadSignature(reason.to_owned())];
     match &facts.signature {
@@ -368,10 +391,10 @@ fn about_signature(facts: &Facts) -> Vec<Fault> {
 fn about_document(assertion: &Assertion, place: &Place) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (what, found, wanted) in
-        [("release", assertion.release(), &place.release), ("name", assertion.name(), &place.package)]
+        [("release", assertion.release(), place.release_name()), ("name", assertion.name(), &*place.package)]
     {
-        if found != Some(wanted.as_str()) {
-            faults.push(Fault::Says { what, found: found.map(str::to_owned), wanted: wanted.clone() });
+        if found != Some(wanted) {
+            faults.push(Fault::Says { what, found: found.map(str::to_owned), wanted: wanted.to_owned() });
         }
     }
     let built = Manifest::parse(assertion.out_manifest().unwrap_or_default());
@@ -386,7 +409,7 @@ fn about_document(assertion: &Assertion, place: &Place) -> Vec<Fault> {
 
 impl Place {
     fn named(release: &str, signer: &str, document: &str) -> Option<Self> {
-        let (kind, package) = crate::statement::kind_of(document)?;
+        let (kind, package) = kind_of(document)?;
         Some(Self { release: release.into(), signer: signer.into(), package: package.into(), kind })
     }
 

@@ -13,6 +13,7 @@ use gitian_manifest::SigsTree;
 use rayon::prelude::*;
 
 use crate::facts::{Document, Facts, Naming, Signature};
+use crate::history::History;
 use crate::sums::Sums;
 use crate::tree_file::{self, Content};
 use crate::{ASSERT_LIMIT, Checker, Question, signer_facts};
@@ -31,13 +32,11 @@ pub struct Statement {
     pub facts: Facts,
 }
 
-/// Returns the releases of a tree: its folders, in the order of their names, without hidden ones.
+/// Returns the releases of a tree that somebody left something for, however deep (`archive/0.9.0`), in their order.
 pub fn releases(root: &Path) -> Result<Vec<String>> {
-    let entries = root.read_dir().with_context(|| root.display().to_string())?;
-    let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let mut names: Vec<String> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    names.retain(|name| !name.starts_with('.'));
-    names.sort_unstable();
+    let mut names: Vec<String> =
+        History::of(&SigsTree::new(root))?.questions.into_iter().map(|question| question.release).collect();
+    names.dedup();
     Ok(names)
 }
 
@@ -58,6 +57,11 @@ pub fn statements(
     }
     let found = places.into_par_iter().map(|place| place.statement(&tree, &top, checker, relevant));
     found.filter_map(Result::transpose).collect()
+}
+
+/// Returns the name of a release by its folder below the tree: the last part.
+pub fn release_name(folder: &str) -> &str {
+    folder.rsplit('/').next().unwrap_or(folder)
 }
 
 /// The two kinds of documents that people sign.
@@ -125,11 +129,16 @@ impl Place {
         let mut facts = self.facts(tree, top, checker)?;
         // An old assertion that was copied into another release proves nothing about that.
         if let Document::Read(assertion) = &facts.document
-            && let Some(found) = assertion.release().filter(|found| *found != self.release)
+            && let Some(found) = assertion.release().filter(|found| *found != self.release_name())
         {
-            facts.document = Document::Malformed(format!("is about release {found}, not {}", self.release));
+            facts.document = Document::Malformed(format!("is about release {found}, not {}", self.release_name()));
         }
         Ok(Some(Statement { release: self.release, package: self.package, facts }))
+    }
+
+    /// Returns what the document has to say about its release: the last part of the folder.
+    pub(crate) fn release_name(&self) -> &str {
+        release_name(&self.release)
     }
 
     /// Returns where the document is.
@@ -160,8 +169,7 @@ impl Place {
     fn sums(&self, top: &Path, assert_path: PathBuf, checker: &Checker<'_>) -> Result<Facts> {
         let (document, signature) = match Sums::read(top, &assert_path) {
             Ok(sums) => {
-                let release = self.release.rsplit('/').next().unwrap_or(&self.release);
-                (sums.document(release, &self.package), sums.signature(checker)?)
+                (sums.document(self.release_name(), &self.package), sums.signature(checker)?)
             }
             Err(document @ Document::Absent) => (document, Signature::Absent),
             Err(document) => (document, Signature::NotChecked),
