@@ -96,7 +96,8 @@ fn a_file_is_ok_when_two_people_with_good_signatures_built_it() {
     // Under another name it is the same file, but nobody vouches for the name.
     fs::rename(fixture.path("app-1.0.zip"), fixture.path("app-9.9.zip")).unwrap();
     let answer = fixture.ask(&["-v", "-d", "sigs", "--files", "app-9.9.zip"]);
-    let expected = "app-9.9.zip: OTHER NAME: these are the bytes of app-1.0.zip, built by 2 for 1.0, 1.0-linux (alice, bob)\n";
+    let expected =
+        "app-9.9.zip: OTHER NAME: these are the bytes of app-1.0.zip, built by 2 for 1.0, 1.0-linux (alice, bob)\n";
     assert!(
         answer.stdout.starts_with(expected) && answer.stdout.contains("  ~ bob of 1.0-linux: app-1.0.zip\n"),
         "{}",
@@ -274,12 +275,14 @@ fn a_name_is_met_by_its_keys_alone() {
     fixture.home.export("mallory", &fixture.path("sigs/builder-keys"));
     // Carol has a key file, and another key signed in her folder; nobody has one for dave.
     for keys in [&[][..], &["--keys", "sigs/builder-keys"]] {
-        let answer = fixture.ask(&[&["-d", "sigs", "-r", "1.0", "--name", "noncodesigned", "--require", "carol"], keys].concat());
+        let answer = fixture
+            .ask(&[&["-d", "sigs", "-r", "1.0", "--name", "noncodesigned", "--require", "carol"], keys].concat());
         let why = format!("signed with key {}, which is not in ", fixture.home.fingerprint("mallory"));
         assert!(answer.stdout.contains("carol: WRONG KEY\n") && answer.stdout.contains(&why), "{}", answer.stdout);
         assert!(answer.stdout.contains("dave: OK\n") && answer.code == 1, "{}{}", answer.stdout, answer.stderr);
         let answer = fixture.ask(&[&["-d", "sigs", "--require", "carol", "--files", "app-1.0.zip"], keys].concat());
-        let expected = "app-1.0.zip: POLICY NOT MET: built by 3 for 1.0 (alice, bob, dave), but carol must agree and does not\n";
+        let expected =
+            "app-1.0.zip: POLICY NOT MET: built by 3 for 1.0 (alice, bob, dave), but carol must agree and does not\n";
         assert_eq!((answer.stdout.as_str(), answer.code), (expected, 1), "{}", answer.stderr);
     }
     let policy = format!("[signers.carol]\nkeys = ['{}']\n", fixture.home.fingerprint("mallory"));

@@ -279,7 +279,7 @@ fn every_kind_of_fault_is_named() {
     type Change<'a> = &'a dyn Fn(&Fixture);
     let outside = tempfile::TempDir::new().unwrap();
     fs::write(outside.path().join("secret"), "SECRET").unwrap();
-    let cases: [(Change<'_>, &[&str], &[&str]); 18] = [
+    let cases: [(Change<'_>, &[&str], &[&str]); 24] = [
         (
             &|f| f.add("2.0", "alice", "mallory"),
             &[],
@@ -422,6 +422,55 @@ fn every_kind_of_fault_is_named() {
             },
             &[],
             &["2.0/alice/app-build.assert: out_manifest has a line that is no digest and path: "],
+        ),
+        (
+            &|f| {
+                let secret = f.home.gpg(&["--export-secret-keys", "mallory"]);
+                fs::write(f.path("builder-keys/mallory.gpg"), secret).unwrap();
+            },
+            &[],
+            &["builder-keys/mallory.gpg: holds a SECRET key: "],
+        ),
+        (
+            &|f| {
+                let secret = f.home.gpg(&["--armor", "--export-secret-keys", "mallory"]);
+                let public = f.home.gpg(&["--armor", "--export", "mallory"]);
+                fs::write(f.path("builder-keys/mallory.asc"), [public, secret].concat()).unwrap();
+            },
+            &[],
+            &["builder-keys/mallory.asc: holds a SECRET key: "],
+        ),
+        (
+            &|f| {
+                let mut key = f.home.gpg(&["--export", "mallory"]);
+                key.extend([0; 5000]);
+                fs::write(f.path("builder-keys/mallory.gpg"), key).unwrap();
+            },
+            &[],
+            &["builder-keys/mallory.gpg: holds something besides OpenPGP certificates\n"],
+        ),
+        (
+            &|f| {
+                let mut key = f.home.gpg(&["--armor", "--export", "mallory"]);
+                key.resize(5 << 20, 0);
+                fs::write(f.path("builder-keys/mallory.asc"), key).unwrap();
+            },
+            &[],
+            &["builder-keys/mallory.asc: "],
+        ),
+        (
+            &|f| f.write("1.0/bob/app-build.assert.asc", "anything at all\n"),
+            &[],
+            &["1.0/bob/app-build.assert.asc: is neither an assertion"],
+        ),
+        (
+            &|f| {
+                let document = fs::read_to_string(f.path("1.0/bob/app-build.assert")).unwrap();
+                f.write("1.0/bob/app-build.assert", &document.replace("app-1.0.zip", "app-1.1.zip"));
+                f.sign("1.0/bob/app-build.assert", "bob", &[]);
+            },
+            &[],
+            &["1.0/bob/app-build.assert: is changed, though it was merged before\n"],
         ),
     ];
     for (number, (change, args, expected)) in cases.into_iter().enumerate() {

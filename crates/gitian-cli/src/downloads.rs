@@ -140,7 +140,9 @@ fn hints(opinions: &[Agreement], wanted: u64, args: &Args) {
         tell("hint: --min-good 1 is content with a single person's word");
     }
     if opinions.contains(&Opinion::Unmet) && args.destination.is_none() {
-        tell("hint: who signed a list is known by keys alone: a policy says whose they are, [signers.NAME] with keys = […]");
+        tell(
+            "hint: who signed a list is known by keys alone: a policy says whose they are, [signers.NAME] with keys = […]",
+        );
     }
     if opinions.contains(&Opinion::OtherName) {
         tell("hint: is it the release that you wanted? If so, give the file its own name");

@@ -92,8 +92,13 @@ fn hints(findings: &[Finding]) -> Vec<String> {
             Fault::Says { what: "release", .. } => {
                 add("gsign --release REL writes both the folder and what the document says".into());
             }
+            Fault::SecretKey => {
+                add("the key is lost: revoke it, make another; what belongs here is of gpg --armor --export KEY".into());
+            }
+            Fault::Replaced => add("what was merged stays; if it was wrong, a maintainer replaces it".into()),
             Fault::NoDocument => add(format!("add {shown} as well")),
-            Fault::Removed | Fault::Unreadable(_) | Fault::Says { .. } | Fault::Manifest(_) | Fault::NotAKey => {}
+            Fault::NotOnlyKeys | Fault::NotAKey => add("gpg --armor --export KEY writes a key and nothing else".into()),
+            Fault::Removed | Fault::Unreadable(_) | Fault::Says { .. } | Fault::Manifest(_) => {}
         }
     }
     hints
@@ -139,9 +144,9 @@ fn of_range(root: &Path, base: &OsStr, head: &OsStr) -> Result<Vec<Change>> {
         object.push(path);
         Ok(Former::Bytes(git(root, &[OsStr::new("cat-file"), "blob".as_ref(), &object])?))
     };
-    let changes = differences(root, &[&left, &head])?.into_iter().map(|(status, path)| {
-        Ok(Change { former: former(status, &path)?, path, removed: status == b'D' })
-    });
+    let changes = differences(root, &[&left, &head])?
+        .into_iter()
+        .map(|(status, path)| Ok(Change { former: former(status, &path)?, path, removed: status == b'D' }));
     let changes = changes.collect::<Result<Vec<Change>>>()?;
     // What is read is the tree as it lies there: it has to be the one that is meant.
     for (_, path) in differences(root, &[&head])? {

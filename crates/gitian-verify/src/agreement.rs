@@ -161,13 +161,7 @@ fn agreement(file: &Asked, same: &[Listed<'_>], named: &[Listed<'_>], policy: &P
     };
     let proven = these.iter().filter(|listed| listed.person.is_some()).map(|listed| &listed.statement.facts);
     let unmet = unmet_by(proven.collect(), policy);
-    Agreement {
-        built_by: sorted(built_by),
-        renamed: sorted(renamed),
-        otherwise: sorted(otherwise),
-        unproven,
-        unmet,
-    }
+    Agreement { built_by: sorted(built_by), renamed: sorted(renamed), otherwise: sorted(otherwise), unproven, unmet }
 }
 
 /// Returns who stands behind lines, each once, with the first of his lines.

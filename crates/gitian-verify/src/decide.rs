@@ -244,7 +244,9 @@ fn demands(persons: &Persons<'_>, agreeing: Vec<usize>) -> Vec<Unmet> {
     let names: BTreeSet<&str> = agreeing.iter().filter_map(|&index| name(index)).collect();
     let mut unmet = Vec::new();
     for (group, rule) in &policy.groups {
-        let found = persons.weight(agreeing.iter().copied().filter(|&index| name(index).is_some_and(|name| rule.members.contains(name))));
+        let found = persons.weight(
+            agreeing.iter().copied().filter(|&index| name(index).is_some_and(|name| rule.members.contains(name))),
+        );
         if found < rule.min_good {
             let others = rule.members.iter().filter(|member| !names.contains(&***member)).cloned().collect();
             unmet.push(Unmet::TooFewOf { group: group.clone(), wanted: rule.min_good, found, others });

@@ -78,6 +78,12 @@ pub enum Fault {
     },
     /// Nothing was built, or a line of what was built cannot be read.
     Manifest(String),
+    /// What was merged before is something else now.
+    Replaced,
+    /// A key file holds a secret key.
+    SecretKey,
+    /// A key file holds something besides keys.
+    NotOnlyKeys,
     /// A key file holds no key.
     NotAKey,
     /// A key file holds none of the keys that its owner had or signed with.
@@ -125,6 +131,9 @@ impl fmt::Display for Fault {
             Self::Says { what, found: Some(found), wanted } => write!(f, "{what} is {found}, not {wanted}"),
             Self::Says { what, found: None, wanted } => write!(f, "{what} is not stated, should be {wanted}"),
             Self::Manifest(fault) => f.write_str(fault),
+            Self::Replaced => f.write_str("is changed, though it was merged before"),
+            Self::SecretKey => f.write_str("holds a SECRET key: whoever has read this can sign as its owner"),
+            Self::NotOnlyKeys => f.write_str("holds something besides OpenPGP certificates"),
             Self::NotAKey => f.write_str("holds no OpenPGP certificate"),
             Self::KeyExchanged { owner } => write!(f, "holds none of the keys that {owner} had before"),
             Self::NewKey { key, owner } => {

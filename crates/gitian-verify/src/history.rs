@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use gitian_manifest::SigsTree;
 
 use crate::Question;
-use crate::statement::{Kind, kind_of};
+use crate::statement::kind_of;
 
 /// How deep below the tree a signer's folder may be; `archive/<year>/<release>/<signer>` has four.
 pub(crate) const DEPTH: usize = 6;
@@ -121,11 +121,7 @@ impl Walk<'_> {
 /// Returns the package that an assertion, a list or a signature is about, by its file name.
 fn package(file: &str) -> Option<&str> {
     let (kind, package) = kind_of(file).or_else(|| kind_of(file.rsplit_once('.')?.0))?;
-    let signature = match kind {
-        Kind::Assert => ".sig",
-        Kind::Sums => ".asc",
-    };
-    if kind_of(file).is_none() && !file.ends_with(signature) {
+    if kind_of(file).is_none() && !file.ends_with(kind.signature_end()) {
         return None;
     }
     (!package.is_empty()).then_some(package)

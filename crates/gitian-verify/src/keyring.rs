@@ -23,6 +23,7 @@ use crate::tree_file::{self, Content};
 pub const KEY_FOLDERS: [&str; 3] = ["builder-keys", "gitian-keys", "gitian-pubkeys"];
 /// The largest key file that is read, in bytes.
 const KEY_FILE_LIMIT: u64 = 64 << 20;
+const SECRET_ARMOR: &[u8] = b"-----BEGIN PGP PRIVATE KEY BLOCK-----";
 const ARMOR: &[u8] = b"-----BEGIN PGP PUBLIC KEY BLOCK-----";
 
 /// Public keys, each certificate once.
@@ -209,6 +210,13 @@ impl Keyring {
             .filter(|(_, key)| key.key().key_handle().aliases(issuer) && may_sign(key))
             .collect()
     }
+}
+
+/// Whether a file holds a secret key, binary or armored.
+pub(crate) fn holds_secret(bytes: &[u8]) -> bool {
+    let blocks = [ARMOR, SECRET_ARMOR].into_iter().flat_map(|first_line| blocks(bytes, first_line));
+    let parsers = blocks.filter_map(|block| CertParser::from_bytes(block).ok());
+    parsers.flatten().flatten().any(|cert| cert.is_tsk())
 }
 
 /// Whether a key belongs to its certificate: it is the primary key, or bound by a signature of the primary key that

@@ -12,15 +12,17 @@ use crate::facts::{Document, Facts, Good, Signature, Standing};
 use crate::fault::{Change, Fault, Finding, Former};
 use crate::history::{DEPTH, in_order};
 use crate::key_files::{self, KeyFile};
-use crate::keyring::{KEY_FOLDERS, Keyring};
+use crate::keyring::{KEY_FOLDERS, Keyring, holds_secret};
 use crate::openpgp::check;
 use crate::policy::Policy;
-use crate::statement::{Place, SUMS_END, kind_of, release_name, signer_documents};
+use crate::statement::{Place, kind_of, release_name, signer_documents};
 use crate::tree_file::{self, Content};
 use crate::{ASSERT_LIMIT, Checker, SIGNATURE_LIMIT};
 
 /// How many of a signer's older signatures are looked at for the key that he signs with.
 const OLDER: usize = 20;
+/// The largest key file that is let through, in bytes; real ones with many signatures have up to 1 MB.
+const KEY_LIMIT: u64 = 4 << 20;
 
 /// Where a changed file belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +81,13 @@ pub fn lint(
                 findings.extend(lint.key(&change.path, owner).into_iter().map(finding));
             }
             // Together with the rest of it, below.
-            Role::Attestation(_) | Role::Other => {}
+            Role::Attestation(_) => {
+                let is_document = change.path.to_str().is_some_and(|path| kind_of(path).is_some());
+                if is_document && matches!(change.former, Former::Bytes(_)) {
+                    find(Fault::Replaced);
+                }
+            }
+            Role::Other => {}
         }
     }
     for place in &lint.changed {
@@ -121,7 +129,14 @@ fn role(path: &Path) -> Role {
                 && !release.iter().chain([signer]).any(|part| *part == "..")
                 && !KEY_FOLDERS.contains(&release[0]) =>
         {
-            let document = file.strip_suffix(".sig").or_else(|| file.strip_suffix(".asc")).unwrap_or(file);
+            let document = match [".sig", ".asc"].iter().find_map(|end| Some((file.strip_suffix(end)?, *end))) {
+                // One of the other kind is not read, and would hide what it is.
+                Some((document, end)) if kind_of(document).is_some_and(|(kind, _)| kind.signature_end() == end) => {
+                    document
+                }
+                Some(_) => return Role::Other,
+                None => file,
+            };
             Place::named(&release.join("/"), signer, document).map_or(Role::Other, Role::Attestation)
         }
         _ => Role::Other,
@@ -169,7 +184,8 @@ impl Lint<'_> {
     /// Returns the faults of a key file. Whoever had keys or signed before has none but those: else anyone could take over
     /// his name with a key of his own, in place of the old one or beside it.
     fn key(&self, path: &Path, owner: &str) -> Vec<Fault> {
-        let bytes = match self.read_key(path) {
+        let bytes = match self.read_key(path, KEY_LIMIT) {
+            Content::Bytes(bytes) if holds_secret(&bytes) => return vec![Fault::SecretKey],
             Content::Bytes(bytes) => bytes,
             Content::Absent => return vec![Fault::Unreadable("is not there".into())],
             Content::Refused(reason) => return vec![Fault::Unreadable(reason)],
@@ -178,12 +194,17 @@ impl Lint<'_> {
         if own.add(&bytes, "") == 0 {
             return vec![Fault::NotAKey];
         }
+        if !own.problems().is_empty() {
+            return vec![Fault::NotOnlyKeys];
+        }
         let keys = own.fingerprints();
         let older = self.older(owner, &own);
         let known: BTreeSet<&String> = self.keys_before(owner).chain(&older.keys).collect();
         if known.is_empty() && !older.unknown {
             let others = keys.iter().filter_map(|key| Some((key, self.owner_by_file(owner, key)?)));
-            return others.map(|(key, owner)| Fault::HoldsKeyOf { key: key.clone(), owner: owner.to_owned() }).collect();
+            return others
+                .map(|(key, owner)| Fault::HoldsKeyOf { key: key.clone(), owner: owner.to_owned() })
+                .collect();
         }
         let owner = owner.to_owned();
         if !keys.iter().any(|key| known.contains(key)) {
@@ -235,7 +256,8 @@ impl Lint<'_> {
         }
         let files = |files: &[KeyFile]| -> Vec<String> {
             let own = files.iter().filter(|file| file.owner() == Some(signer));
-            own.map(|file| file.path.strip_prefix(&self.tree.root).unwrap_or(&file.path).display().to_string()).collect()
+            own.map(|file| file.path.strip_prefix(&self.tree.root).unwrap_or(&file.path).display().to_string())
+                .collect()
         };
         let before = files(&self.before);
         if !before.is_empty() {
@@ -262,8 +284,7 @@ impl Lint<'_> {
     /// Returns another signer whose key this is by the key files before the change.
     fn owner_by_file(&self, signer: &str, key: &str) -> Option<&str> {
         let others = self.before.iter().filter(|file| file.owner() != Some(signer) && file.keys.contains(key));
-        let signs =
-            |owner: &str| self.releases.iter().any(|release| self.tree.signer_folder(release, owner).is_dir());
+        let signs = |owner: &str| self.releases.iter().any(|release| self.tree.signer_folder(release, owner).is_dir());
         others.filter(|file| file.is_of_one() || file.owner().is_some_and(signs)).find_map(KeyFile::owner)
     }
 
@@ -333,22 +354,23 @@ impl Lint<'_> {
 
     /// Returns the files of the key folders in and beside the tree.
     fn key_files_now(&self) -> impl Iterator<Item = KeyFile> {
-        let folders = [Path::new(""), Path::new("..")].into_iter().flat_map(|place| KEY_FOLDERS.map(|name| place.join(name)));
+        let folders =
+            [Path::new(""), Path::new("..")].into_iter().flat_map(|place| KEY_FOLDERS.map(|name| place.join(name)));
         let files = folders.flat_map(|folder| {
             let entries = self.tree.root.join(&folder).read_dir().into_iter().flatten().flatten();
             entries.map(move |entry| folder.join(entry.file_name()))
         });
-        files.filter_map(|path| match self.read_key(&path) {
+        files.filter_map(|path| match self.read_key(&path, ASSERT_LIMIT) {
             Content::Bytes(bytes) => Some(KeyFile::of(self.tree.root.join(path), &bytes)),
             Content::Absent | Content::Refused(_) => None,
         })
     }
 
     /// Reads a file of a key folder, which may lie beside the tree as well as in it.
-    fn read_key(&self, path: &Path) -> Content {
+    fn read_key(&self, path: &Path, limit: u64) -> Content {
         let path = self.tree.root.join(path);
         match path.parent().map(Path::canonicalize) {
-            Some(Ok(folder)) => tree_file::read(&folder, &path, ASSERT_LIMIT),
+            Some(Ok(folder)) => tree_file::read(&folder, &path, limit),
             _ => Content::Absent,
         }
     }
@@ -415,9 +437,8 @@ impl Place {
 
     fn paths(&self, tree: &SigsTree) -> [PathBuf; 2] {
         let document = self.path(tree);
-        let end = if document.as_os_str().as_encoded_bytes().ends_with(SUMS_END.as_bytes()) { ".asc" } else { ".sig" };
         let mut signature = document.clone().into_os_string();
-        signature.push(end);
+        signature.push(self.kind.signature_end());
         [document, signature.into()]
     }
 }

@@ -19,7 +19,7 @@ use crate::tree_file::{self, Content};
 use crate::{ASSERT_LIMIT, Checker, Question, signer_facts};
 
 const ASSERT_END: &str = "-build.assert";
-pub(crate) const SUMS_END: &str = ".SHA256SUMS";
+const SUMS_END: &str = ".SHA256SUMS";
 
 /// Something that a signer vouches for.
 #[derive(Clone, Debug)]
@@ -69,6 +69,16 @@ pub fn release_name(folder: &str) -> &str {
 pub(crate) enum Kind {
     Assert,
     Sums,
+}
+
+impl Kind {
+    /// Returns how a signature's file is called, after the document's name.
+    pub fn signature_end(self) -> &'static str {
+        match self {
+            Self::Assert => ".sig",
+            Self::Sums => ".asc",
+        }
+    }
 }
 
 /// Returns what a file is by its name, and the package that it is about.
@@ -168,9 +178,7 @@ impl Place {
 
     fn sums(&self, top: &Path, assert_path: PathBuf, checker: &Checker<'_>) -> Result<Facts> {
         let (document, signature) = match Sums::read(top, &assert_path) {
-            Ok(sums) => {
-                (sums.document(self.release_name(), &self.package), sums.signature(checker)?)
-            }
+            Ok(sums) => (sums.document(self.release_name(), &self.package), sums.signature(checker)?),
             Err(document @ Document::Absent) => (document, Signature::Absent),
             Err(document) => (document, Signature::NotChecked),
         };

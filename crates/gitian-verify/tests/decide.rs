@@ -210,7 +210,8 @@ fn a_key_file_of_a_signers_name_binds_the_folder_unless_a_policy_does() {
 #[test]
 fn a_user_id_is_nobodys_name() {
     let named = |key: &str| Facts { naming: Naming::UserId, ..with_key("alice", key, "x") };
-    let policy = |text: &str| format!("{text}[signers.alice]\nweight = 5\n[groups.core]\nmembers = ['alice']\nmin-good = 1\n");
+    let policy =
+        |text: &str| format!("{text}[signers.alice]\nweight = 5\n[groups.core]\nmembers = ['alice']\nmin-good = 1\n");
     let decision = judge(&[named("mallory")], &policy("require = ['alice']\n"));
     assert_eq!((decision.weight, decision.unmet.len()), (1, 2), "{:?}", decision.unmet);
     // Her key is hers under any name.
