@@ -332,10 +332,33 @@ fn a_tree_of_guix_has_releases_and_verdicts_as_well() {
     assert_eq!(answer.code, 1);
     let answer = fixture.ask(&["-d", "sigs", "-r", "1.0/", "--name", "noncodesigned"]);
     assert!(answer.stdout.contains("alice: OK\n\nbob: OK\n\n") && answer.code == 1, "{}", answer.stdout);
+    // A signature without its list is told, by whatever ending.
+    let path = |name: &str| fixture.path("sigs/2.0/alice").join(name);
+    fixture.guix("2.0", "alice", "alice", &[("app-2.0.zip", GOOD)]);
+    fs::remove_file(path("noncodesigned.SHA256SUMS")).unwrap();
+    fs::rename(path("noncodesigned.SHA256SUMS.asc"), path("noncodesigned.SHA256SUMS.sig")).unwrap();
+    let answer = fixture.ask(&["-d", "sigs", "-r", "2.0", "--name", "noncodesigned"]);
+    assert!(answer.stdout.contains("missing result at sigs/2.0/alice/noncodesigned.SHA256SUMS\n"), "{}", answer.stdout);
+    let answer = fixture.ask(&["-d", "sigs", "--all", "-r", "2.0"]);
+    assert!(
+        answer.stdout.starts_with("2.0 noncodesigned: 1 MISSING RESULT\n") && answer.code == 2,
+        "{}",
+        answer.stdout
+    );
+    fs::remove_dir_all(fixture.path("sigs/2.0")).unwrap();
     // An assertion without a signature is not covered up by a list.
     fixture.gitian("1.0", "alice", &[("app-1.0.zip", GOOD)]);
     let answer = fixture.ask(&["-d", "sigs", "--all", "--name", "app"]);
     assert_eq!(answer.stdout, "1.0 app: 1 OK, 2 MISSING RESULT\n", "{}", answer.stderr);
+    // Nor does an assertion cover up a list without a word.
+    fs::write(fixture.path("sigs/1.0/alice/app.SHA256SUMS"), list(&[("app-1.0.zip", EVIL)])).unwrap();
+    let answer = fixture.ask(&["-d", "sigs", "--all", "--name", "app"]);
+    assert_eq!(answer.stdout, "1.0 app: 1 OK, 2 MISSING RESULT\n", "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("1.0/alice/app.SHA256SUMS is passed over, since there is an assertion"),
+        "{}",
+        answer.stderr
+    );
 }
 
 #[test]

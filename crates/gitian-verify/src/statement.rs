@@ -5,6 +5,7 @@
 //! <release>/<signer>/<package>.SHA256SUMS          and .asc
 //! ```
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use rayon::prelude::*;
 
 use crate::facts::{Document, Facts, Naming, Signature};
 use crate::history::History;
-use crate::sums::Sums;
+use crate::sums::{self, Sums};
 use crate::tree_file::{self, Content};
 use crate::{ASSERT_LIMIT, Checker, Question, signer_facts};
 
@@ -72,7 +73,15 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Returns how a signature's file is called, after the document's name.
+    /// Returns how signatures' files may be called, after the document's name and a dot.
+    pub fn signature_ends(self) -> &'static [&'static str] {
+        match self {
+            Self::Assert => &["sig"],
+            Self::Sums => &sums::SIGNATURE_ENDS,
+        }
+    }
+
+    /// Returns how a signature's file is called in a tree, after the document's name.
     pub fn signature_end(self) -> &'static str {
         match self {
             Self::Assert => ".sig",
@@ -118,7 +127,14 @@ impl Place {
         let signature = tree.signature_path(release, signer, package);
         let (assert, sums) = (place(Kind::Assert), place(Kind::Sums));
         let there = |path: &Path| path.symlink_metadata().is_ok();
-        let is_list = !there(&assert.path(tree)) && !there(&signature) && there(&sums.path(tree));
+        // A list's signature alone is the word on a list that is missing.
+        let of_list = || {
+            let list = sums.path(tree).into_os_string();
+            let end = |end: &str| [list.as_os_str(), end.as_ref()].into_iter().collect::<OsString>();
+            there(&sums.path(tree))
+                || Kind::Sums.signature_ends().iter().any(|sig| there(end(&format!(".{sig}")).as_ref()))
+        };
+        let is_list = !there(&assert.path(tree)) && !there(&signature) && of_list();
         if is_list { sums } else { assert }
     }
 

@@ -12,7 +12,7 @@ use crate::tree_file::{self, Content};
 use crate::{ASSERT_LIMIT, Checker, SIGNATURE_LIMIT};
 
 /// How a detached signature's file is called, after the name of the list.
-const SIGNATURE_ENDS: [&str; 3] = ["asc", "sig", "gpg"];
+pub(crate) const SIGNATURE_ENDS: [&str; 3] = ["asc", "sig", "gpg"];
 
 /// A list of files, as text, with where its signatures are.
 #[derive(Clone, Debug)]
