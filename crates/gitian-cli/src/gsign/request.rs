@@ -9,7 +9,7 @@ use gitian_build::Workdir;
 use gitian_manifest::{SigsTree, read_file, write_out};
 use gitian_process::interrupt;
 use gitian_sign::{By, Draft, Item, Request, Signing};
-use gitian_verify::{Document, Facts, Keyring, Policy, Question, Unpaired, Verdict, check, decide};
+use gitian_verify::{Document, Facts, Keyring, Naming, Policy, Question, Unpaired, Verdict, check, decide};
 
 use super::keys::Keys;
 use super::terminal::{NoTerminal, Terminal};
@@ -150,6 +150,7 @@ fn is_good(draft: &Draft, signature: &[u8], tree: &SigsTree, keys: &Keyring, at:
         signature: check(signature, draft.bytes(), keys, at),
         unpaired: Unpaired::default(),
         misnamed_signature: None,
+        naming: Naming::Folder,
     }];
     let policy = Policy::of_tree(&tree.root)?.unwrap_or_default();
     let (release, package) = (subject.release.to_string(), subject.package.to_string());
