@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use support::gnupg::Home;
 use support::programs::{Answer, Workdir};
+use support::running::{Running, within};
 
 /// How long a run may take on a machine that does other things as well.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -134,6 +136,43 @@ fn a_folder_full_of_files_costs_what_it_holds_and_no_more() {
     assert!(answer.stdout.contains("1.0 app: 1 OK, 2 MISSING RESULT\n"), "{}", &answer.stdout[..1000]);
     // Two thousand lines; each once named all the others, and took as long.
     assert!(answer.stdout.len() < 800_000, "{}", answer.stdout.len());
+}
+
+/// Whether a program has a handler for ctrl-c.
+fn listens(running: &Running) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & 1 << (Signal::SIGINT as u64 - 1) != 0
+}
+
+#[test]
+fn a_run_that_is_told_to_stop_stops() {
+    let Some(fixture) = Fixture::new() else { return };
+    // Work for seconds: a signer is judged in an instant, all of them are not.
+    let lines: String = (0..11_000).map(|number| format!("    {DIGEST}  f{number}\n")).collect();
+    fixture.home.make_key("s", "ed25519");
+    fixture.home.export("s", &fixture.path("keys"));
+    fixture.sign("s", &document(&format!("    {DIGEST}  app.zip\n{lines}")));
+    let signed = fixture.assert_path("s");
+    for number in 0..500 {
+        let path = fixture.assert_path(&format!("s{number}"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::hard_link(&signed, &path).unwrap();
+        fs::hard_link(signed.with_extension("assert.sig"), path.with_extension("assert.sig")).unwrap();
+    }
+    let file = fixture.path("app.zip");
+    fs::write(&file, "abc").unwrap();
+    let changed: Vec<String> = (0..500).map(|number| format!("1.0/s{number}/app-build.assert")).collect();
+    let lint: Vec<&str> = ["--lint"].into_iter().chain(changed.iter().map(String::as_str)).collect();
+    for args in [&["-r", "1.0", "--name", "app"][..], &["--all"], &["--files", "app.zip"], &lint] {
+        let common = ["-v", "-d", "sigs", "--keys", "keys"];
+        let running = fixture.work.start("gverify", &[&common, args].concat());
+        assert!(within(PATIENCE, || listens(&running)));
+        running.signal(Signal::SIGINT);
+        let answer = running.answer();
+        assert_eq!(answer.code, 130, "{:?}: {}", args.first(), answer.stderr);
+        assert!(answer.stderr.contains("gverify: interrupted\n"), "{}", answer.stderr);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use gitian_manifest::Digest;
+use gitian_process::interrupt;
 use gitian_verify::{
     Agreement, Asked, Builder, Checker, Document, Facts, Opinion, Program, Signature, Source, Statement, Sums,
     agreements, base_name, fits, release_name, releases, statements,
@@ -285,7 +286,11 @@ fn digest(path: &Path) -> Result<Digest> {
     if !found.is_file() {
         bail!("{}: is not a regular file", path.display());
     }
-    Digest::of_file(path).with_context(shown)
+    // A large file takes its time.
+    let unless_stopped = |_| interrupt::check().map_err(io::Error::other);
+    let digest = Digest::of_reader_watched(fs::File::open(path).with_context(shown)?, unless_stopped);
+    interrupt::check()?;
+    digest.with_context(shown)
 }
 
 /// Returns what is said about a file.

@@ -48,6 +48,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use gitian_manifest::{Assertion, Signers, SigsTree};
+use gitian_process::interrupt;
 use rayon::prelude::*;
 
 use statement::Place;
@@ -164,12 +165,13 @@ impl ReleaseMissing {
 ///
 /// # Errors
 ///
-/// [`ReleaseMissing`]; a program of [`Checker::Program`] that cannot be run.
+/// [`ReleaseMissing`]; a program of [`Checker::Program`] that cannot be run; an interrupt.
 pub fn gather(question: &Question, checker: &Checker<'_>, folders: &Folders) -> Result<Vec<Facts>> {
     let tree = &question.tree;
     let signers = question.signers()?;
     let root = tree.root.canonicalize().with_context(|| tree.root.display().to_string())?;
     let known = signers.names.par_iter().map(|signer| {
+        interrupt::check()?;
         let mut facts = Place::find(question, signer).facts(tree, &root, checker)?;
         find_counterpart(&mut facts, question, &root, checker, folders);
         anyhow::Ok(facts)
@@ -185,7 +187,7 @@ pub fn gather(question: &Question, checker: &Checker<'_>, folders: &Folders) -> 
 ///
 /// # Errors
 ///
-/// What `each` returns, at once.
+/// What `each` returns, at once; an interrupt.
 pub fn judge_all(
     questions: &[Question],
     judge: &(dyn Fn(&Question) -> Result<Judged> + Sync),
@@ -194,6 +196,7 @@ pub fn judge_all(
     for some in questions.chunks(AT_ONCE) {
         let judged: Vec<Result<Judged>> = some.par_iter().map(judge).collect();
         for (question, judged) in some.iter().zip(judged) {
+            interrupt::check()?;
             each(question, judged)?;
         }
     }

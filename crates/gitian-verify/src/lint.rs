@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use gitian_manifest::{Assertion, Manifest, SigsTree};
+use gitian_process::interrupt;
 
 use crate::facts::{Document, Facts, Good, Signature, Standing};
 use crate::fault::{Change, Fault, Finding, Former};
@@ -62,6 +63,7 @@ pub fn lint(
     let mut findings = BTreeSet::new();
     let by = signer.map(str::to_owned).or_else(|| author(&roles));
     for (change, role) in &roles {
+        interrupt::check()?;
         let mut find = |fault| findings.insert(Finding { path: change.path.clone(), fault });
         let owner = match role {
             Role::Other => {
@@ -91,6 +93,7 @@ pub fn lint(
         }
     }
     for place in &lint.changed {
+        interrupt::check()?;
         findings.extend(lint.attestation(place)?);
     }
     Ok(findings.into_iter().collect())

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use gitian_manifest::SigsTree;
+use gitian_process::interrupt;
 use rayon::prelude::*;
 
 use crate::facts::{Document, Facts, Naming, Signature};
@@ -145,6 +146,7 @@ impl Place {
         checker: &Checker<'_>,
         relevant: &(dyn Fn(&[u8]) -> bool + Sync),
     ) -> Result<Option<Statement>> {
+        interrupt::check()?;
         let path = self.path(tree);
         // What cannot be read is reported, whatever it may say.
         if let Content::Bytes(bytes) = tree_file::read(top, &path, ASSERT_LIMIT)

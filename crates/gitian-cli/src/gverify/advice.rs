@@ -1,7 +1,7 @@
 //! What to do next about a cause of a mismatch: a command to paste, for the signer who differs or for whoever looks into
 //! it. Names are as hostile as the assertion: quoted for a shell here, made printable where they are printed.
 
-use gitian_descriptor::{InputName, RemoteDir};
+use gitian_descriptor::{Architecture, InputName, PackageName, RemoteDir, Suite};
 use gitian_verify::{Cache, Cause, InputChange, InputKind, Question};
 use shell_words::quote;
 
@@ -39,21 +39,26 @@ fn command(cause: &Cause, question: &Question, signer: &str) -> String {
         Cause::Packages { toolchain, others, distro } => {
             let guest = toolchain.iter().chain(others).map(|change| &*change.guest).next().unwrap_or_default();
             let (suite, architecture) = guest.rsplit_once('-').unwrap_or((guest, ""));
-            let image = quote(guest);
-            let (suite, architecture) = (quote(suite), quote(architecture));
+            // A shell would go elsewhere with a name of folders.
+            if suite.parse::<Suite>().is_err() || Architecture::from_name(architecture).is_none() {
+                return String::new();
+            }
             // Without --distro it is ubuntu.
             let distro = distro.iter().filter(|distro| *distro != "ubuntu").map(|distro| format!("--distro {distro} "));
             let distro: String = distro.collect();
             format!(
-                "rm base-{image}*; make-base-vm {distro}--suite {suite} --arch {architecture}; gbuild --upgrade DESCRIPTOR.yml"
+                "rm base-{guest}*; make-base-vm {distro}--suite {suite} --arch {architecture}; gbuild --upgrade DESCRIPTOR.yml"
             )
         }
         Cause::Cache { which, .. } => {
             let folder = match which {
-                Cache::Common => "cache/common".to_owned(),
-                Cache::Package => format!("cache/{}", question.package),
+                Cache::Common => "common",
+                Cache::Package => &question.package,
             };
-            format!("rm -r {}; gbuild DESCRIPTOR.yml", quote(&folder))
+            if folder.parse::<PackageName>().is_err() {
+                return String::new();
+            }
+            format!("rm -r cache/{folder}; gbuild DESCRIPTOR.yml")
         }
         Cause::SomeOutputs { differing, .. } => {
             let file = differing.first().map(String::as_str).unwrap_or_default();
@@ -88,5 +93,42 @@ fn input(change: &InputChange, question: &Question, tree: &str) -> String {
         }
         (_, Some(digest)) => format!("sha256sum {}   # the reference's is {}", quote(&file), quote(digest)),
         (_, None) => format!("grep -n -e {} DESCRIPTOR.yml", quote(&change.name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gitian_manifest::SigsTree;
+    use gitian_verify::PackageChange;
+
+    fn question(package: &str) -> Question {
+        Question { tree: SigsTree::new("sigs"), release: "1.0".into(), package: package.into() }
+    }
+
+    #[test]
+    fn nothing_is_removed_by_a_name_that_leads_elsewhere() {
+        let packages = |guest: &str| {
+            let (guest, name) = (guest.to_owned(), "gcc".to_owned());
+            let change = PackageChange { guest, name, reference: None, signer: Some("1".into()), superseded: false };
+            Cause::Packages { toolchain: vec![change], others: Vec::new(), distro: None }
+        };
+        let upgraded =
+            "rm base-bionic-amd64*; make-base-vm --suite bionic --arch amd64; gbuild --upgrade DESCRIPTOR.yml";
+        for (guest, expected) in [
+            ("bionic-amd64", Some(upgraded)),
+            ("x/../../../tmp/$(id)-amd64", None),
+            ("bionic-$(id)", None),
+            ("bionic", None),
+            ("-amd64", None),
+        ] {
+            assert_eq!(next(&packages(guest), &question("app"), "bob").as_deref(), expected, "{guest}");
+        }
+        let cache = Cause::Cache { which: Cache::Package, files: Vec::new() };
+        for (package, expected) in
+            [("app", Some("rm -r cache/app; gbuild DESCRIPTOR.yml")), ("..", None), ("-rf", None), ("a b", None)]
+        {
+            assert_eq!(next(&cache, &question(package), "bob").as_deref(), expected, "{package}");
+        }
     }
 }
