@@ -279,7 +279,7 @@ fn every_kind_of_fault_is_named() {
     type Change<'a> = &'a dyn Fn(&Fixture);
     let outside = tempfile::TempDir::new().unwrap();
     fs::write(outside.path().join("secret"), "SECRET").unwrap();
-    let cases: [(Change<'_>, &[&str], &[&str]); 24] = [
+    let cases: [(Change<'_>, &[&str], &[&str]); 25] = [
         (
             &|f| f.add("2.0", "alice", "mallory"),
             &[],
@@ -429,7 +429,7 @@ fn every_kind_of_fault_is_named() {
                 fs::write(f.path("builder-keys/mallory.gpg"), secret).unwrap();
             },
             &[],
-            &["builder-keys/mallory.gpg: holds a SECRET key: "],
+            &["builder-keys/mallory.gpg: holds a secret key: "],
         ),
         (
             &|f| {
@@ -438,7 +438,7 @@ fn every_kind_of_fault_is_named() {
                 fs::write(f.path("builder-keys/mallory.asc"), [public, secret].concat()).unwrap();
             },
             &[],
-            &["builder-keys/mallory.asc: holds a SECRET key: "],
+            &["builder-keys/mallory.asc: holds a secret key: "],
         ),
         (
             &|f| {
@@ -471,6 +471,11 @@ fn every_kind_of_fault_is_named() {
             },
             &[],
             &["1.0/bob/app-build.assert: is changed, though it was merged before\n"],
+        ),
+        (
+            &|f| f.sign("1.0/bob/app-build.assert", "bob", &["--sig-notation", "x@example.org=again"]),
+            &[],
+            &["1.0/bob/app-build.assert.sig: is changed, though it was merged before\n"],
         ),
     ];
     for (number, (change, args, expected)) in cases.into_iter().enumerate() {

@@ -132,7 +132,7 @@ impl fmt::Display for Fault {
             Self::Says { what, found: None, wanted } => write!(f, "{what} is not stated, should be {wanted}"),
             Self::Manifest(fault) => f.write_str(fault),
             Self::Replaced => f.write_str("is changed, though it was merged before"),
-            Self::SecretKey => f.write_str("holds a SECRET key: whoever has read this can sign as its owner"),
+            Self::SecretKey => f.write_str("holds a secret key: whoever has read this can sign as its owner"),
             Self::NotOnlyKeys => f.write_str("holds something besides OpenPGP certificates"),
             Self::NotAKey => f.write_str("holds no OpenPGP certificate"),
             Self::KeyExchanged { owner } => write!(f, "holds none of the keys that {owner} had before"),

@@ -22,12 +22,6 @@ impl KeyFile {
         Self { path, keys: keyring.fingerprints() }
     }
 
-    /// Returns whether both are the same file, by whatever paths.
-    pub fn is(&self, other: &Self) -> bool {
-        let real = |path: &Path| path.canonicalize().ok();
-        self.path == other.path || real(&self.path).is_some_and(|path| real(&other.path) == Some(path))
-    }
-
     /// Returns whose keys the file holds.
     pub fn owner(&self) -> Option<&str> {
         owner(&self.path)

@@ -99,7 +99,7 @@ impl Keyring {
     /// Returns the file that is called after a signer in the folders that keys were read from, if there is one and no such
     /// file holds this primary key. Where files have other names than signers, nothing is known.
     pub(crate) fn file_of_other_keys(&self, signer: &str, primary_key: &str) -> Option<&Path> {
-        let mut own = self.files.iter().filter(|file| file.owner() == Some(signer) && !file.keys.is_empty());
+        let mut own = self.files.iter().filter(|file| file.owner() == Some(signer));
         let first = own.clone().next()?;
         let holds = own.any(|file| file.keys.contains(primary_key));
         (!holds).then_some(&*first.path)
@@ -181,7 +181,9 @@ impl Keyring {
                 // A README or a list of names lies in most such folders: not worth a word.
                 Content::Bytes(bytes) if key_like || starts_like_keys(&bytes) => {
                     let keys = self.take(&bytes, &shown);
-                    self.files.push(KeyFile { path: path.join(file.file_name().unwrap_or_default()), keys });
+                    if !keys.is_empty() {
+                        self.files.push(KeyFile { path: path.join(file.file_name().unwrap_or_default()), keys });
+                    }
                 }
                 Content::Refused(reason) => self.problems.push(format!("{shown}: {reason}")),
                 Content::Bytes(_) | Content::Absent => {}

@@ -83,13 +83,8 @@ pub fn lint(
                 findings.extend(lint.key(&change.path, owner).into_iter().map(finding));
             }
             // Together with the rest of it, below.
-            Role::Attestation(_) => {
-                let is_document = change.path.to_str().is_some_and(|path| kind_of(path).is_some());
-                if is_document && matches!(change.former, Former::Bytes(_)) {
-                    find(Fault::Replaced);
-                }
-            }
-            Role::Other => {}
+            Role::Attestation(_) if matches!(change.former, Former::Bytes(_)) => drop(find(Fault::Replaced)),
+            Role::Attestation(_) | Role::Other => {}
         }
     }
     for place in &lint.changed {
@@ -345,9 +340,11 @@ impl Lint<'_> {
             Former::Bytes(bytes) => Some(KeyFile::of(self.tree.root.join(&change.path), bytes)),
             Former::Unknown | Former::Absent => None,
         }));
-        let given = self.keys.files().iter().filter(|file| !is_changed(&file.path));
-        let given: Vec<KeyFile> = given.filter(|given| !files.iter().any(|file| file.is(given))).cloned().collect();
-        files.extend(given);
+        let here: BTreeSet<PathBuf> = files.iter().filter_map(|file| file.path.canonicalize().ok()).collect();
+        let is_here = |path: &Path| path.canonicalize().is_ok_and(|real| here.contains(&real));
+        let given = self.keys.files().iter().filter(|file| !is_changed(&file.path) && !is_here(&file.path));
+        files.extend(given.cloned());
+        files.retain(|file| !file.keys.is_empty());
         files
     }
 
@@ -363,10 +360,11 @@ impl Lint<'_> {
             let entries = self.tree.root.join(&folder).read_dir().into_iter().flatten().flatten();
             entries.map(move |entry| folder.join(entry.file_name()))
         });
-        files.filter_map(|path| match self.read_key(&path, ASSERT_LIMIT) {
+        let files = files.filter_map(|path| match self.read_key(&path, ASSERT_LIMIT) {
             Content::Bytes(bytes) => Some(KeyFile::of(self.tree.root.join(path), &bytes)),
             Content::Absent | Content::Refused(_) => None,
-        })
+        });
+        files.filter(|file| !file.keys.is_empty())
     }
 
     /// Reads a file of a key folder, which may lie beside the tree as well as in it.
