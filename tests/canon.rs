@@ -122,6 +122,7 @@ fn wrong_usage_and_what_cannot_be_read_end_with_a_message_and_nothing_written() 
         (&["folder", "x"], 1, "folder: is not a regular file"),
         (&["/dev/zero", "x"], 1, "/dev/zero: is not a regular file"),
         (&["in.zip", "folder"], 1, "output folder is there and is not a file"),
+        (&["in.zip", "-"], 2, "a file of that name is ./-"),
         (&["none", "x"], 1, "none: No such file or directory"),
         (&["--max-entries", "1", "in.zip", "x"], 1, "hint: if it may be that large: --max-size GIB, --max-entries N"),
     ] {

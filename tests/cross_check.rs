@@ -3,9 +3,13 @@
 mod support;
 
 use std::fs;
+use std::time::Duration;
 
+use assert_cmd::Command;
+use nix::sys::signal::Signal;
 use support::backends::row;
-use support::programs::Workdir;
+use support::programs::{Workdir, answer};
+use support::running::within;
 
 const BOTH: [&str; 2] = ["--cross-check", "sandbox,docker"];
 
@@ -45,6 +49,51 @@ fn the_same_outputs_in_both_are_told_and_recorded_as_by_a_build_in_the_first() {
     }
 }
 
+/// What runs in a working directory is found by whoever does not say of which kind.
+#[test]
+fn a_target_of_another_kind_is_stopped_before_one_is_started() {
+    let Some(work) = with_both() else { return };
+    let build = |backend: &str| {
+        let descriptor = work.descriptor("", &format!("echo {backend} > $OUTDIR/kind"));
+        work.run("gbuild", &["-q", "--skip-cleanup", "--backend", backend, descriptor]).succeeds();
+    };
+    for backend in ["sandbox", "docker", "sandbox"] {
+        build(backend);
+        assert_eq!(work.run("on-target", &["cat", "out/kind"]).succeeds().stdout, format!("{backend}\n"));
+    }
+    work.run("stop-target", &[]).succeeds();
+    let told = work.run("on-target", &["true"]);
+    assert!(told.code == 1 && told.stderr.contains("no target runs in"), "{}", told.stderr);
+}
+
+#[test]
+fn guests_that_a_killed_one_left_are_stopped_by_stop_target_and_by_the_next_build() {
+    let Some(work) = with_both() else { return };
+    let listed = || {
+        let mut ps = Command::new("docker");
+        ps.env("DOCKER_HOST", work.env("DOCKER_HOST")).args(["ps", "--format", "{{.Label \"gitian.owner\"}}"]);
+        let told = answer(&mut ps).succeeds().stdout;
+        told.lines().filter(|owner| owner.contains(work.path().to_str().unwrap())).count()
+    };
+    for ender in ["stop-target", "gbuild"] {
+        let log = work.path().join("var/cross-check/docker/var/build.log");
+        fs::remove_file(&log).ok();
+        let descriptor = work.descriptor("", "test ! -e /.dockerenv || { echo it runs; sleep 600; }");
+        let mut running = work.start("gbuild", &[&BOTH[..], &["-q", descriptor]].concat());
+        let runs = || fs::read_to_string(&log).is_ok_and(|log| log.contains("\nit runs\n"));
+        assert!(within(Duration::from_secs(180), || runs() || running.has_ended()), "the script does not run");
+        running.signal(Signal::SIGKILL);
+        running.answer();
+        assert_eq!(listed(), 1, "it was killed");
+        match ender {
+            "gbuild" => work.run(ender, &[work.descriptor("", "true")]),
+            _ => work.run(ender, &[]),
+        }
+        .succeeds();
+        assert_eq!(listed(), 0, "after {ender}");
+    }
+}
+
 #[test]
 fn different_outputs_are_an_error_that_is_explained() {
     let Some(work) = with_both() else { return };
@@ -78,7 +127,7 @@ fn what_cannot_be_compared_is_refused_before_anything_is_touched() {
     for (names, code, told) in [
         ("sandbox", 2, "gbuild: error: --cross-check needs two backends, as in --cross-check sandbox,docker\n"),
         ("sandbox,sandbox", 2, "gbuild: error: --cross-check names sandbox twice\n"),
-        ("sandbox,bochs", 1, "gbuild: error: --backend: there is no backend 'bochs'"),
+        ("sandbox,bochs", 1, "gbuild: error: --cross-check: there is no backend 'bochs'"),
         ("sandbox,docker", 1, "gbuild: error: base image base-bookworm-amd64.sandbox does not exist\n"),
     ] {
         let answer = work.run("gbuild", &["--cross-check", names, descriptor]);

@@ -3,7 +3,10 @@
 
 mod support;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 use assert_cmd::Command;
@@ -137,7 +140,7 @@ fn base_images_that_do_not_fit_are_told_with_what_makes_them() {
     }
 }
 
-fn tar_of_nothing(path: &std::path::Path) {
+fn tar_of_nothing(path: &Path) {
     Command::new("tar").args(["-cf", path.to_str().unwrap(), "-T", "/dev/null"]).assert().success();
 }
 
@@ -205,6 +208,75 @@ fn whatever_ends_a_build_the_next_one_takes_over_and_an_interrupt_leaves_nothing
 }
 
 #[test]
+fn a_command_that_is_interrupted_ends_in_the_guest_too() {
+    let Some((work, _)) = ready() else { return };
+    gbuild(&work, &["--skip-cleanup"], "true").succeeds();
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let running = work.start("on-target", &["sh", "-c", "sleep 333 & echo $$ > begun; wait"]);
+        let begun = || work.run("on-target", &["rm", "begun"]).code == 0;
+        assert!(within(Duration::from_secs(30), begun));
+        running.signal(signal);
+        assert_eq!(running.answer().code, code);
+        let told = work.run("on-target", &["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]).succeeds();
+        assert!(!told.stdout.contains("sleep 333 "), "{}", told.stdout);
+    }
+}
+
+/// What a folder is called may mean something in a Dockerfile.
+#[test]
+fn folders_of_any_name_have_images_of_their_own() {
+    let Some((work, docker)) = ready() else { return };
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let descriptor = work.descriptor("", "touch $OUTDIR/file");
+    let run_in = |folder: &Path, name: &str, args: &[&str]| {
+        support::programs::answer(work.program(name).current_dir(folder).args(args)).succeeds();
+    };
+    let mut images = Vec::new();
+    let names = ["a$HOME b", "a b", "a\"b\\", "a\nb"];
+    for name in names {
+        let folder = work.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        run_in(&folder, "gbuild", &["--skip-cleanup", "--network", "off", &format!("../{descriptor}")]);
+        let owner = format!("--filter=label=gitian.owner={}:0:{}", host.trim(), folder.display());
+        let container = docker(&["ps", "--quiet", &owner]);
+        images.push(docker(&["inspect", "--format", "{{.Image}}", &container]));
+    }
+    for (name, image) in names.iter().zip(&images) {
+        docker(&["image", "inspect", image]);
+        run_in(&work.path().join(name), "make-clean-vm", &["--suite", "bookworm", "--arch", "amd64"]);
+        let told = self::docker(&work.env("DOCKER_HOST"), &["image", "inspect", image]);
+        assert!(told.stderr.to_lowercase().contains("no such image"), "{name:?}: {}", told.stdout);
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_no_target_and_stands_in_nobodys_way() {
+    let Some((mut work, docker)) = ready() else { return };
+    gbuild(&work, &["--skip-cleanup"], "true").succeeds();
+    fs::write(work.path().join("var/docker.yml"), "{").unwrap();
+    let told = work.run("on-target", &["true"]);
+    assert!(told.code == 1 && told.stderr.contains("no target runs in"), "{}", told.stderr);
+    assert_eq!(containers(&docker, &work), [""; 0], "nobody else would have stopped it");
+    let told = work.run("start-target", &["64", "bookworm-amd64"]);
+    assert!(told.stderr.contains("hint: libexec/make-clean-vm --suite bookworm"), "{}", told.stderr);
+    work.run("stop-target", &[]).succeeds();
+    gbuild(&work, &["--skip-cleanup"], "true").succeeds();
+
+    // An engine that does not answer says nothing of other kinds' targets.
+    let host = work.env("DOCKER_HOST");
+    work.set_env("DOCKER_HOST", "unix:///no/such/socket");
+    work.set_env("GITIAN_BACKEND", "");
+    let told = work.run("stop-target", &[]);
+    assert!(told.code == 1 && told.stderr.contains("Cannot connect to the Docker daemon"), "{}", told.stderr);
+    work.run("make-base-vm", &["--backend", "sandbox", "--distro", "debian", "--suite", "bookworm"]).succeeds();
+    gbuild(&work, &["--skip-cleanup"], "true").succeeds();
+    work.run("on-target", &["true"]).succeeds();
+    work.run("stop-target", &[]).succeeds();
+    work.set_env("DOCKER_HOST", &host);
+    work.run("stop-target", &[]).succeeds();
+}
+
+#[test]
 fn libexec_works_as_with_other_guests() {
     let Some((work, _)) = ready() else { return };
     let ok = |name: &str, args: &[&str]| work.run(name, args).succeeds().stdout;
@@ -224,6 +296,10 @@ fn libexec_works_as_with_other_guests() {
         assert_eq!(work.run("on-target", &["sh", "-c", script]).code, code, "{script}");
     }
     assert_eq!(work.run("on-target", &["no-such-program"]).code, 127);
+
+    let odd = [OsStr::new("echo"), OsStr::from_bytes(b"a\xff")];
+    let told = support::programs::answer(work.program("on-target").args(odd));
+    assert!(told.code == 1 && told.stderr.contains("is not UTF-8, as arguments and variables"), "{}", told.stderr);
 
     let bytes: Vec<u8> = (0..5_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let mut cat = work.program("on-target");

@@ -407,6 +407,24 @@ fn a_reader_who_goes_away_ends_it_without_a_word() {
 }
 
 #[test]
+fn a_report_goes_where_it_is_wanted_and_leaves_that_what_it_is() {
+    let Some(fixture) = Fixture::new() else { return };
+    let report = |args: &[&str]| fixture.run(&[&["-d", "sigs-ok", "--keys", "alice.asc"], args].concat());
+    std::os::unix::fs::symlink("page.md", fixture.path("link.md")).unwrap();
+    report(&["--markdown", "link.md"]);
+    assert!(fixture.path("link.md").is_symlink() && fixture.path("page.md").is_file());
+    let told = report(&["--quiet", "--markdown", "/dev/stdout"]).stdout;
+    assert!(told.starts_with('#') && told.contains("alice"), "{told}");
+    for (args, says) in [
+        (&["--html", "."][..], "error: . is a folder"),
+        (&["--html", "x", "--markdown", "x"], "error: --html and --markdown are both x"),
+    ] {
+        let answer = report(args);
+        assert!(answer.stderr.contains(says) && answer.code == 2 && answer.stdout.is_empty(), "{}", answer.stderr);
+    }
+}
+
+#[test]
 fn another_package_is_answered_with_those_that_there_are() {
     let Some(fixture) = Fixture::new() else { return };
     let answer = fixture.work.run("gverify", &["-d", "sigs-ok", "-r", "1.0", "--name", "nope"]);
@@ -600,8 +618,16 @@ fn a_range_is_named_by_patterns_by_a_first_release_or_by_a_date() {
         assert_eq!((lines.len(), answer.code), (count, code), "{args:?}: {}", answer.stdout);
         assert!(lines[0].starts_with(&format!("{first} ")), "{args:?}: {}", lines[0]);
     }
-    let Some(answer) = real(&["--all", "--release", "23.*"]) else { return };
-    assert!(answer.stderr.contains("none of 35 releases and packages fits") && answer.code == 2, "{}", answer.stderr);
+    for args in [&["--all", "--release", "23.*"][..], &["--since", "99"], &["--since", "2030-01-01"]] {
+        let Some(answer) = real(args) else { return };
+        assert!(
+            answer.stderr.contains("none of 35 releases and packages fits") && answer.code == 2,
+            "{}",
+            answer.stderr
+        );
+    }
+    let Some(answer) = real(&["--since", "yesterday"]) else { return };
+    assert!(answer.stderr.contains("yesterday: is neither a date") && answer.code == 2, "{}", answer.stderr);
 }
 
 #[test]
@@ -642,7 +668,7 @@ fn a_mismatch_is_explained_and_says_what_to_do_next() {
     // Without a reference there is a tie, which says how to get one.
     let answer = fixture.run(&[&["-d", "sigs-mismatch"], &keys[..]].concat());
     let said = "gverify: error: 2 different things were built, with the same weight of 1 behind each, so there is nothing to compare with\n\
-                hint: alice and bob differ; gverify --compare-to alice … says how\n";
+                hint: alice and bob differ; gverify -v --compare-to alice --release 1.0 --name hello-debian --destination sigs-mismatch says how\n";
     assert_eq!((answer.stderr.as_str(), answer.code), (said, 2));
     // -v shows the lines of every manifest that differs, both ways.
     let Some(answer) = real(&["-v", "-r", "0.6.0rc5", "--name", "bitcoin"]) else { return };

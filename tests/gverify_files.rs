@@ -93,20 +93,23 @@ fn a_file_is_ok_when_two_people_with_good_signatures_built_it() {
     assert_eq!(answer.stderr.lines().last(), Some("hint: --min-good 1 is content with a single person's word"));
     let answer = fixture.ask(&["-d", "sigs", "-r", "1.0", "--min-good", "1", "--files", "app-1.0.zip"]);
     assert_eq!(answer.code, 0, "{}", answer.stdout);
-    // Under another name it is the same file.
-    fs::rename(fixture.path("app-1.0.zip"), fixture.path("renamed")).unwrap();
-    let answer = fixture.ask(&["-v", "-d", "sigs", "--files", "renamed"]);
+    // Under another name it is the same file, but nobody vouches for the name.
+    fs::rename(fixture.path("app-1.0.zip"), fixture.path("app-9.9.zip")).unwrap();
+    let answer = fixture.ask(&["-v", "-d", "sigs", "--files", "app-9.9.zip"]);
+    let expected =
+        "app-9.9.zip: OTHER NAME: these are the bytes of app-1.0.zip, built by 2 for 1.0, 1.0-linux (alice, bob)\n";
     assert!(
-        answer.stdout.starts_with("renamed: OK, ") && answer.stdout.contains("  = bob of 1.0-linux: app-1.0.zip\n"),
+        answer.stdout.starts_with(expected) && answer.stdout.contains("  ~ bob of 1.0-linux: app-1.0.zip\n"),
         "{}",
         answer.stdout
     );
+    assert_eq!(answer.code, 1);
 }
 
 #[test]
 fn only_good_signatures_of_different_people_count() {
     type Plant<'a> = &'a dyn Fn(&Fixture);
-    let cases: [(&str, Plant<'_>, &str); 8] = [
+    let cases: [(&str, Plant<'_>, &str); 9] = [
         (
             "one key under two names",
             &|f| {
@@ -162,7 +165,19 @@ fn only_good_signatures_of_different_people_count() {
                     f.guix("1.0", signer, signer, &[("app-1.0.zip", EVIL)]);
                 }
             },
-            "DISPUTED: built by 2 for 0.9 (alice, bob), something else by 2 for 1.0 (alice, bob)",
+            "DISPUTED: these are the bytes of app-0.9.zip, built by 2 for 0.9 (alice, bob); \
+             under this name something else by 2 for 1.0 (alice, bob)",
+        ),
+        (
+            "an older file that more built",
+            &|f| {
+                for signer in ["alice", "bob", "carol"] {
+                    f.guix("0.9", signer, signer, &[("app-0.9.zip", GOOD)]);
+                }
+                f.guix("1.0", "alice", "alice", &[("app-1.0.zip", EVIL)]);
+            },
+            "DISPUTED: these are the bytes of app-0.9.zip, built by 3 for 0.9 (alice, bob, carol); \
+             under this name something else by 1 for 1.0 (alice)",
         ),
         (
             "no signature",
@@ -189,6 +204,22 @@ fn an_assertion_about_another_release_proves_nothing_about_this_one() {
     let answer = fixture.ask(&["-d", "sigs", "--files", "app-1.0.zip"]);
     assert_eq!((answer.stdout.as_str(), answer.code), ("app-1.0.zip: NOT LISTED: nobody says that he built it\n", 2));
     assert!(answer.stderr.contains("1.0/alice/app-build.assert: is about release 0.9, not 1.0"), "{}", answer.stderr);
+}
+
+#[test]
+fn releases_are_found_however_deep_they_lie() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.gitian("0.3", "alice", &[("app-1.0.zip", GOOD)]);
+    fixture.guix("0.3", "bob", "bob", &[("app-1.0.zip", GOOD)]);
+    fs::create_dir(fixture.path("sigs/archive")).unwrap();
+    fs::rename(fixture.path("sigs/0.3"), fixture.path("sigs/archive/0.3")).unwrap();
+    for release in [&[][..], &["-r", "archive/0.3"], &["-r", "0.3"], &["-r", "archive/*"]] {
+        let answer = fixture.ask(&[&["-d", "sigs", "--files", "app-1.0.zip"], release].concat());
+        let expected = "app-1.0.zip: OK, built by 2 for archive/0.3 (alice, bob)\n";
+        assert_eq!((answer.stdout.as_str(), answer.code), (expected, 0), "{release:?}: {}", answer.stderr);
+    }
+    let answer = fixture.ask(&["-d", "sigs", "-r", "0.4", "--files", "app-1.0.zip"]);
+    assert!(answer.stderr.contains("sigs: has no release 0.4") && answer.code == 2, "{}", answer.stderr);
 }
 
 #[test]
@@ -235,6 +266,49 @@ fn a_policy_counts_for_files_as_for_releases() {
 }
 
 #[test]
+fn a_name_is_met_by_its_keys_alone() {
+    let Some(fixture) = Fixture::new() else { return };
+    let files = [("app-1.0.zip", GOOD)];
+    for (signer, key) in [("alice", "alice"), ("bob", "bob"), ("carol", "mallory"), ("dave", "carol")] {
+        fixture.guix("1.0", signer, key, &files);
+    }
+    fixture.home.export("mallory", &fixture.path("sigs/builder-keys"));
+    // Carol has a key file, and another key signed in her folder; nobody has one for dave.
+    for keys in [&[][..], &["--keys", "sigs/builder-keys"]] {
+        let answer = fixture
+            .ask(&[&["-d", "sigs", "-r", "1.0", "--name", "noncodesigned", "--require", "carol"], keys].concat());
+        let why = format!("signed with key {}, which is not in ", fixture.home.fingerprint("mallory"));
+        assert!(answer.stdout.contains("carol: WRONG KEY\n") && answer.stdout.contains(&why), "{}", answer.stdout);
+        assert!(answer.stdout.contains("dave: OK\n") && answer.code == 1, "{}{}", answer.stdout, answer.stderr);
+        let answer = fixture.ask(&[&["-d", "sigs", "--require", "carol", "--files", "app-1.0.zip"], keys].concat());
+        let expected =
+            "app-1.0.zip: POLICY NOT MET: built by 3 for 1.0 (alice, bob, dave), but carol must agree and does not\n";
+        assert_eq!((answer.stdout.as_str(), answer.code), (expected, 1), "{}", answer.stderr);
+    }
+    let policy = format!("[signers.carol]\nkeys = ['{}']\n", fixture.home.fingerprint("mallory"));
+    fs::write(fixture.path("sigs/gverify.toml"), policy).unwrap();
+    let answer = fixture.ask(&["-d", "sigs", "-r", "1.0", "--name", "noncodesigned", "--require", "carol"]);
+    assert_eq!(answer.code, 0, "{}", answer.stdout);
+    // A user id can be anybody's name.
+    let spoof = ["--quick-gen-key", "--allow-freeform-uid", "alice", "ed25519", "sign", "never"];
+    fixture.home.gpg(&[&spoof[1..2], &spoof[..1], &spoof[2..]].concat());
+    fs::write(fixture.path("spoof.pgp"), fixture.home.gpg(&["--export", "=alice"])).unwrap();
+    let sums = fixture.path("SHA256SUMS");
+    fs::write(&sums, list(&files)).unwrap();
+    let signature = format!("{}.sig", sums.display());
+    fixture.home.gpg(&["--yes", "-u", "=alice", "--output", &signature, "--detach-sign", sums.to_str().unwrap()]);
+    let spoofed = ["--keys", "spoof.pgp", "--files", "SHA256SUMS", "--min-good"];
+    let answer = fixture.ask(&[&spoofed[..], &["1", "--require", "alice"]].concat());
+    assert_eq!(answer.stdout, "app-1.0.zip: POLICY NOT MET: built by 1 (alice), but alice must agree and does not\n");
+    assert!(answer.code == 1 && answer.stderr.contains("hint: who signed a list is known by keys alone"));
+    fs::write(fixture.path("policy"), "[signers.alice]\nweight = 5\n[groups.core]\nmembers = ['alice']\n").unwrap();
+    let answer = fixture.ask(&[&spoofed[..], &["2", "--policy", "policy"]].concat());
+    assert_eq!(answer.stdout, "app-1.0.zip: TOO FEW: built by 1 (alice), wanted are 2\n", "{}", answer.stderr);
+    let answer = fixture.ask(&[&spoofed[..], &["1", "--policy", "policy"]].concat());
+    assert!(answer.stdout.contains("POLICY NOT MET: ") && answer.code == 1, "{}", answer.stdout);
+}
+
+#[test]
 fn json_says_of_files_what_the_lines_say() {
     let Some(fixture) = Fixture::new() else { return };
     for signer in ["alice", "bob"] {
@@ -258,10 +332,33 @@ fn a_tree_of_guix_has_releases_and_verdicts_as_well() {
     assert_eq!(answer.code, 1);
     let answer = fixture.ask(&["-d", "sigs", "-r", "1.0/", "--name", "noncodesigned"]);
     assert!(answer.stdout.contains("alice: OK\n\nbob: OK\n\n") && answer.code == 1, "{}", answer.stdout);
+    // A signature without its list is told, by whatever ending.
+    let path = |name: &str| fixture.path("sigs/2.0/alice").join(name);
+    fixture.guix("2.0", "alice", "alice", &[("app-2.0.zip", GOOD)]);
+    fs::remove_file(path("noncodesigned.SHA256SUMS")).unwrap();
+    fs::rename(path("noncodesigned.SHA256SUMS.asc"), path("noncodesigned.SHA256SUMS.sig")).unwrap();
+    let answer = fixture.ask(&["-d", "sigs", "-r", "2.0", "--name", "noncodesigned"]);
+    assert!(answer.stdout.contains("missing result at sigs/2.0/alice/noncodesigned.SHA256SUMS\n"), "{}", answer.stdout);
+    let answer = fixture.ask(&["-d", "sigs", "--all", "-r", "2.0"]);
+    assert!(
+        answer.stdout.starts_with("2.0 noncodesigned: 1 MISSING RESULT\n") && answer.code == 2,
+        "{}",
+        answer.stdout
+    );
+    fs::remove_dir_all(fixture.path("sigs/2.0")).unwrap();
     // An assertion without a signature is not covered up by a list.
     fixture.gitian("1.0", "alice", &[("app-1.0.zip", GOOD)]);
     let answer = fixture.ask(&["-d", "sigs", "--all", "--name", "app"]);
     assert_eq!(answer.stdout, "1.0 app: 1 OK, 2 MISSING RESULT\n", "{}", answer.stderr);
+    // Nor does an assertion cover up a list without a word.
+    fs::write(fixture.path("sigs/1.0/alice/app.SHA256SUMS"), list(&[("app-1.0.zip", EVIL)])).unwrap();
+    let answer = fixture.ask(&["-d", "sigs", "--all", "--name", "app"]);
+    assert_eq!(answer.stdout, "1.0 app: 1 OK, 2 MISSING RESULT\n", "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("1.0/alice/app.SHA256SUMS is passed over, since there is an assertion"),
+        "{}",
+        answer.stderr
+    );
 }
 
 #[test]

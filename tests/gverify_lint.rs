@@ -111,11 +111,175 @@ fn what_others_merged_meanwhile_is_not_part_of_the_change() {
 }
 
 #[test]
+fn a_release_may_lie_deeper_and_no_signer_in_another() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.add("0.3", "alice", "alice");
+    fs::create_dir(fixture.path("archive")).unwrap();
+    fs::rename(fixture.path("0.3"), fixture.path("archive/0.3")).unwrap();
+    fixture.commit();
+    let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+    assert_eq!((answer.stdout.as_str(), answer.code), ("2 changed files: OK\n", 0), "{}", answer.stderr);
+    // What alice signed there is what she signed before.
+    fs::remove_file(fixture.path("builder-keys/alice.gpg")).unwrap();
+    fs::remove_dir_all(fixture.path("1.0/alice")).unwrap();
+    fixture.commit();
+    fixture.add("2.0", "alice", "bob");
+    fixture.commit();
+    let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+    assert!(answer.stdout.ends_with("which is not in alice's older signatures\n"), "{}", answer.stdout);
+    for place in ["1.0/bob", "archive"] {
+        let from = fixture.path(if place == "archive" { "1.0/bob" } else { "archive/0.3/alice" });
+        let to = fixture.path(place).join(if place == "archive" { "0.3" } else { "alice" });
+        fs::create_dir_all(&to).unwrap();
+        for file in ["app-build.assert", "app-build.assert.sig"] {
+            fs::copy(from.join(file), to.join(file)).unwrap();
+        }
+        fixture.commit();
+        let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+        assert!(answer.stdout.contains("app-build.assert: is neither an assertion"), "{place}: {}", answer.stdout);
+        fixture.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    }
+}
+
+/// How mallory, a builder with a key of his own, tries to speak as somebody else.
+#[test]
+fn nobody_takes_over_a_signers_name() {
+    type Change<'a> = &'a dyn Fn(&Fixture);
+    let append = |f: &Fixture, key: &str, file: &str| {
+        let mut keys = fs::read(f.path(file)).unwrap_or_default();
+        keys.extend(f.home.gpg(&["--export", key]));
+        fs::write(f.path(file), keys).unwrap();
+    };
+    let lost: Change<'_> = &|f| {
+        fs::remove_file(f.path("builder-keys/alice.gpg")).unwrap();
+        f.commit();
+    };
+    let none: Change<'_> = &|_| ();
+    let cases: [(&str, Change<'_>, Change<'_>, &str, &str); 7] = [
+        (
+            "beside the old key",
+            none,
+            &|f| append(f, "mallory", "builder-keys/alice.gpg"),
+            "builder-keys/alice.gpg: brings the new key ",
+            "1.1/alice/app-build.assert: is signed by key ",
+        ),
+        (
+            "in a file of another ending",
+            none,
+            &|f| append(f, "mallory", "builder-keys/alice.asc"),
+            "builder-keys/alice.asc: holds none of the keys that alice had before\n",
+            "which is not in builder-keys/alice.gpg",
+        ),
+        (
+            "in another folder",
+            none,
+            &|f| {
+                fs::create_dir(f.path("gitian-keys")).unwrap();
+                append(f, "mallory", "gitian-keys/alice.gpg");
+            },
+            "gitian-keys/alice.gpg: holds none of the keys that alice had before\n",
+            "which is not in builder-keys/alice.gpg",
+        ),
+        (
+            "before she signed anything",
+            &|f| {
+                fs::remove_dir_all(f.path("1.0/alice")).unwrap();
+                fs::rename(f.path("builder-keys/alice.gpg"), f.path("builder-keys/alice.asc")).unwrap();
+                f.commit();
+            },
+            &|f| append(f, "mallory", "builder-keys/alice.gpg"),
+            "builder-keys/alice.gpg: holds none of the keys that alice had before\n",
+            "which is not in builder-keys/alice.asc",
+        ),
+        (
+            "whose key nobody has any more",
+            lost,
+            &|f| append(f, "mallory", "builder-keys/alice.gpg"),
+            "builder-keys/alice.gpg: holds none of the keys that alice had before\n",
+            "which is not in alice's older signatures\n",
+        ),
+        (
+            "whose key nobody has any more, and a known key",
+            lost,
+            none,
+            "1.1/alice/app-build.assert: is signed by key ",
+            "which is not in alice's older signatures\n",
+        ),
+        (
+            "by way of her key in a file of his",
+            none,
+            &|f| {
+                append(f, "alice", "builder-keys/zed.gpg");
+                fs::create_dir_all(f.path("1.0/zed")).unwrap();
+                for file in ["app-build.assert", "app-build.assert.sig"] {
+                    fs::copy(f.path(&format!("1.0/alice/{file}")), f.path(&format!("1.0/zed/{file}"))).unwrap();
+                }
+            },
+            "builder-keys/zed.gpg: holds key ",
+            "1.0/zed/app-build.assert: is signed by key ",
+        ),
+    ];
+    for (story, before, change, key_fault, fault) in cases {
+        let Some(fixture) = Fixture::new() else { return };
+        append(&fixture, "mallory", "builder-keys/mallory.gpg");
+        fixture.commit();
+        before(&fixture);
+        let keys = fixture.work.path().join("base-keys");
+        fs::create_dir(&keys).unwrap();
+        for file in fs::read_dir(fixture.path("builder-keys")).unwrap().flatten() {
+            fs::copy(file.path(), keys.join(file.file_name())).unwrap();
+        }
+        change(&fixture);
+        if !fixture.path("1.0/zed").exists() {
+            fixture.add("1.1", "alice", "mallory");
+        }
+        fixture.commit();
+        for keys in [&[][..], &["--signer", "alice"], &["--keys", "base-keys"]] {
+            let answer = fixture.lint(&[&["--lint", "HEAD~1..HEAD"], keys].concat());
+            let shown = format!("{story} {keys:?}: {}{}", answer.stdout, answer.stderr);
+            assert!(answer.stdout.contains(key_fault) && answer.stdout.contains(fault) && answer.code == 1, "{shown}");
+        }
+    }
+    // Keys that lie beside the tree, in the same repository.
+    let Some(fixture) = Fixture::new() else { return };
+    fs::create_dir(fixture.path("tree")).unwrap();
+    fs::rename(fixture.path("1.0"), fixture.path("tree/1.0")).unwrap();
+    fixture.commit();
+    append(&fixture, "mallory", "builder-keys/alice.gpg");
+    fixture.commit();
+    let answer = fixture.work.run("gverify", &["-d", "sigs/tree", "--lint", "HEAD~1..HEAD"]);
+    let expected = "../builder-keys/alice.gpg: brings the new key ";
+    assert!(answer.stdout.starts_with(expected) && answer.code == 1, "{}{}", answer.stdout, answer.stderr);
+}
+
+/// Somebody who was never there may bring a key and a release; the next release needs no key.
+#[test]
+fn a_new_signer_brings_a_key_once() {
+    let Some(fixture) = Fixture::new() else { return };
+    let key = fixture.home.export("mallory", fixture.work.path());
+    fs::rename(key, fixture.path("builder-keys/mallory.gpg")).unwrap();
+    fixture.add("1.0", "mallory", "mallory");
+    fixture.commit();
+    let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+    assert_eq!((answer.stdout.as_str(), answer.code), ("3 changed files: OK\n", 0), "{}", answer.stderr);
+    fixture.add("2.0", "mallory", "mallory");
+    fixture.commit();
+    let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+    assert_eq!((answer.stdout.as_str(), answer.code), ("2 changed files: OK\n", 0), "{}", answer.stderr);
+    // A newer copy of the same key, prolonged, is no new key.
+    fixture.home.gpg(&["--quick-set-expire", &fixture.home.fingerprint("alice"), "5y"]);
+    fs::write(fixture.path("builder-keys/alice.gpg"), fixture.home.gpg(&["--export", "alice"])).unwrap();
+    fixture.commit();
+    let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+    assert_eq!((answer.stdout.as_str(), answer.code), ("1 changed file: OK\n", 0), "{}", answer.stderr);
+}
+
+#[test]
 fn every_kind_of_fault_is_named() {
     type Change<'a> = &'a dyn Fn(&Fixture);
     let outside = tempfile::TempDir::new().unwrap();
     fs::write(outside.path().join("secret"), "SECRET").unwrap();
-    let cases: [(Change<'_>, &[&str], &[&str]); 18] = [
+    let cases: [(Change<'_>, &[&str], &[&str]); 25] = [
         (
             &|f| f.add("2.0", "alice", "mallory"),
             &[],
@@ -142,7 +306,7 @@ fn every_kind_of_fault_is_named() {
                 f.add("2.0", "alice", "bob");
             },
             &["--keys", "sigs/builder-keys", "--keys", "alice.pgp"],
-            &["builder-keys/alice.gpg: holds none of the keys that alice signed with before\n"],
+            &["builder-keys/alice.gpg: holds none of the keys that alice had before\n"],
         ),
         (
             // Without the keys as they were before.
@@ -150,7 +314,7 @@ fn every_kind_of_fault_is_named() {
                 fs::copy(f.path("builder-keys/bob.gpg"), f.path("builder-keys/alice.gpg")).unwrap();
             },
             &[],
-            &["builder-keys/alice.gpg: holds none of the keys that alice signed with before\n"],
+            &["builder-keys/alice.gpg: holds none of the keys that alice had before\n"],
         ),
         (
             &|f| {
@@ -258,6 +422,60 @@ fn every_kind_of_fault_is_named() {
             },
             &[],
             &["2.0/alice/app-build.assert: out_manifest has a line that is no digest and path: "],
+        ),
+        (
+            &|f| {
+                let secret = f.home.gpg(&["--export-secret-keys", "mallory"]);
+                fs::write(f.path("builder-keys/mallory.gpg"), secret).unwrap();
+            },
+            &[],
+            &["builder-keys/mallory.gpg: holds a secret key: "],
+        ),
+        (
+            &|f| {
+                let secret = f.home.gpg(&["--armor", "--export-secret-keys", "mallory"]);
+                let public = f.home.gpg(&["--armor", "--export", "mallory"]);
+                fs::write(f.path("builder-keys/mallory.asc"), [public, secret].concat()).unwrap();
+            },
+            &[],
+            &["builder-keys/mallory.asc: holds a secret key: "],
+        ),
+        (
+            &|f| {
+                let mut key = f.home.gpg(&["--export", "mallory"]);
+                key.extend([0; 5000]);
+                fs::write(f.path("builder-keys/mallory.gpg"), key).unwrap();
+            },
+            &[],
+            &["builder-keys/mallory.gpg: holds something besides OpenPGP certificates\n"],
+        ),
+        (
+            &|f| {
+                let mut key = f.home.gpg(&["--armor", "--export", "mallory"]);
+                key.resize(5 << 20, 0);
+                fs::write(f.path("builder-keys/mallory.asc"), key).unwrap();
+            },
+            &[],
+            &["builder-keys/mallory.asc: "],
+        ),
+        (
+            &|f| f.write("1.0/bob/app-build.assert.asc", "anything at all\n"),
+            &[],
+            &["1.0/bob/app-build.assert.asc: is neither an assertion"],
+        ),
+        (
+            &|f| {
+                let document = fs::read_to_string(f.path("1.0/bob/app-build.assert")).unwrap();
+                f.write("1.0/bob/app-build.assert", &document.replace("app-1.0.zip", "app-1.1.zip"));
+                f.sign("1.0/bob/app-build.assert", "bob", &[]);
+            },
+            &[],
+            &["1.0/bob/app-build.assert: is changed, though it was merged before\n"],
+        ),
+        (
+            &|f| f.sign("1.0/bob/app-build.assert", "bob", &["--sig-notation", "x@example.org=again"]),
+            &[],
+            &["1.0/bob/app-build.assert.sig: is changed, though it was merged before\n"],
         ),
     ];
     for (number, (change, args, expected)) in cases.into_iter().enumerate() {

@@ -5,11 +5,14 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use nix::sys::signal::{Signal, kill};
@@ -64,6 +67,17 @@ impl Machines {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // Somebody has to ask for a dead one's status before it goes.
         (!stat.rsplit_once(')')?.1.trim_start().starts_with('Z')).then(|| Pid::from_raw(pid))
+    }
+
+    /// Tells the machine something by QMP.
+    fn ask(&self, command: &str) {
+        let folder = fs::File::open(self.work.path().join("var/kvm")).unwrap();
+        let mut stream = UnixStream::connect(format!("/proc/self/fd/{}/qmp", folder.as_raw_fd())).unwrap();
+        let mut answers = BufReader::new(stream.try_clone().unwrap()).lines();
+        for command in ["qmp_capabilities", command] {
+            writeln!(stream, "{{\"execute\": \"{command}\"}}").unwrap();
+            assert!(answers.any(|line| line.unwrap().contains("\"return\"")));
+        }
     }
 
     fn read(&self, path: &str) -> Option<String> {
@@ -147,6 +161,9 @@ fn a_machine_is_started_asked_and_stopped() {
     machines.on_target(&["mkdir", "-p", "in"]).succeeds();
     machines.run("copy-to-target", &["-q", "tree", "in/"]).succeeds();
     machines.on_target(&["-u", "root", "touch", "/etc/was-here"]).succeeds();
+    // As MIRROR_HOST=127.0.0.1 leaves it in the base image.
+    let proxy = "cd /etc/apt/apt.conf.d; echo 'Acquire::http::Proxy \"http://127.0.0.1:3142\";' > 80proxy";
+    machines.on_target(&["-u", "root", "sh", "-c", proxy]).succeeds();
     fs::create_dir(machines.work.path().join("back")).unwrap();
     machines.run("copy-from-target", &["-q", "in/tree", "back"]).succeeds();
     assert_eq!(machines.read("back/tree/sub/a b").unwrap(), "one");
@@ -160,8 +177,34 @@ fn a_machine_is_started_asked_and_stopped() {
     // A stopped target keeps its files; its machine may be killed under a command.
     machines.start().succeeds();
     machines.on_target(&["cat", "/etc/was-here", "in/tree/sub/a b"]).succeeds();
-    let running = machines.work.start("on-target", &["sh", "-c", "echo begun; sleep 600"]);
-    std::thread::sleep(Duration::from_secs(3));
+    let told = machines.on_target(&["cat", "/etc/apt/apt.conf.d/80proxy"]).succeeds();
+    assert_eq!(told.stdout, "Acquire::http::Proxy \"http://10.0.2.2:3142\";\n", "the host, as the guest reaches it");
+    let endless = || {
+        let running = machines.work.start("on-target", &["sh", "-c", "echo begun >> begun; sleep 600"]);
+        std::thread::sleep(Duration::from_secs(3));
+        running
+    };
+    // One that stands still is told, whoever waits for it: a command that runs, the next, and one without a connection.
+    let running = endless();
+    machines.ask("stop");
+    let began = Instant::now();
+    let without_connection = || {
+        for socket in ["ssh-user", "ssh-root"] {
+            fs::remove_file(machines.work.path().join("var/kvm").join(socket)).ok();
+        }
+        machines.on_target(&["true"])
+    };
+    for told in [running.answer(), machines.on_target(&["true"]), without_connection()] {
+        assert_eq!(told.code, 1, "{}", told.stderr);
+        let expected =
+            "the guest bookworm-amd64 stands still: its machine is in the state 'paused'\nhint: libexec/stop";
+        assert!(told.stderr.contains(expected), "{}", told.stderr);
+    }
+    assert!(began.elapsed() < Duration::from_secs(90), "{:?}", began.elapsed());
+    machines.ask("cont");
+    assert_eq!(machines.on_target(&["cat", "begun"]).succeeds().stdout, "begun\n", "no command is run twice");
+
+    let running = endless();
     kill(machines.process().unwrap(), Signal::SIGKILL).unwrap();
     let told = running.answer();
     assert_eq!(told.code, 1, "{}", told.stderr);

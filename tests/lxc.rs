@@ -62,7 +62,18 @@ fn a_plain_file_is_the_base_image_and_chooses_lxc_and_an_original_one_is_told_ap
     );
     let told = prepared.run("make-base-vm", &["--lxc", "--distro", "debian", "--suite", "bookworm"]);
     assert!(told.stderr.contains("base-bookworm-amd64 already exists, please remove it first"), "{}", told.stderr);
+    // What is in a base image's place and is none has to go first.
+    let make = "bin/make-base-vm --lxc --distro debian --suite bookworm --arch amd64";
+    for content in ["", "garbage", "a: 1"] {
+        fs::write(work.path().join(base), content).unwrap();
+        let told = work.run("gbuild", &["--check", descriptor]);
+        assert!(told.stdout.contains(&format!("hint: rm {base} && {make}")), "{content:?}: {}", told.stdout);
+    }
     fs::remove_file(work.path().join(base)).unwrap();
+    fs::create_dir(work.path().join(base)).unwrap();
+    let told = work.run("gbuild", &["--check", "--backend", "lxc", descriptor]);
+    assert!(told.stdout.contains(&format!("hint: rm -r {base} && {make}")), "{}", told.stdout);
+    fs::remove_dir(work.path().join(base)).unwrap();
     let mut asked = work.program("gbuild");
     let told = support::programs::answer(asked.env("USE_LXC", "1").env("LXC_BRIDGE", "none-such").arg(descriptor));
     for text in [
@@ -72,6 +83,26 @@ fn a_plain_file_is_the_base_image_and_chooses_lxc_and_an_original_one_is_told_ap
     ] {
         assert!(told.code == 1 && told.stderr.contains(text), "{}", told.stderr);
     }
+}
+
+#[test]
+fn what_keeps_a_guest_from_starting_is_told() {
+    let Some(mut work) = ready() else { return };
+    work.run("make-clean-vm", &["--suite", "bookworm", "--arch", "amd64"]).succeeds();
+    // The loopback is no bridge.
+    work.set_env("LXC_BRIDGE", "lo");
+    let told = work.run("start-target", &["64", "bookworm-amd64"]);
+    assert_eq!(told.code, 1, "{}", told.stderr);
+    assert!(!told.stderr.contains("Additional information can be obtained"), "{}", told.stderr);
+    assert!(told.stderr.contains("network"), "{}", told.stderr);
+    work.set_env("LXC_GUEST_IP", "here");
+    let descriptor = work.descriptor("", "true");
+    let told = work.run("gbuild", &["--check", descriptor]).stdout;
+    assert!(told.contains("LXC_GUEST_IP=here is not an address"), "{told}");
+    let odd = work.path().join("a\\b");
+    fs::create_dir(&odd).unwrap();
+    let told = support::programs::answer(work.program("gbuild").current_dir(&odd).args(["--check", "../trial.yml"]));
+    assert!(told.stdout.contains("a\\b: LXC cannot have `:`, `,` or `\\` in a path"), "{}", told.stdout);
 }
 
 #[test]
@@ -145,4 +176,15 @@ fn libexec_works_as_with_other_guests() {
     assert_eq!(fs::read_to_string(work.path().join("sub/a b")).unwrap(), "one");
     ok("stop-target", &[]);
     assert_eq!(work.run("on-target", &["true"]).code, 1);
+}
+
+#[test]
+fn two_kinds_of_images_at_once_are_refused() {
+    let work = Workdir::new();
+    for args in [&["--lxc", "--docker"][..], &["--backend", "lxc", "--docker"], &["--vbox", "--lxc"]] {
+        let told = work.run("make-base-vm", args);
+        assert!(told.code != 0 && told.stderr.contains("one image at a time: "), "{args:?}: {}", told.stderr);
+    }
+    let told = work.run("make-base-vm", &["--backend", "lxc", "--lxc", "--distro", "beos"]);
+    assert!(!told.stderr.contains("one image at a time"), "{}", told.stderr);
 }

@@ -111,6 +111,7 @@ fn every_exit_code_is_the_one_that_drivers_know() {
     );
     for (args, says) in [
         (&["-c", "config.yml"][..], "none is given"),
+        (&["-c", "config.yml", "-m", "./config.yml"], "config: ./config.yml would be replaced; -m takes another name"),
         (&["-d", "dest"], "config: none is given"),
         (&["-d", "dest", "-c", "none.yml"], "none.yml: No such file"),
         (&["-d", "dest", "-c", "coin.zip"], "config: "),
@@ -125,6 +126,10 @@ fn every_exit_code_is_the_one_that_drivers_know() {
     for (program, code) in [("updater", 1), ("build", 2), ("none", 2)] {
         assert_eq!(run("gitian", &[program, "--bogus"], fixture.path()).code, code, "{program}");
     }
+    let misspelt = fs::read_to_string(fixture.path().join("config.yml")).unwrap() + "waiting_perod: 3\n";
+    fs::write(fixture.path().join("misspelt.yml"), misspelt).unwrap();
+    let Answer { stderr, .. } = run("gitian-updater", &["-c", "misspelt.yml", "-d", "dest"], fixture.path());
+    assert!(stderr.contains("warning: config: waiting_perod is no key that is known"), "{stderr}");
     let old = fs::read_to_string(fixture.path().join("config.yml")).unwrap() + "maximum_age: 0\n";
     fs::write(fixture.path().join("config.yml"), old).unwrap();
     fixture.package("coin", "1.3", 3, true);

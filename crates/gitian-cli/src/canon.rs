@@ -18,6 +18,13 @@ const EARLIEST: i64 = 315_532_800;
 /// Runs gitian canon. Returns the exit code.
 pub fn run(args: Args, _around: &Surroundings, _out: &mut dyn Write) -> Result<u8> {
     let output = args.output.as_ref().unwrap_or(&args.input);
+    if let Some(standard) = [&args.input, output].into_iter().find(|path| path.as_os_str() == "-") {
+        let path = Path::new(".").join(standard);
+        bail!(WrongUsage(format!(
+            "IN and OUT are files: an archive is read twice; a file of that name is {}",
+            path.display()
+        )));
+    }
     if !args.in_place && is_same_file(&args.input, output) {
         bail!(WrongUsage("OUT is IN; --in-place allows that".into()));
     }

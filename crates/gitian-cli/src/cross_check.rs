@@ -15,11 +15,32 @@ use gitian_descriptor::Loaded;
 use gitian_manifest::{Assertion, Manifest, Report};
 use gitian_process::{Command, Streams, interrupt};
 use gitian_verify::{Mismatch, explain};
-use gitian_vm::{Backend, Debs, Settings, select};
+use gitian_vm::{Backend, Debs, Settings, UnknownBackend, select};
 
 use crate::failure::{WrongUsage, one_line};
 use crate::progress::Progress;
 use crate::surroundings::Surroundings;
+
+/// Where the working directories of all but the first lie, in that of the first.
+const BESIDE: &str = "var/cross-check";
+
+/// Returns the working directories of cross-checks that were made in one.
+pub fn beside(root: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(root.join(BESIDE)) else { return Vec::new() };
+    let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    found.sort();
+    found
+}
+
+/// Stops guests that a cross-check which was killed has left beside a working directory; those of one that goes on stay.
+pub fn stop_left(around: &Surroundings) {
+    for folder in beside(&around.workdir) {
+        if let Ok(_lock) = Workdir::new(&folder).lock() {
+            // Who cannot be asked or stopped is not in this build's way.
+            gitian_vm::stop(&around.settings, &folder).ok();
+        }
+    }
+}
 
 /// What shall be built, and how.
 pub struct CrossCheck<'a> {
@@ -50,6 +71,7 @@ impl CrossCheck<'_> {
     pub fn run(&self, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
         let places = self.places(&around.workdir)?;
         self.check(&places, around)?;
+        stop_left(around);
         for place in &places[1..] {
             self.prepare(place, &Workdir::new(&around.workdir))?;
         }
@@ -72,12 +94,15 @@ impl CrossCheck<'_> {
     fn places(&self, root: &Path) -> Result<Vec<Place>> {
         let mut places: Vec<Place> = Vec::new();
         for name in self.backends {
+            if !gitian_vm::names().any(|known| known == name) {
+                return Err(UnknownBackend { asked_by: "--cross-check", name: name.clone() }.into());
+            }
             if places.iter().any(|place| place.name == *name) {
                 return Err(WrongUsage(format!("--cross-check names {name} twice")).into());
             }
             let folder = match places.is_empty() {
                 true => root.to_owned(),
-                false => root.join("var/cross-check").join(name),
+                false => root.join(BESIDE).join(name),
             };
             places.push(Place { name: name.clone(), workdir: Workdir::new(folder) });
         }

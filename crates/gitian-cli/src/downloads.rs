@@ -10,7 +10,7 @@ use gitian_manifest::Digest;
 use gitian_process::interrupt;
 use gitian_verify::{
     Agreement, Asked, Builder, Checker, Document, Facts, Opinion, Program, Signature, Source, Statement, Sums,
-    agreements, base_name, fits, releases, statements,
+    agreements, base_name, fits, release_name, releases, statements,
 };
 
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     }
     if let Some(root) = &root {
         let wanted = match &args.release {
-            Some(release) => releases(root)?.into_iter().filter(|name| fits(release, name)).collect(),
+            Some(release) => releases(root)?.into_iter().filter(|folder| is_meant(release, folder)).collect(),
             None => releases(root)?,
         };
         if let (Some(release), []) = (&args.release, &wanted[..]) {
@@ -114,6 +114,11 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     Ok(code)
 }
 
+/// Whether a release of a tree fits a pattern: its path if that has a `/`, else its name.
+fn is_meant(pattern: &str, folder: &str) -> bool {
+    fits(pattern, if pattern.contains('/') { folder } else { release_name(folder) })
+}
+
 const DAMAGED: &str = "MISMATCH: the file here is not the one that the list means; download it again";
 
 fn exit_code(opinions: &[Agreement], wanted: u64, damaged: bool) -> u8 {
@@ -134,6 +139,14 @@ fn hints(opinions: &[Agreement], wanted: u64, args: &Args) {
     let opinions: Vec<Opinion> = opinions.iter().map(|agreement| agreement.opinion(wanted)).collect();
     if opinions.contains(&Opinion::TooFew) {
         tell("hint: --min-good 1 is content with a single person's word");
+    }
+    if opinions.contains(&Opinion::Unmet) && args.destination.is_none() {
+        tell(
+            "hint: who signed a list is known by keys alone: a policy says whose they are, [signers.NAME] with keys = […]",
+        );
+    }
+    if opinions.contains(&Opinion::OtherName) {
+        tell("hint: is it the release that you wanted? If so, give the file its own name");
     }
     if opinions.contains(&Opinion::Disputed) && args.release.is_none() {
         tell("hint: if another release has files of the same name, say which one is meant: --release REL");
@@ -283,6 +296,12 @@ fn digest(path: &Path) -> Result<Digest> {
 /// Returns what is said about a file.
 fn line(agreement: &Agreement, wanted: u64) -> String {
     let (these, others) = (&agreement.built_by, &agreement.otherwise);
+    let bytes_of = || {
+        let mut names: Vec<&str> = agreement.renamed.iter().map(|builder| base_name(&builder.path)).collect();
+        names.sort_unstable();
+        names.dedup();
+        format!("these are the bytes of {}, built by {}", enumerated(&names), named(&agreement.renamed))
+    };
     match agreement.opinion(wanted) {
         Opinion::Agreed if others.is_empty() => format!("OK, built by {}", named(these)),
         Opinion::Agreed => format!("OK, built by {}; something else by {}", named(these), named(others)),
@@ -290,6 +309,10 @@ fn line(agreement: &Agreement, wanted: u64) -> String {
         Opinion::Unmet => {
             let unmet: Vec<String> = agreement.unmet.iter().map(ToString::to_string).collect();
             format!("POLICY NOT MET: built by {}, but {}", named(these), unmet.join("; "))
+        }
+        Opinion::OtherName => format!("OTHER NAME: {}", bytes_of()),
+        Opinion::Disputed if these.is_empty() => {
+            format!("DISPUTED: {}; under this name something else by {}", bytes_of(), named(others))
         }
         Opinion::Disputed => format!("DISPUTED: built by {}, something else by {}", named(these), named(others)),
         Opinion::Different => format!("MISMATCH: something else was built by {}", named(others)),
@@ -319,7 +342,7 @@ fn enumerated(names: &[&str]) -> String {
 
 /// Prints everyone by name.
 fn people(agreement: &Agreement, out: &mut dyn Write) -> io::Result<()> {
-    for (sign, builders) in [("=", &agreement.built_by), ("!", &agreement.otherwise)] {
+    for (sign, builders) in [("=", &agreement.built_by), ("~", &agreement.renamed), ("!", &agreement.otherwise)] {
         for Builder { signer, release, path, .. } in builders {
             let of = if release.is_empty() { String::new() } else { format!(" of {release}") };
             writeln!(out, "  {sign} {}", printable(&format!("{signer}{of}: {path}")))?;
@@ -343,6 +366,7 @@ fn json(downloads: &Downloads, opinions: &[Agreement], wanted: u64, code: u8, ou
             "digest": file.digest.to_string(),
             "opinion": if *damaged { "damaged" } else { word(agreement.opinion(wanted)) },
             "built_by": people(&agreement.built_by),
+            "renamed": people(&agreement.renamed),
             "otherwise": people(&agreement.otherwise),
             "unproven": agreement.unproven,
             "unmet": agreement.unmet.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -357,6 +381,7 @@ fn word(opinion: Opinion) -> &'static str {
         Opinion::Agreed => "agreed",
         Opinion::TooFew => "too-few",
         Opinion::Disputed => "disputed",
+        Opinion::OtherName => "other-name",
         Opinion::Different => "different",
         Opinion::Unmet => "policy-not-met",
         Opinion::Unproven => "unproven",

@@ -12,7 +12,7 @@ use gitian_vm::{Backend, Debs, Resources};
 
 use crate::args::gbuild::Args;
 use crate::calls::Calls;
-use crate::cross_check::CrossCheck;
+use crate::cross_check::{CrossCheck, stop_left};
 use crate::failure::{one_line, tell};
 use crate::printable::printable;
 use crate::progress::Progress;
@@ -47,6 +47,7 @@ fn build(args: Args, loaded: &Loaded, around: &Surroundings, backend: &dyn Backe
     if check {
         return tell_problems(loaded, &options, &workdir, backend, &around.calls, out);
     }
+    stop_left(around);
     let debs = Debs::new(&around.settings.cache);
     let mut progress = Progress::new(out, quiet, around.live);
     gitian_build::build(loaded, &options, &workdir, backend, &debs, &mut |event| progress.show(&event))?;

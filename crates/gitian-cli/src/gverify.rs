@@ -64,6 +64,7 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
 fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
     let mut nowhere = io::sink();
     let out = if args.quiet { &mut nowhere } else { out };
+    Page::check_names(args.html.as_deref(), args.markdown.as_deref())?;
     if !args.files.is_empty() {
         return downloads::run(args, around, out);
     }
@@ -74,7 +75,7 @@ fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         (Some(descriptor), _) => Some(package_of(descriptor, around)?),
         (None, name) => name.clone(),
     };
-    let range = range(args, package.as_deref());
+    let range = range(args, package.as_deref())?;
     if range.is_none() && package.is_none() {
         bail!(WrongUsage("which package? Name a descriptor, or --name NAME, or --all for what there is".into()));
     }
@@ -160,16 +161,19 @@ pub fn policy(args: &Args, root: Option<&Path>) -> Result<Policy> {
 }
 
 /// Returns the range of releases and packages, if it is not about a single one.
-fn range(args: &Args, package: Option<&str>) -> Option<Range> {
+fn range(args: &Args, package: Option<&str>) -> Result<Option<Range>> {
     let several = args.all
         || args.since.is_some()
         || args.release.as_deref().is_some_and(is_pattern)
         || package.is_some_and(is_pattern);
-    several.then(|| Range {
+    if !several {
+        return Ok(None);
+    }
+    Ok(Some(Range {
         release: args.release.clone().unwrap_or_else(|| "*".to_owned()),
         name: package.unwrap_or("*").to_owned(),
-        since: args.since.as_deref().map(Since::parse),
-    })
+        since: args.since.as_deref().map(Since::parse).transpose()?,
+    }))
 }
 
 fn is_pattern(text: &str) -> bool {
@@ -234,7 +238,7 @@ impl Run<'_> {
             report("gverify", &error, &self.around.calls, self.around.settings.debug, &mut io::stderr());
             let hint = match decision.outcome() {
                 Outcome::Nothing if decision.camps.is_empty() => packages_hint(&question),
-                _ => tie_hint(&facts, &decision),
+                _ => tie_hint(&release),
             };
             if let Some(hint) = hint {
                 tell(&format!("hint: {}", printable(&hint)));
@@ -248,16 +252,19 @@ impl Run<'_> {
         let strays = std::mem::take(&mut history.strays);
         let known = history.questions.len();
         let packages: BTreeSet<String> = history.questions.iter().map(|question| question.package.clone()).collect();
+        let none_fits = || {
+            anyhow!(
+                "{}: none of {known} releases and packages fits; the packages are {}; --all alone shows all",
+                tree.root.display(),
+                named(packages.iter().map(String::as_str))
+            )
+        };
         let questions = range.questions(history);
+        if known == 0 {
+            bail!("{}: holds no assertions; a tree has folders <release>/<signer>", tree.root.display());
+        }
         if questions.is_empty() {
-            let root = tree.root.display();
-            bail!(match known {
-                0 => anyhow!("{root}: holds no assertions; a tree has folders <release>/<signer>"),
-                _ => anyhow!(
-                    "{root}: none of {known} releases and packages fits; the packages are {}; --all alone shows all",
-                    named(packages.iter().map(String::as_str))
-                ),
-            });
+            return Err(none_fits());
         }
         range::tell_strays(&strays);
         let check = self.check(tree)?;
@@ -286,6 +293,9 @@ impl Run<'_> {
         page.notes.extend(strays.iter().map(|stray| format!("{} {}.", stray.path.display(), stray.reason)));
         self.write_page(&page)?;
         let range::Tally { verified, failed, nothing, .. } = &tally;
+        if verified + failed + nothing == 0 {
+            return Err(none_fits());
+        }
         tell(&format!(
             "gverify: {} releases and packages: {verified} verified, {failed} with something wrong, {nothing} without a verdict",
             verified + failed + nothing
@@ -411,10 +421,17 @@ fn packages_hint(question: &Question) -> Option<String> {
 }
 
 /// Returns how to see in what the camps of a tie differ.
-fn tie_hint(facts: &[Facts], decision: &Decision) -> Option<String> {
+fn tie_hint(release: &Release<'_>) -> Option<String> {
+    let Release { question, facts, decision } = release;
     let Reference::Tied(count) = decision.reference else { return None };
     let name = |index: &usize| shell_words::quote(&facts[*index].signer).into_owned();
     let camps = decision.camps[..count].iter().map(|camp| camp.signers.iter().map(name).collect::<Vec<_>>().join(", "));
     let first = name(decision.camps.first()?.signers.first()?);
-    Some(format!("{} differ; gverify --compare-to {first} … says how", camps.collect::<Vec<_>>().join(" and ")))
+    Some(format!(
+        "{} differ; gverify -v --compare-to {first} --release {} --name {} --destination {} says how",
+        camps.collect::<Vec<_>>().join(" and "),
+        shell_words::quote(&question.release),
+        shell_words::quote(&question.package),
+        shell_words::quote(&question.tree.root.display().to_string())
+    ))
 }

@@ -78,7 +78,7 @@ pub fn hint(error: &Error) -> Option<String> {
         if let Some(missing) = cause.downcast_ref::<NoFolder>() {
             return Some(match missing.is_file {
                 true => "name a folder; the copy gets there under its own name".to_owned(),
-                false => format!("mkdir -p {}", printable(&missing.path)),
+                false => printable(&format!("mkdir -p {}", shell_words::quote(&missing.path))),
             });
         }
         if cause.is::<NotPacked>() {

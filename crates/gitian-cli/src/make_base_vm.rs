@@ -8,14 +8,21 @@ use gitian_vm::{BaseRequest, Event, TargetId};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::make_base_vm::Args;
+use crate::failure::WrongUsage;
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
 
 /// Runs make-base-vm. Returns the exit code.
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
     let flags = [("lxc", args.lxc), ("vbox", args.vbox), ("docker", args.docker)];
-    let flag = flags.into_iter().find_map(|(name, given)| given.then_some(name));
-    let backend = gitian_vm::select(args.backend.as_deref().or(flag), &around.settings, &around.workdir, &[])?;
+    let flags = flags.into_iter().filter_map(|(name, given)| given.then_some(name));
+    let mut asked = args.backend.as_deref().into_iter().chain(flags);
+    let first = asked.next();
+    if let Some(other) = asked.find(|other| Some(*other) != first) {
+        let first = first.unwrap_or_default();
+        return Err(WrongUsage(format!("one image at a time: {} or {}", printable(first), printable(other))).into());
+    }
+    let backend = gitian_vm::select(first, &around.settings, &around.workdir, &[])?;
     let problems = backend.check(&[]);
     if !problems.is_empty() {
         return Err(BuildStopped { problems }.into());

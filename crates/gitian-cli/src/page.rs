@@ -7,9 +7,10 @@ pub mod markdown;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use gitian_verify::{Cause, Decision, Facts, Line, Outcome, Question, Reference, Verdict, explain_verdict};
 
+use crate::failure::WrongUsage;
 use crate::gverify::range::Report;
 use crate::gverify::{Release, advice, words};
 
@@ -73,12 +74,25 @@ pub enum Mark {
 const LINES: usize = 200;
 
 impl Page {
+    /// Checks the names of files that a report goes to, before anything is looked at.
+    pub fn check_names(html: Option<&Path>, markdown: Option<&Path>) -> Result<()> {
+        if let Some(folder) = [html, markdown].into_iter().flatten().find(|path| path.is_dir()) {
+            bail!(WrongUsage(format!("{} is a folder; a report goes to a file", folder.display())));
+        }
+        match (html, markdown) {
+            (Some(html), Some(markdown)) if html == markdown => {
+                bail!(WrongUsage(format!("--html and --markdown are both {}", html.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Writes the report to the files that are named.
     pub fn write(&self, html: Option<&Path>, markdown: Option<&Path>) -> Result<()> {
         type Render = fn(&Page) -> String;
         for (path, render) in [(html, html::render as Render), (markdown, markdown::render as Render)] {
             if let Some(path) = path {
-                gitian_manifest::write_atomically(path, render(self).as_bytes())
+                gitian_manifest::write_out(path, render(self).as_bytes())
                     .with_context(|| path.display().to_string())?;
             }
         }

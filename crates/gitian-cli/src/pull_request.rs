@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use gitian_process::{Command, Output, Streams};
-use gitian_verify::{Change, Fault, Finding, KEY_FOLDERS, Keyring, Source, lint};
+use gitian_verify::{Change, Fault, Finding, Former, KEY_FOLDERS, Source, lint};
 
 use serde_json::{Value, json};
 
@@ -38,8 +38,11 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     }
     let source = Source::choose(&args.keys, &root);
     let mut keys = source.load()?;
-    if let Some((base, head)) = range {
-        add_former_keys(&root, base, head, &changes, &mut keys)?;
+    // By the keys as they were it is known who signed before.
+    for change in changes.iter().filter(|change| is_key(&change.path)) {
+        if let Former::Bytes(former) = &change.former {
+            keys.add(former, "");
+        }
     }
     tell_keys(&source, &keys, args.verbose);
     let findings = lint(&root, &changes, args.signer.as_deref(), &keys, args.at.unwrap_or_else(SystemTime::now))?;
@@ -81,13 +84,21 @@ fn hints(findings: &[Finding]) -> Vec<String> {
             Fault::OtherKey { .. } | Fault::KeyOf { .. } | Fault::KeyExchanged { .. } => {
                 add("sign with the usual key, or have the new one added to the key folder by itself first".into());
             }
+            Fault::NewKey { .. } | Fault::HoldsKeyOf { .. } => {
+                add("whose key is it? Ask its owner by another way before it is added, and add it by itself".into());
+            }
             Fault::Foreign { .. } => add("one change, one signer: propose each signer's files by themselves".into()),
             Fault::OutOfPlace => add("a signer's files are RELEASE/SIGNER/NAME-build.assert and .sig beside it".into()),
             Fault::Says { what: "release", .. } => {
                 add("gsign --release REL writes both the folder and what the document says".into());
             }
+            Fault::SecretKey => {
+                add("the key is lost: revoke it, make another; what belongs here is of gpg --armor --export KEY".into());
+            }
+            Fault::Replaced => add("what was merged stays; if it was wrong, a maintainer replaces it".into()),
             Fault::NoDocument => add(format!("add {shown} as well")),
-            Fault::Removed | Fault::Unreadable(_) | Fault::Says { .. } | Fault::Manifest(_) | Fault::NotAKey => {}
+            Fault::NotOnlyKeys | Fault::NotAKey => add("gpg --armor --export KEY writes a key and nothing else".into()),
+            Fault::Removed | Fault::Unreadable(_) | Fault::Says { .. } | Fault::Manifest(_) => {}
         }
     }
     hints
@@ -116,26 +127,29 @@ fn of_paths(root: &Path, args: &[OsString]) -> Vec<Change> {
     };
     let change = |arg: &OsString| {
         let path = below(Path::new(arg));
-        Change { removed: root.join(&path).symlink_metadata().is_err(), path }
+        Change { removed: root.join(&path).symlink_metadata().is_err(), path, former: Former::Unknown }
     };
     args.iter().map(change).collect()
 }
 
 /// Asks git what changed since `head` left `base`, and insists on that being what lies in the tree.
 fn of_range(root: &Path, base: &OsStr, head: &OsStr) -> Result<Vec<Change>> {
-    let base = commit(root, base)?;
-    let head = commit(root, head)?;
-    let listed =
-        git(root, &["diff", "--relative", "--no-renames", "--name-status", "-z", &format!("{base}...{head}")])?;
-    let mut fields = listed.split(|byte| *byte == 0).filter(|field| !field.is_empty());
-    let mut changes = Vec::new();
-    while let (Some(status), Some(path)) = (fields.next(), fields.next()) {
-        changes.push(Change { path: OsString::from_vec(path.to_vec()).into(), removed: status.starts_with(b"D") });
-    }
+    let (base, head) = (commit(root, base)?, commit(root, head)?);
+    let left = String::from_utf8_lossy(&git(root, &["merge-base", &base, &head])?).trim().to_owned();
+    let former = |status: u8, path: &Path| {
+        if status == b'A' {
+            return anyhow::Ok(Former::Absent);
+        }
+        let mut object = OsString::from(format!("{left}:./"));
+        object.push(path);
+        Ok(Former::Bytes(git(root, &[OsStr::new("cat-file"), "blob".as_ref(), &object])?))
+    };
+    let changes = differences(root, &[&left, &head])?
+        .into_iter()
+        .map(|(status, path)| Ok(Change { former: former(status, &path)?, path, removed: status == b'D' }));
+    let changes = changes.collect::<Result<Vec<Change>>>()?;
     // What is read is the tree as it lies there: it has to be the one that is meant.
-    let lies_here = git(root, &["diff", "--relative", "--no-renames", "--name-only", "-z", &head])?;
-    let differs = lies_here.split(|byte| *byte == 0).map(|path| Path::new(OsStr::from_bytes(path)));
-    for path in differs {
+    for (_, path) in differences(root, &[&head])? {
         if changes.iter().any(|change| change.path == path) {
             bail!("{}: is not here as it is in {head}; git checkout {head} first", path.display());
         }
@@ -143,22 +157,38 @@ fn of_range(root: &Path, base: &OsStr, head: &OsStr) -> Result<Vec<Change>> {
     Ok(changes)
 }
 
-/// Adds the keys of changed key files as they were: by them it is known who signed before.
-fn add_former_keys(root: &Path, base: &OsStr, head: &OsStr, changes: &[Change], keys: &mut Keyring) -> Result<()> {
-    let (base, head) = (commit(root, base)?, commit(root, head)?);
-    let left = String::from_utf8_lossy(&git(root, &["merge-base", &base, &head])?).trim().to_owned();
-    let is_key = |change: &&Change| {
-        change.path.parent().and_then(Path::to_str).is_some_and(|folder| KEY_FOLDERS.contains(&folder))
-    };
-    for change in changes.iter().filter(is_key) {
-        let mut object = OsString::from(format!("{left}:./"));
-        object.push(&change.path);
-        // A file that is new has no former keys.
-        if let Ok(former) = git(root, &[OsStr::new("cat-file"), "blob".as_ref(), &object]) {
-            keys.add(&former, "");
+/// Returns what git finds different below the tree, and in key folders beside it: letter and path from the tree.
+fn differences(root: &Path, between: &[&str]) -> Result<Vec<(u8, PathBuf)>> {
+    const FIXED: [&str; 4] = ["diff", "--no-renames", "--name-status", "-z"];
+    let parse = |listed: &[u8], beside: Option<&[u8]>| {
+        let mut fields = listed.split(|byte| *byte == 0).filter(|field| !field.is_empty());
+        let mut found = Vec::new();
+        while let (Some(status), Some(path)) = (fields.next(), fields.next()) {
+            let path = PathBuf::from(OsString::from_vec(path.to_vec()));
+            let path = match beside {
+                None => path,
+                Some(parent) => Path::new("..").join(path.strip_prefix(OsStr::from_bytes(parent)).unwrap_or(&path)),
+            };
+            found.push((status.first().copied().unwrap_or_default(), path));
         }
+        found
+    };
+    let mut found = parse(&git(root, &[&FIXED[..], &["--relative"], between].concat())?, None);
+    let prefix = git(root, &["rev-parse", "--show-prefix"])?;
+    let prefix = prefix.trim_ascii_end();
+    if let Some(inner) = prefix.strip_suffix(b"/") {
+        let parent = &inner[..inner.iter().rposition(|byte| *byte == b'/').unwrap_or(0)];
+        let folders = KEY_FOLDERS.map(|folder| format!("../{folder}"));
+        let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
+        let listed = git(root, &[&FIXED[..], &["--no-relative"], between, &["--"], &folders].concat())?;
+        found.extend(parse(&listed, Some(parent)));
     }
-    Ok(())
+    Ok(found)
+}
+
+fn is_key(path: &Path) -> bool {
+    let folder = path.strip_prefix("..").unwrap_or(path).parent().and_then(Path::to_str);
+    folder.is_some_and(|folder| KEY_FOLDERS.contains(&folder))
 }
 
 /// Returns the id of a commit; a name that git could take for an option never reaches it as one.

@@ -39,7 +39,7 @@ pub fn running(around: &Surroundings) -> Result<Box<dyn Target>> {
 }
 
 /// Returns which target a suite and architecture mean: of the distro that `DISTRO` says, else of the base image's, else
-/// of `ubuntu`.
+/// of the one that has the suite.
 ///
 /// Source: gitian-builder 11f91fb, libexec/make-clean-vm, which does not care for the distro.
 pub fn named(
@@ -52,7 +52,7 @@ pub fn named(
         Some(name) => name.parse().context("DISTRO")?,
         None => match backend.base_distro(&suite, architecture)? {
             Some(distro) => distro,
-            None => "ubuntu".parse()?,
+            None => gitian_vm::distro_of(&suite).parse()?,
         },
     };
     Ok(TargetId { distro, suite, architecture })

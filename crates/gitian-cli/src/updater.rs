@@ -9,6 +9,7 @@ use gitian_updater::{Config, ConfigRefused, Offer, Order, Proxy, Stopped, update
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::updater::Args;
+use crate::canon::is_same_file;
 use crate::carried;
 use crate::failure::tell;
 use crate::printable::printable;
@@ -29,7 +30,13 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         None => carried::read(&program)?.ok_or_else(|| ConfigRefused("none is given".into()))?,
     };
     let mut config = Config::parse(&text)?;
+    for key in &config.unknown {
+        tell(&printable(&format!("gitian-updater: warning: config: {key} is no key that is known, and says nothing")));
+    }
     if let Some(output) = &args.customize {
+        if args.config.as_ref().is_some_and(|config| is_same_file(config, output)) {
+            bail!(ConfigRefused(format!("{} would be replaced; -m takes another name", output.display())));
+        }
         carried::write(&program, &text, output)?;
         return Ok(0);
     }

@@ -26,6 +26,18 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes what a user asked for to where he wants it: a file as [`write_atomically`] does, behind a link the one that it
+/// leads to; into a pipe or a device, which stay what they are.
+pub fn write_out(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(there) if there.is_file() => write_atomically(&fs::canonicalize(path)?, bytes),
+        Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(_) => File::options().write(true).open(path)?.write_all(bytes),
+        Err(_) if path.is_symlink() => File::create(path)?.write_all(bytes),
+        Err(_) => write_atomically(path, bytes),
+    }
+}
+
 /// Reads a regular file of at most `limit` bytes, and nothing else: not through a link, not from a pipe or device.
 pub fn read_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     // Without waiting: opening a pipe would else wait for its writer.
@@ -77,6 +89,29 @@ mod tests {
         assert!(write_atomically(&folder.path().join("none/file"), b"x").is_err());
         assert!(write_atomically(Path::new("/"), b"x").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_user_names_stays_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("file"), "old").unwrap();
+        std::os::unix::fs::symlink("file", at("link")).unwrap();
+        nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let reader = std::thread::spawn({
+            let pipe = at("pipe");
+            move || fs::read_to_string(pipe).unwrap()
+        });
+        std::os::unix::fs::symlink("other", at("nowhere")).unwrap();
+        for name in ["link", "pipe", "new", "nowhere"] {
+            write_out(&at(name), b"text").unwrap();
+        }
+        assert_eq!(reader.join().unwrap(), "text");
+        assert_eq!(fs::read_to_string(at("file")).unwrap(), "text");
+        assert_eq!(fs::read_to_string(at("new")).unwrap(), "text");
+        assert_eq!(fs::read_to_string(at("other")).unwrap(), "text");
+        assert!(at("link").is_symlink() && at("nowhere").is_symlink() && !fs::metadata(at("pipe")).unwrap().is_file());
+        assert_eq!(write_out(folder.path(), b"").unwrap_err().kind(), io::ErrorKind::IsADirectory);
     }
 
     #[test]

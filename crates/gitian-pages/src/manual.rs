@@ -9,20 +9,29 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::Command;
 use clap_mangen::Man;
+use gitian_cli::programs::PROGRAMS;
 
-/// Writes `NAME.1`, and one page more for each subcommand.
+/// Writes `NAME.1`, and one page more for each subcommand that is no program by itself and so has its page.
 pub fn write(mut program: Command, sections: &Path, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
     program.build();
+    if program.has_subcommands() {
+        program = program.mut_subcommand("help", |help| help.hide(true));
+    }
     write_page(&program, sections, folder)?;
-    for part in program.get_subcommands().filter(|part| part.get_name() != "help") {
+    let is_program = |part: &Command| PROGRAMS.iter().any(|program| program.name == page_name(part));
+    for part in program.get_subcommands().filter(|part| !part.is_hide_set() && !is_program(part)) {
         write_page(part, sections, folder)?;
     }
     Ok(())
 }
 
+fn page_name(command: &Command) -> &str {
+    command.get_display_name().unwrap_or_else(|| command.get_name())
+}
+
 fn write_page(command: &Command, sections: &Path, folder: &Path) -> Result<()> {
-    let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
+    let name = page_name(command);
     let man = Man::new(command.clone()).manual("Gitian").source(format!("gitian {}", env!("CARGO_PKG_VERSION")));
     let mut page = Vec::new();
     man.render_title(&mut page)?;

@@ -66,15 +66,17 @@ fn every_program_has_a_page_with_all_its_options_that_renders_without_a_warning(
         let mut command = (program.command)();
         command.build();
         let parts = command.get_subcommands().filter(|part| part.get_name() != "help");
-        let parts = parts.map(|part| (format!("{}-{}", program.name, part.get_name()), part, false));
-        for (name, command, by_hand) in [(program.name.to_owned(), &command, true)].into_iter().chain(parts) {
+        let parts = parts.map(|part| (format!("{}-{}", program.name, part.get_name()), part));
+        let own = |(name, _): &(String, _)| !PROGRAMS.iter().any(|program| program.name == name);
+        for (name, command) in [(program.name.to_owned(), &command)].into_iter().chain(parts.filter(own)) {
             let page = folder.path().join("man").join(format!("{name}.1"));
             expected.insert(format!("{name}.1"));
             let source = fs::read_to_string(&page).unwrap_or_else(|cause| panic!("{name}: {cause}"));
-            for section in ["EXAMPLES", "SEE ALSO"].iter().filter(|_| by_hand) {
+            for section in ["EXAMPLES", "SEE ALSO"] {
                 let heading = source.lines().any(|line| line.replace('"', "") == format!(".SH {section}"));
                 assert!(heading, "{name} has no {section}: write share/man/{name}.roff");
             }
+            assert!(!source.contains("gitian\\-help"), "{name} names a page that is not there");
             let args = ["--warnings", "-E", "UTF-8", "-l", "-Tutf8"];
             let Some(rendered) = tool("man", &args, &page) else { continue };
             assert!(rendered.status.success() && rendered.stderr.is_empty(), "{name}: {}", told(&rendered));
@@ -111,6 +113,21 @@ fn plain(text: &str) -> String {
         }
     }
     plain
+}
+
+#[test]
+fn a_program_says_the_same_of_itself_under_both_names() {
+    let mut gitian = PROGRAMS.iter().find(|program| program.name == "gitian").unwrap().command.clone()();
+    gitian.build();
+    let text = |part: &str| gitian.find_subcommand(part).unwrap().clone().render_long_help().to_string();
+    assert!(text("release").contains("Exit status: 0 if all is done"), "{}", text("release"));
+    for (part, program) in [("build", "gbuild"), ("verify", "gverify"), ("updater", "gitian-updater")] {
+        let mut own = (PROGRAMS.iter().find(|other| other.name == program).unwrap().command)();
+        own.build();
+        let about = own.render_long_help().to_string();
+        let about = about.split("Usage:").next().unwrap();
+        assert!(text(part).starts_with(about), "{program}: {about}\n{}", text(part));
+    }
 }
 
 #[test]

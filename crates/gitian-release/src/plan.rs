@@ -596,20 +596,20 @@ test -f .gitian/inputs/by-hand
 mkdir -p .gitian/win/inputs
 ln -f .gitian/inputs/sdk .gitian/win/inputs/sdk
 ln -f .gitian/inputs/by-hand .gitian/win/inputs/by-hand
-ln -sf $PWD/.gitian/base-bookworm-amd64* .gitian/win/
+ln -sf \"$PWD\"/.gitian/base-bookworm-amd64* .gitian/win/
 (cd .gitian/win && gbuild -m 3000 --commit coin=v1.0 --url coin=/here --backend kvm ../../c/win.yml)
 # build win-signed
 mkdir -p .gitian/win-signed/inputs
 git -C . show v1.0:./c/sign.yml > .gitian/win-signed/sign.yml
 ln -f .gitian/win/build/out/u-1.0-* .gitian/win-signed/inputs/unsigned
-ln -sf $PWD/.gitian/base-bookworm-amd64* .gitian/win-signed/
+ln -sf \"$PWD\"/.gitian/base-bookworm-amd64* .gitian/win-signed/
 (cd .gitian/win-signed && gbuild -j 4 -m 3000 --commit coin=v1.0 --url coin=/here --backend kvm sign.yml)
 # collect win
 mkdir -p binaries/1.0
-(cd .gitian/win/build/out && ln -f -t $OLDPWD/binaries/1.0 *.zip)
+(cd .gitian/win/build/out && ln -f -t \"$OLDPWD\"/binaries/1.0 *.zip)
 # collect win-signed
 mkdir -p binaries/1.0
-(cd .gitian/win-signed/build/out && find . -type f -exec ln -f -t $OLDPWD/binaries/1.0 {} +)
+(cd .gitian/win-signed/build/out && find . -type f -exec ln -f -t \"$OLDPWD\"/binaries/1.0 {} +)
 # sigs
 git clone --quiet -- https://example.org/sigs .gitian/sigs
 # sign win

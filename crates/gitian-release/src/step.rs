@@ -283,7 +283,7 @@ impl Action {
                 vec![format!("ln -f {}/{} {}", word(folder), unquoted(pattern), word(to))]
             }
             Self::LinkBase { name, to } => {
-                vec![format!("ln -sf $PWD/{}* {}/", word(name), word(to))]
+                vec![format!("ln -sf \"$PWD\"/{}* {}/", word(name), word(to))]
             }
             Self::Expect(path) => vec![program("test", &[&"-f", path])],
             Self::Check { file, sha256 } => vec![check_line(sha256, file)],
@@ -302,7 +302,7 @@ impl Action {
             }
             Self::Collect { workdir, patterns, flat, to, .. } => {
                 let out = gitian_build::Workdir::new(workdir).out();
-                let place = if to.is_absolute() { word(to) } else { format!("$OLDPWD/{}", word(to)) };
+                let place = if to.is_absolute() { word(to) } else { format!("\"$OLDPWD\"/{}", word(to)) };
                 let link = |pattern: String| match flat {
                     true => format!("ln -f -t {place} {pattern}"),
                     false => format!("cp -lf --parents -t {place} {pattern}"),

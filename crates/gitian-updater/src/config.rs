@@ -29,6 +29,8 @@ pub struct Config {
     pub maximum_age: Option<Duration>,
     /// How large a package may be, and how much it may unpack to, in bytes.
     pub maximum_size: u64,
+    /// Keys that mean nothing: perhaps one that protects is misspelt.
+    pub unknown: Vec<String>,
 }
 
 /// Somebody who may vouch for a package.
@@ -81,6 +83,9 @@ impl Offer {
 
 /// The longest config, in bytes.
 const LIMIT: usize = 1 << 20;
+/// Every key.
+const KEYS: [&str; 8] =
+    ["maximum_age", "maximum_size", "minimum_weight", "name", "rss", "signers", "urls", "waiting_period"];
 const MEBIBYTE: u64 = 1 << 20;
 /// What a package may have if the config says nothing, in MiB.
 const USUAL_SIZE: u64 = 4096;
@@ -140,6 +145,7 @@ impl Config {
             waiting: seconds(hours, 3600).map_err(too_long)?,
             maximum_age: days.map(|days| seconds(days, 86_400)).transpose().map_err(too_long)?,
             maximum_size: number(&map, "maximum_size")?.unwrap_or(USUAL_SIZE).saturating_mul(MEBIBYTE),
+            unknown: unknown(&map),
         })
     }
 
@@ -176,6 +182,11 @@ fn signer(id: &Value, about: &Value) -> Result<Signer, ConfigRefused> {
     }
     let weight = number(about, "weight")?.ok_or_else(|| named("has no weight"))?;
     Ok(Signer { weight, name: text(about, "name")?.unwrap_or_else(|| key.clone()), key, id: digits })
+}
+
+fn unknown(map: &OMap) -> Vec<String> {
+    let keys = map.entries.iter().map(|(key, _)| key.as_written().unwrap_or("what is no text"));
+    keys.filter(|key| !KEYS.contains(key)).map(str::to_owned).collect()
 }
 
 fn missing(key: &str) -> ConfigRefused {

@@ -24,8 +24,10 @@ pub struct Asked {
 /// What is known about a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agreement {
-    /// Who built exactly this: independent people, each with a good signature and counted once.
+    /// Who built exactly this under its name: independent people, each with a good signature and counted once.
     pub built_by: Vec<Builder>,
+    /// Who built exactly this and gave it another name only: an older release, perhaps.
+    pub renamed: Vec<Builder>,
     /// Who built something else and gave it this name, and never built this.
     pub otherwise: Vec<Builder>,
     /// Who says that he built this, without a signature that counts by the policy; as `signer of release`.
@@ -54,8 +56,10 @@ pub enum Opinion {
     Agreed,
     /// Somebody built this, but fewer than asked for, and nobody anything else.
     TooFew,
-    /// As many or more built something else.
+    /// As many or more built something else under this name.
     Disputed,
+    /// Who built this gave it another name, and nobody lists this one.
+    OtherName,
     /// Everybody built something else under this name.
     Different,
     /// Enough people built it, but not those whom the policy wants.
@@ -71,6 +75,8 @@ impl Agreement {
     pub fn opinion(&self, wanted: u64) -> Opinion {
         let weight = |builders: &[Builder]| builders.iter().map(|builder| builder.weight).sum::<u64>();
         match (weight(&self.built_by), weight(&self.otherwise)) {
+            (0, 0) if !self.renamed.is_empty() => Opinion::OtherName,
+            (0, _) if !self.renamed.is_empty() => Opinion::Disputed,
             (0, 0) if self.unproven.is_empty() => Opinion::NotListed,
             (0, 0) => Opinion::Unproven,
             (0, _) => Opinion::Different,
@@ -94,7 +100,7 @@ struct Listed<'s> {
 
 /// Returns who stands behind a statement, if the signature counts and the word has weight.
 fn person<'s>(facts: &'s Facts, policy: &'s Policy, at: SystemTime) -> Option<Person<'s>> {
-    let counts = weigh(facts, policy, at).is_ok() && policy.weight_of(&facts.signer) > 0;
+    let counts = weigh(facts, policy, at).is_ok() && policy.weight_of(facts) > 0;
     counts.then(|| Person::of(facts, policy))
 }
 
@@ -136,13 +142,15 @@ pub fn base_name(path: &str) -> &str {
 }
 
 fn agreement(file: &Asked, same: &[Listed<'_>], named: &[Listed<'_>], policy: &Policy) -> Agreement {
-    let built_by = people(same.iter(), policy);
     // Whatever their release: a statement about another one must not keep these from being heard. Who built this under
-    // this name and, for another release, something else, vouches for this; who gave this another name does not.
-    let (as_named, else_named): (Vec<_>, Vec<_>) = named.iter().partition(|listed| listed.digest == file.digest);
-    let as_named = people(as_named.into_iter(), policy);
-    let mut otherwise = people(else_named.into_iter(), policy);
-    otherwise.retain(|person, _| !as_named.contains_key(person));
+    // this name and, for another release, something else, vouches for this; who gave this another name does not: it would
+    // make an older release pass for the new one.
+    let (these, others): (Vec<_>, Vec<_>) = named.iter().partition(|listed| listed.digest == file.digest);
+    let built_by = people(these.iter().copied(), policy);
+    let mut otherwise = people(others.into_iter(), policy);
+    otherwise.retain(|person, _| !built_by.contains_key(person));
+    let mut renamed = people(same.iter(), policy);
+    renamed.retain(|person, _| !built_by.contains_key(person));
     let unproven = same.iter().filter(|listed| listed.person.is_none());
     let unproven =
         unproven.map(|listed| format!("{} of {}", listed.statement.facts.signer, listed.statement.release)).collect();
@@ -151,9 +159,9 @@ fn agreement(file: &Asked, same: &[Listed<'_>], named: &[Listed<'_>], policy: &P
         people.sort();
         people
     };
-    let proven = same.iter().filter(|listed| listed.person.is_some()).map(|listed| &listed.statement.facts);
+    let proven = these.iter().filter(|listed| listed.person.is_some()).map(|listed| &listed.statement.facts);
     let unmet = unmet_by(proven.collect(), policy);
-    Agreement { otherwise: sorted(otherwise), built_by: sorted(built_by), unproven, unmet }
+    Agreement { built_by: sorted(built_by), renamed: sorted(renamed), otherwise: sorted(otherwise), unproven, unmet }
 }
 
 /// Returns who stands behind lines, each once, with the first of his lines.
@@ -165,7 +173,7 @@ fn people<'s>(lines: impl Iterator<Item = &'s Listed<'s>>, policy: &Policy) -> B
             signer: listed.statement.facts.signer.clone(),
             release: listed.statement.release.clone(),
             path: listed.path.to_owned(),
-            weight: u64::from(policy.weight_of(&listed.statement.facts.signer)),
+            weight: u64::from(policy.weight_of(&listed.statement.facts)),
         });
     }
     people

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use gitian_manifest::Assertion;
 
 use crate::differences::differing_lines;
-use crate::facts::{Document, Facts, Good, Signature, Standing};
+use crate::facts::{Document, Facts, Good, Naming, Signature, Standing};
 use crate::policy::Policy;
 use crate::verdict::{Camp, Decision, Mismatch, Reference, Refusal, Stated, Unmet, Verdict, WrongKey};
 
@@ -90,25 +90,29 @@ pub(crate) fn weigh(facts: &Facts, policy: &Policy, at: SystemTime) -> Result<()
         | Signature::NotDetached(_)
         | Signature::NotChecked => return Err(Verdict::BadSignature),
     };
-    if let Some(wrong) = wrong_key(&facts.signer, good, policy) {
+    if let Some(wrong) = wrong_key(facts, good, policy) {
         return Err(Verdict::WrongKey(wrong));
     }
     let refusals = refusals(good, policy, at);
     if refusals.is_empty() { Ok(()) } else { Err(Verdict::Refused(refusals)) }
 }
 
-/// Returns the key of a good signature if it is not one of the signer's, by the policy's word.
-fn wrong_key(signer: &str, good: Option<&Good>, policy: &Policy) -> Option<WrongKey> {
+/// Returns the key of a good signature if it is not one of the signer's, by the policy's word, else by that of the key file
+/// of his name.
+fn wrong_key(facts: &Facts, good: Option<&Good>, policy: &Policy) -> Option<WrongKey> {
+    let signer = facts.signer.as_str();
     let own_keys_known = policy.signers.get(signer).is_some_and(|known| !known.keys.is_empty());
     let Some(good) = good else {
-        return own_keys_known.then_some(WrongKey { key: None, owner: None });
+        return own_keys_known.then_some(WrongKey { key: None, owner: None, file: None });
     };
     let owner = policy.owner_of(good);
-    let wrong = match owner {
-        Some(owner) => owner != signer,
-        None => own_keys_known,
+    let (wrong, file) = match (owner, &facts.naming) {
+        (Some(owner), _) => (owner != signer, None),
+        (None, _) if own_keys_known => (true, None),
+        (None, Naming::FolderOfOtherKeys(file)) => (true, Some(file.clone())),
+        (None, Naming::Folder | Naming::UserId) => (false, None),
     };
-    wrong.then(|| WrongKey { key: Some(good.primary_key.clone()), owner: owner.map(str::to_owned) })
+    wrong.then(|| WrongKey { key: Some(good.primary_key.clone()), owner: owner.map(str::to_owned), file })
 }
 
 /// Returns why a policy does not accept a good signature. Without `good`, another program found it good.
@@ -180,7 +184,7 @@ impl<'a> Persons<'a> {
     fn weight(&self, signers: impl Iterator<Item = usize>) -> u64 {
         let mut weights = BTreeMap::new();
         for index in signers {
-            let weight = u64::from(self.policy.weight_of(&self.facts[index].signer));
+            let weight = u64::from(self.policy.weight_of(self.facts[index]));
             let known = weights.entry(self.of(index)).or_insert(weight);
             *known = weight.max(*known);
         }
@@ -282,11 +286,13 @@ fn unmet(persons: &Persons<'_>, weight: u64, agreeing: Vec<usize>) -> Vec<Unmet>
 /// Returns the groups and signers whose word is wanted and is not there.
 fn demands(persons: &Persons<'_>, agreeing: Vec<usize>) -> Vec<Unmet> {
     let policy = persons.policy;
-    let name = |index: usize| &*persons.facts[index].signer;
-    let names: BTreeSet<&str> = agreeing.iter().map(|&index| name(index)).collect();
+    let name = |index: usize| policy.name_of(persons.facts[index]);
+    let names: BTreeSet<&str> = agreeing.iter().filter_map(|&index| name(index)).collect();
     let mut unmet = Vec::new();
     for (group, rule) in &policy.groups {
-        let found = persons.weight(agreeing.iter().copied().filter(|&index| rule.members.contains(name(index))));
+        let found = persons.weight(
+            agreeing.iter().copied().filter(|&index| name(index).is_some_and(|name| rule.members.contains(name))),
+        );
         if found < rule.min_good {
             let others = rule.members.iter().filter(|member| !names.contains(&***member)).cloned().collect();
             unmet.push(Unmet::TooFewOf { group: group.clone(), wanted: rule.min_good, found, others });

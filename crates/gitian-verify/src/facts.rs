@@ -28,6 +28,20 @@ pub struct Facts {
     pub unpaired: Unpaired,
     /// Where the signature is absent: another file of the folder that is a good signature of this assertion.
     pub misnamed_signature: Option<String>,
+    /// What the signer's name rests on.
+    pub naming: Naming,
+}
+
+/// What the name of a signer rests on, before a policy is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Naming {
+    /// The folder, which is called so.
+    #[default]
+    Folder,
+    /// The folder alone: this file, which is called after the signer too, does not hold the key that signed.
+    FolderOfOtherKeys(PathBuf),
+    /// The first user id of the key, which everybody chooses as he likes: nobody's name.
+    UserId,
 }
 
 /// The state of an assertion.

@@ -12,7 +12,7 @@ use crate::Question;
 use crate::statement::{Kind, kind_of};
 
 /// How deep below the tree a signer's folder may be; `archive/<year>/<release>/<signer>` has four.
-const DEPTH: usize = 6;
+pub(crate) const DEPTH: usize = 6;
 
 /// What a tree holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,8 +86,8 @@ impl Walk<'_> {
                 Some(_) if is_folder && depth == DEPTH => self.stray(&path, "is too deep in the tree"),
                 Some(_) if is_folder => below |= self.folder(&path, depth + 1),
                 Some(name) => {
-                    if let Some(package) = package(name) {
-                        files.push((path.clone(), package.to_owned()));
+                    if let Some((kind, package)) = package(name) {
+                        files.push((path.clone(), kind, package.to_owned()));
                     }
                 }
             }
@@ -102,12 +102,20 @@ impl Walk<'_> {
         let release = folder.parent().and_then(|parent| parent.strip_prefix(self.root).ok()).and_then(Path::to_str);
         match release {
             Some(release) if !below && depth >= 2 => {
+                // The assertion counts, also if it is only its signature that is there.
+                let asserted: BTreeSet<&String> =
+                    files.iter().filter(|(_, kind, _)| *kind == Kind::Assert).map(|(.., package)| package).collect();
+                for (path, kind, package) in &files {
+                    if *kind == Kind::Sums && asserted.contains(package) {
+                        self.stray(path, "is passed over, since there is an assertion of the same package beside it");
+                    }
+                }
                 let packages = self.packages.entry(release.to_owned()).or_default();
-                packages.extend(files.into_iter().map(|(_, package)| package));
+                packages.extend(files.into_iter().map(|(.., package)| package));
                 true
             }
             _ => {
-                files.iter().for_each(|(path, _)| self.stray(path, "lies outside of a signer's folder"));
+                files.iter().for_each(|(path, ..)| self.stray(path, "lies outside of a signer's folder"));
                 below
             }
         }
@@ -118,17 +126,14 @@ impl Walk<'_> {
     }
 }
 
-/// Returns the package that an assertion, a list or a signature is about, by its file name.
-fn package(file: &str) -> Option<&str> {
-    let (kind, package) = kind_of(file).or_else(|| kind_of(file.rsplit_once('.')?.0))?;
-    let signature = match kind {
-        Kind::Assert => ".sig",
-        Kind::Sums => ".asc",
+/// Returns the package that an assertion, a list or a signature of either is about, by its file name.
+fn package(file: &str) -> Option<(Kind, &str)> {
+    let of_signature = || {
+        let (document, end) = file.rsplit_once('.')?;
+        kind_of(document).filter(|(kind, _)| kind.signature_ends().contains(&end))
     };
-    if kind_of(file).is_none() && !file.ends_with(signature) {
-        return None;
-    }
-    (!package.is_empty()).then_some(package)
+    let (kind, package) = kind_of(file).or_else(of_signature)?;
+    (!package.is_empty()).then_some((kind, package))
 }
 
 /// Compares names of releases: digits as numbers, everything else by its bytes.
@@ -237,6 +242,10 @@ mod tests {
             "keys/alice.asc",
             "2.0/hello-build.assert",
             "3.0/alice/notes.txt",
+            "4.0/alice/all.SHA256SUMS.sig",
+            "4.0/alice/none.SHA256SUMS.txt",
+            "4.0/bob/both-build.assert.sig",
+            "4.0/bob/both.SHA256SUMS",
             "a/b/c/d/e/f/g/h-build.assert",
         ];
         for file in files {
@@ -248,7 +257,9 @@ mod tests {
         let history = History::of(&SigsTree::new(folder.path())).unwrap();
         let found: Vec<(&str, &str)> =
             history.questions.iter().map(|question| (&*question.release, &*question.package)).collect();
-        assert_eq!(found, [("1.0", "hello"), ("1.0", "hello-win"), ("archive/0.9", "hello")]);
+        let expected =
+            [("1.0", "hello"), ("1.0", "hello-win"), ("4.0", "all"), ("4.0", "both"), ("archive/0.9", "hello")];
+        assert_eq!(found, expected);
         let strays: Vec<&str> = history
             .strays
             .iter()
@@ -256,7 +267,14 @@ mod tests {
             .collect();
         assert_eq!(
             strays,
-            ["1.0/hello-build.assert", "2.0/hello-build.assert", "a/b/c/d/e/f/g", "hello-build.assert", "latest"]
+            [
+                "1.0/hello-build.assert",
+                "2.0/hello-build.assert",
+                "4.0/bob/both.SHA256SUMS",
+                "a/b/c/d/e/f/g",
+                "hello-build.assert",
+                "latest"
+            ]
         );
         assert!(History::of(&SigsTree::new(folder.path().join("no"))).is_err());
     }

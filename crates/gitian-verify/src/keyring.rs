@@ -16,12 +16,14 @@ use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::types::HashAlgorithm;
 use sequoia_openpgp::{Fingerprint, KeyHandle, KeyID};
 
+use crate::key_files::KeyFile;
 use crate::tree_file::{self, Content};
 
 /// Folders of keys that projects keep in or beside their tree.
 pub const KEY_FOLDERS: [&str; 3] = ["builder-keys", "gitian-keys", "gitian-pubkeys"];
 /// The largest key file that is read, in bytes.
 const KEY_FILE_LIMIT: u64 = 64 << 20;
+const SECRET_ARMOR: &[u8] = b"-----BEGIN PGP PRIVATE KEY BLOCK-----";
 const ARMOR: &[u8] = b"-----BEGIN PGP PUBLIC KEY BLOCK-----";
 
 /// Public keys, each certificate once.
@@ -30,6 +32,8 @@ pub struct Keyring {
     certs: BTreeMap<Fingerprint, Cert>,
     /// Primary keys and subkeys; several certificates may claim one key id.
     by_id: HashMap<KeyID, BTreeSet<Fingerprint>>,
+    /// The files of folders: whose keys they are.
+    files: Vec<KeyFile>,
     problems: Vec<String>,
 }
 
@@ -87,15 +91,39 @@ impl Keyring {
         self.certs.keys().any(|known| known.to_hex().eq_ignore_ascii_case(fingerprint))
     }
 
+    /// Returns the fingerprints of the certificates, as 40 hexadecimal digits.
+    pub(crate) fn fingerprints(&self) -> BTreeSet<String> {
+        self.certs.keys().map(Fingerprint::to_hex).collect()
+    }
+
+    /// Returns the file that is called after a signer in the folders that keys were read from, if there is one and no such
+    /// file holds this primary key. Where files have other names than signers, nothing is known.
+    pub(crate) fn file_of_other_keys(&self, signer: &str, primary_key: &str) -> Option<&Path> {
+        let mut own = self.files.iter().filter(|file| file.owner() == Some(signer));
+        let first = own.clone().next()?;
+        let holds = own.any(|file| file.keys.contains(primary_key));
+        (!holds).then_some(&*first.path)
+    }
+
+    /// Returns the files of the folders that keys were read from.
+    pub(crate) fn files(&self) -> &[KeyFile] {
+        &self.files
+    }
+
     /// Returns what could not be used of the files that were read.
     pub fn problems(&self) -> &[String] {
         &self.problems
     }
 
-    /// Adds the certificates of a binary or armored keyring and returns how many it holds. `origin` names it in
+    /// Adds the certificates of a binary or armored keyring and returns how many different ones it holds. `origin` names it in
     /// [`problems`](Self::problems).
     pub fn add(&mut self, bytes: &[u8], origin: &str) -> usize {
-        let mut count = 0;
+        self.take(bytes, origin).len()
+    }
+
+    /// Adds certificates and returns their fingerprints, as 40 hexadecimal digits.
+    fn take(&mut self, bytes: &[u8], origin: &str) -> BTreeSet<String> {
+        let mut added = BTreeSet::new();
         for block in blocks(bytes, ARMOR) {
             let parser = match CertParser::from_bytes(block) {
                 Ok(parser) => parser,
@@ -107,14 +135,14 @@ impl Keyring {
             for cert in parser {
                 match cert {
                     Ok(cert) => {
-                        count += 1;
+                        added.insert(cert.fingerprint().to_hex());
                         self.insert(cert);
                     }
                     Err(cause) => self.problems.push(format!("{origin}: {cause}")),
                 }
             }
         }
-        count
+        added
     }
 
     fn insert(&mut self, cert: Cert) {
@@ -152,7 +180,10 @@ impl Keyring {
             match tree_file::read(&root, &file, KEY_FILE_LIMIT) {
                 // A README or a list of names lies in most such folders: not worth a word.
                 Content::Bytes(bytes) if key_like || starts_like_keys(&bytes) => {
-                    self.add(&bytes, &shown);
+                    let keys = self.take(&bytes, &shown);
+                    if !keys.is_empty() {
+                        self.files.push(KeyFile { path: path.join(file.file_name().unwrap_or_default()), keys });
+                    }
                 }
                 Content::Refused(reason) => self.problems.push(format!("{shown}: {reason}")),
                 Content::Bytes(_) | Content::Absent => {}
@@ -181,6 +212,13 @@ impl Keyring {
             .filter(|(_, key)| key.key().key_handle().aliases(issuer) && may_sign(key))
             .collect()
     }
+}
+
+/// Whether a file holds a secret key, binary or armored.
+pub(crate) fn holds_secret(bytes: &[u8]) -> bool {
+    let blocks = [ARMOR, SECRET_ARMOR].into_iter().flat_map(|first_line| blocks(bytes, first_line));
+    let parsers = blocks.filter_map(|block| CertParser::from_bytes(block).ok());
+    parsers.flatten().flatten().any(|cert| cert.is_tsk())
 }
 
 /// Whether a key belongs to its certificate: it is the primary key, or bound by a signature of the primary key that

@@ -27,7 +27,9 @@ mod decide;
 mod differences;
 mod explain;
 mod facts;
+mod fault;
 mod history;
+mod key_files;
 mod keyring;
 mod lint;
 mod openpgp;
@@ -57,15 +59,16 @@ pub use clear_signed::ClearSigned;
 pub use decide::{Criteria, decide};
 pub use differences::{Difference, differences};
 pub use explain::{Cache, Cause, CommitChange, Explanation, InputChange, InputKind, explain, explain_verdict};
-pub use facts::{Document, Facts, Good, Revocation, Signature, Standing, Unknown, Weakness};
+pub use facts::{Document, Facts, Good, Naming, Revocation, Signature, Standing, Unknown, Weakness};
+pub use fault::{Change, Fault, Finding, Former};
 pub use history::{History, Stray, fits, in_order};
 pub use keyring::{KEY_FOLDERS, Keyring, Source};
-pub use lint::{Change, Fault, Finding, lint};
+pub use lint::lint;
 pub use openpgp::{check, check_each};
 pub use packages::PackageChange;
 pub use policy::{Group, Policy, PolicyRefused, Signer};
 pub use program::{Answer, Program};
-pub use statement::{Statement, releases, statements};
+pub use statement::{Statement, release_name, releases, statements};
 pub use sums::Sums;
 pub use unpaired::{Folders, Unpaired};
 pub use verdict::{Camp, Decision, Line, Mismatch, Outcome, Reference, Refusal, Stated, Unmet, Verdict, WrongKey};
@@ -106,7 +109,7 @@ impl Question {
 
     /// Returns what an assertion has to say about its release: the last part of the folder.
     pub fn release_name(&self) -> &str {
-        self.release.rsplit('/').next().unwrap_or(&self.release)
+        release_name(&self.release)
     }
 
     /// Returns what the facts are decided by, without a signer to compare with.
@@ -239,6 +242,7 @@ fn signer_facts(question: &Question, checker: &Checker<'_>, root: &Path, signer:
         signature,
         unpaired: Unpaired::default(),
         misnamed_signature: None,
+        naming: Naming::default(),
     })
 }
 
@@ -298,5 +302,6 @@ fn stray_facts(question: &Question, path: &Path) -> Option<Facts> {
         signature: Signature::NotChecked,
         unpaired: Unpaired::default(),
         misnamed_signature: None,
+        naming: Naming::default(),
     })
 }

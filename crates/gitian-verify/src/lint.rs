@@ -2,7 +2,6 @@
 //! for them, and is nobody else's folder touched? Which files changed is told; what they hold is read from the tree.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
@@ -11,117 +10,20 @@ use gitian_manifest::{Assertion, Manifest, SigsTree};
 use gitian_process::interrupt;
 
 use crate::facts::{Document, Facts, Good, Signature, Standing};
-use crate::keyring::{KEY_FOLDERS, Keyring};
+use crate::fault::{Change, Fault, Finding, Former};
+use crate::history::{DEPTH, in_order};
+use crate::key_files::{self, KeyFile};
+use crate::keyring::{KEY_FOLDERS, Keyring, holds_secret};
 use crate::openpgp::check;
 use crate::policy::Policy;
-use crate::statement::{Place, SUMS_END, signer_documents};
+use crate::statement::{Place, kind_of, release_name, signer_documents};
 use crate::tree_file::{self, Content};
 use crate::{ASSERT_LIMIT, Checker, SIGNATURE_LIMIT};
 
 /// How many of a signer's older signatures are looked at for the key that he signs with.
 const OLDER: usize = 20;
-
-/// A file that is changed, added or removed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Change {
-    /// Where, below the tree.
-    pub path: PathBuf,
-    /// Whether it is gone.
-    pub removed: bool,
-}
-
-/// Something that speaks against a change.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Finding {
-    /// The file or folder, below the tree.
-    pub path: PathBuf,
-    /// What is wrong.
-    pub fault: Fault,
-}
-
-/// What is wrong with a change.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
-    /// It is not in a signer's folder, or is nothing that belongs there.
-    OutOfPlace,
-    /// Something that was signed is gone.
-    Removed,
-    /// There is no document for a signature.
-    NoDocument,
-    /// There is no signature for a document.
-    NoSignature,
-    /// It cannot be read, for this reason.
-    Unreadable(String),
-    /// The signature does not vouch for the document, for this reason.
-    BadSignature(String),
-    /// It is signed by a key that we do not have.
-    NoKey(Option<String>),
-    /// It is signed well, but with something that is no longer recommended.
-    Weak(String),
-    /// It is signed with this key, but the signer's is another.
-    OtherKey {
-        /// The key, as 40 hexadecimal digits.
-        used: String,
-        /// How we know of the signer's keys.
-        known_by: String,
-    },
-    /// It is signed with a key that is another signer's.
-    KeyOf {
-        /// The key, as 40 hexadecimal digits.
-        used: String,
-        /// Whose key it is.
-        owner: String,
-    },
-    /// The document names another release or package than its place.
-    Says {
-        /// `release` or `name`.
-        what: &'static str,
-        /// What it says.
-        found: Option<String>,
-        /// What it should say.
-        wanted: String,
-    },
-    /// Nothing was built, or a line of what was built cannot be read.
-    Manifest(String),
-    /// A key file holds no key.
-    NotAKey,
-    /// A key file holds none of the keys that its owner signed with.
-    KeyExchanged {
-        /// Whose keys they should be.
-        owner: String,
-    },
-    /// It belongs to another signer than the rest.
-    Foreign {
-        /// Whose folder it is.
-        owner: String,
-        /// Who proposes the change.
-        by: String,
-    },
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OutOfPlace => f.write_str("is neither an assertion nor its signature in RELEASE/SIGNER/, nor a key"),
-            Self::Removed => f.write_str("is removed, though it was signed"),
-            Self::NoDocument => f.write_str("has a signature, but is not there"),
-            Self::NoSignature => f.write_str("has no signature beside it"),
-            Self::Unreadable(reason) => f.write_str(reason),
-            Self::BadSignature(reason) => write!(f, "bad signature: {reason}"),
-            Self::NoKey(Some(key)) => write!(f, "is signed by key {key}, which is not among the known keys"),
-            Self::NoKey(None) => f.write_str("is signed by a key that the signature does not name"),
-            Self::Weak(weakness) => write!(f, "{weakness}"),
-            Self::OtherKey { used, known_by } => write!(f, "is signed by key {used}, which is not in {known_by}"),
-            Self::KeyOf { used, owner } => write!(f, "is signed by key {used}, which is {owner}'s"),
-            Self::Says { what, found: Some(found), wanted } => write!(f, "{what} is {found}, not {wanted}"),
-            Self::Says { what, found: None, wanted } => write!(f, "{what} is not stated, should be {wanted}"),
-            Self::Manifest(fault) => f.write_str(fault),
-            Self::NotAKey => f.write_str("holds no OpenPGP certificate"),
-            Self::KeyExchanged { owner } => write!(f, "holds none of the keys that {owner} signed with before"),
-            Self::Foreign { owner, by } => write!(f, "belongs to {owner}, but the change is by {by}"),
-        }
-    }
-}
+/// The largest key file that is let through, in bytes; real ones with many signatures have up to 1 MB.
+const KEY_LIMIT: u64 = 4 << 20;
 
 /// Where a changed file belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +52,11 @@ pub fn lint(
         policy: Policy::of_tree(root)?.unwrap_or_default(),
         now,
         changed: BTreeSet::new(),
+        before: Vec::new(),
+        releases: crate::statement::releases(root)?,
     };
+    lint.releases.sort_by(|a, b| in_order(release_name(b), release_name(a)));
+    lint.before = lint.key_files_before(changes);
     let roles: Vec<(&Change, Role)> = changes.iter().map(|change| (change, role(&change.path))).collect();
     lint.changed =
         roles.iter().filter_map(|(change, role)| role.place().filter(|_| !change.removed).cloned()).collect();
@@ -172,8 +78,12 @@ pub fn lint(
         }
         match role {
             _ if change.removed => drop(find(Fault::Removed)),
-            Role::Key { owner } => findings.extend(lint.key(&change.path, owner)),
+            Role::Key { owner } => {
+                let finding = |fault| Finding { path: change.path.clone(), fault };
+                findings.extend(lint.key(&change.path, owner).into_iter().map(finding));
+            }
             // Together with the rest of it, below.
+            Role::Attestation(_) if matches!(change.former, Former::Bytes(_)) => drop(find(Fault::Replaced)),
             Role::Attestation(_) | Role::Other => {}
         }
     }
@@ -203,16 +113,29 @@ fn role(path: &Path) -> Role {
         .components()
         .map(|part| match part {
             Component::Normal(part) => part.to_str().filter(|part| !part.starts_with('.')),
+            // A key folder beside the tree.
+            Component::ParentDir => Some(".."),
             _ => None,
         })
         .collect();
     match parts.as_deref() {
-        Some(&[folder, file]) if KEY_FOLDERS.contains(&folder) => {
-            Role::Key { owner: file.rsplit_once('.').map_or(file, |(stem, _)| stem).to_owned() }
+        Some(&[folder, _] | &["..", folder, _]) if KEY_FOLDERS.contains(&folder) => {
+            key_files::owner(path).map_or(Role::Other, |owner| Role::Key { owner: owner.to_owned() })
         }
-        Some(&[release, signer, file]) => {
-            let document = file.strip_suffix(".sig").or_else(|| file.strip_suffix(".asc")).unwrap_or(file);
-            Place::named(release, signer, document).map_or(Role::Other, Role::Attestation)
+        Some([release @ .., signer, file])
+            if (1..DEPTH).contains(&release.len())
+                && !release.iter().chain([signer]).any(|part| *part == "..")
+                && !KEY_FOLDERS.contains(&release[0]) =>
+        {
+            let document = match [".sig", ".asc"].iter().find_map(|end| Some((file.strip_suffix(end)?, *end))) {
+                // One of the other kind is not read, and would hide what it is.
+                Some((document, end)) if kind_of(document).is_some_and(|(kind, _)| kind.signature_end() == end) => {
+                    document
+                }
+                Some(_) => return Role::Other,
+                None => file,
+            };
+            Place::named(&release.join("/"), signer, document).map_or(Role::Other, Role::Attestation)
         }
         _ => Role::Other,
     }
@@ -235,30 +158,67 @@ struct Lint<'a> {
     now: SystemTime,
     /// What is part of the change, and proves nothing about it.
     changed: BTreeSet<Place>,
+    /// The key files as they were before the change, as far as we know.
+    before: Vec<KeyFile>,
+    /// All releases, the newest first.
+    releases: Vec<String>,
+}
+
+/// The keys that a signer signed with before.
+#[derive(Default)]
+struct Older {
+    keys: BTreeSet<String>,
+    /// Whether some were made by keys that we do not have.
+    unknown: bool,
+}
+
+impl Older {
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && !self.unknown
+    }
 }
 
 impl Lint<'_> {
-    /// Returns a fault of a key file. A new key for somebody who signed before has to come with the old one: else anyone
-    /// could take over his name.
-    fn key(&self, path: &Path, owner: &str) -> Option<Finding> {
-        let mut own = Keyring::default();
-        let fault = match tree_file::read(&self.top, &self.top.join(path), ASSERT_LIMIT) {
-            Content::Bytes(bytes) if own.add(&bytes, "") > 0 => {
-                let older = self.older_keys(owner);
-                let known = older.is_empty() || older.iter().any(|key| own.holds(key));
-                if known { None } else { Some(Fault::KeyExchanged { owner: owner.to_owned() }) }
-            }
-            Content::Bytes(_) => Some(Fault::NotAKey),
-            Content::Absent => Some(Fault::Unreadable("is not there".into())),
-            Content::Refused(reason) => Some(Fault::Unreadable(reason)),
+    /// Returns the faults of a key file. Whoever had keys or signed before has none but those: else anyone could take over
+    /// his name with a key of his own, in place of the old one or beside it.
+    fn key(&self, path: &Path, owner: &str) -> Vec<Fault> {
+        let bytes = match self.read_key(path, KEY_LIMIT) {
+            Content::Bytes(bytes) if holds_secret(&bytes) => return vec![Fault::SecretKey],
+            Content::Bytes(bytes) => bytes,
+            Content::Absent => return vec![Fault::Unreadable("is not there".into())],
+            Content::Refused(reason) => return vec![Fault::Unreadable(reason)],
         };
-        fault.map(|fault| Finding { path: path.to_owned(), fault })
+        let mut own = Keyring::default();
+        if own.add(&bytes, "") == 0 {
+            return vec![Fault::NotAKey];
+        }
+        if !own.problems().is_empty() {
+            return vec![Fault::NotOnlyKeys];
+        }
+        let keys = own.fingerprints();
+        let older = self.older(owner, &own);
+        let known: BTreeSet<&String> = self.keys_before(owner).chain(&older.keys).collect();
+        if known.is_empty() && !older.unknown {
+            let others = keys.iter().filter_map(|key| Some((key, self.owner_by_file(owner, key)?)));
+            return others
+                .map(|(key, owner)| Fault::HoldsKeyOf { key: key.clone(), owner: owner.to_owned() })
+                .collect();
+        }
+        let owner = owner.to_owned();
+        if !keys.iter().any(|key| known.contains(key)) {
+            return vec![Fault::KeyExchanged { owner }];
+        }
+        let new = keys.iter().filter(|key| !known.contains(key));
+        new.map(|key| Fault::NewKey { key: key.clone(), owner: owner.clone() }).collect()
     }
 
     fn attestation(&self, place: &Place) -> Result<Vec<Finding>> {
         let checker = Checker::Keys { keys: self.keys, now: self.now };
         let facts = place.facts(&self.tree, &self.top, &checker)?;
         let mut faults = about_signature(&facts);
+        if self.is_astray(place) {
+            faults.push(Fault::OutOfPlace);
+        }
         match &facts.document {
             Document::Absent => faults.push(Fault::NoDocument),
             Document::OutOfReach(reason) | Document::Malformed(reason) => {
@@ -273,56 +233,63 @@ impl Lint<'_> {
         Ok(faults.into_iter().map(|fault| Finding { path: path.to_owned(), fault }).collect())
     }
 
-    /// Returns a fault if a signature is by another key than the signer's: those that the policy names, else the one in
-    /// the file of his name, else the one that he signed with before.
+    /// Whether a signer's folder lies in another one's, or another one's in it: then one of them is nobody's.
+    fn is_astray(&self, place: &Place) -> bool {
+        let above = Path::new(&place.release).ancestors().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = self.tree.signer_folder(&place.release, &place.signer);
+        let below = folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+        let below = below.filter(|path| path.is_dir() && !path.is_symlink());
+        above.map(|folder| self.tree.root.join(folder)).chain(below).any(|folder| holds_document(&folder))
+    }
+
+    /// Returns a fault if a signature is by another key than the signer's: those that the policy names, else those in the
+    /// files of his name before the change, else those that he signed with before, else those in a file that comes with the
+    /// change.
     fn own_key(&self, place: &Place, good: &Good) -> Option<Fault> {
-        let other = |known_by: String| Some(Fault::OtherKey { used: good.primary_key.clone(), known_by });
-        if self.policy.signers.get(&place.signer).is_some_and(|known| !known.keys.is_empty()) {
-            let own = self.policy.owner_of(good).is_some_and(|owner| owner == place.signer);
+        let (signer, used) = (&place.signer, &good.primary_key);
+        let other = |known_by: String| Some(Fault::OtherKey { used: used.clone(), known_by });
+        if self.policy.signers.get(signer).is_some_and(|known| !known.keys.is_empty()) {
+            let own = self.policy.owner_of(good).is_some_and(|owner| owner == signer);
             return if own { None } else { other(Policy::FILE.into()) };
         }
-        let folders = [self.top.clone(), self.top.join("..")];
-        for folder in folders.iter().flat_map(|top| KEY_FOLDERS.map(|name| top.join(name))) {
-            for end in ["gpg", "asc", "pgp", "key"] {
-                let file = folder.join(format!("{}.{end}", place.signer));
-                // A folder beside the tree is as much ours as one within.
-                let Ok(root) = folder.canonicalize() else { continue };
-                if let Content::Bytes(bytes) = tree_file::read(&root, &file, ASSERT_LIMIT) {
-                    let mut own = Keyring::default();
-                    own.add(&bytes, "");
-                    let file = file.strip_prefix(&self.top).unwrap_or(&file).display().to_string();
-                    return if own.holds(&good.primary_key) { None } else { other(file) };
-                }
-            }
+        let files = |files: &[KeyFile]| -> Vec<String> {
+            let own = files.iter().filter(|file| file.owner() == Some(signer));
+            own.map(|file| file.path.strip_prefix(&self.tree.root).unwrap_or(&file.path).display().to_string())
+                .collect()
+        };
+        let before = files(&self.before);
+        if !before.is_empty() {
+            let own = self.keys_before(signer).any(|key| key == used);
+            return if own { None } else { other(before.join(" or ")) };
         }
-        let older = self.older_keys(&place.signer);
-        let known_by = || format!("{}'s older signatures", place.signer);
-        if older.contains(&good.primary_key) {
-            return None;
-        }
+        let older = self.older(signer, &Keyring::default());
         if !older.is_empty() {
-            return other(known_by());
+            return if older.keys.contains(used) { None } else { other(format!("{signer}'s older signatures")) };
         }
-        let used = good.primary_key.clone();
-        self.owner_beside(place, &used).map(|owner| Fault::KeyOf { used, owner })
+        let now: Vec<KeyFile> = self.key_files_now().collect();
+        let brought = files(&now);
+        let holds = |file: &KeyFile| file.owner() == Some(signer) && file.keys.contains(used);
+        if !brought.is_empty() && !now.iter().any(holds) {
+            return other(brought.join(" or "));
+        }
+        self.owner_beside(place, used).map(|owner| Fault::KeyOf { used: used.clone(), owner })
+    }
+
+    fn keys_before<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a String> {
+        self.before.iter().filter(move |file| file.owner() == Some(owner)).flat_map(|file| &file.keys)
+    }
+
+    /// Returns another signer whose key this is by the key files before the change.
+    fn owner_by_file(&self, signer: &str, key: &str) -> Option<&str> {
+        let others = self.before.iter().filter(|file| file.owner() != Some(signer) && file.keys.contains(key));
+        let signs = |owner: &str| self.releases.iter().any(|release| self.tree.signer_folder(release, owner).is_dir());
+        others.filter(|file| file.is_of_one() || file.owner().is_some_and(signs)).find_map(KeyFile::owner)
     }
 
     /// Returns another signer whose key this is: by the files of keys, or by what was signed in the same release.
     fn owner_beside(&self, place: &Place, key: &str) -> Option<String> {
-        let folders = [self.top.clone(), self.top.join("..")];
-        for folder in folders.iter().flat_map(|top| KEY_FOLDERS.map(|name| top.join(name))) {
-            let Ok(root) = folder.canonicalize() else { continue };
-            for entry in root.read_dir().into_iter().flatten().flatten() {
-                let file = entry.path();
-                let Some(owner) = file.file_stem().and_then(|stem| stem.to_str()) else { continue };
-                let mut own = Keyring::default();
-                if let Content::Bytes(bytes) = tree_file::read(&root, &file, ASSERT_LIMIT)
-                    && own.add(&bytes, "") > 0
-                    && own.holds(key)
-                {
-                    return Some(owner.to_owned());
-                }
-            }
+        if let Some(owner) = self.owner_by_file(&place.signer, key) {
+            return Some(owner.to_owned());
         }
         let signers = self.tree.signers(&place.release).map(|signers| signers.names).unwrap_or_default();
         let others = signers.iter().filter(|other| **other != place.signer);
@@ -336,23 +303,83 @@ impl Lint<'_> {
         })
     }
 
-    /// Returns the keys of a signer's good signatures that are not part of the change.
-    fn older_keys(&self, signer: &str) -> BTreeSet<String> {
-        let mut found = BTreeSet::new();
-        let releases = crate::statement::releases(&self.tree.root).unwrap_or_default();
-        let documents = releases.iter().rev().flat_map(|release| signer_documents(&self.tree, release, signer));
+    /// Returns the keys of a signer's good signatures that are not part of the change; `brought` are keys that he may have
+    /// signed with as well.
+    fn older(&self, signer: &str, brought: &Keyring) -> Older {
+        let mut found = Older::default();
+        let documents = self.releases.iter().flat_map(|release| signer_documents(&self.tree, release, signer));
         for older in documents.filter(|place| !self.changed.contains(place)).take(OLDER) {
             let [document, signature] = older.paths(&self.tree);
-            if let (Content::Bytes(document), Content::Bytes(signature)) = (
+            let (Content::Bytes(document), Content::Bytes(signature)) = (
                 tree_file::read(&self.top, &document, ASSERT_LIMIT),
                 tree_file::read(&self.top, &signature, SIGNATURE_LIMIT),
-            ) && let Signature::Good(good) = check(&signature, &document, self.keys, self.now)
-            {
-                found.insert(good.primary_key);
+            ) else {
+                continue;
+            };
+            let state = match check(&signature, &document, self.keys, self.now) {
+                Signature::NoKey(_) => check(&signature, &document, brought, self.now),
+                known => known,
+            };
+            match state {
+                Signature::Good(good) => drop(found.keys.insert(good.primary_key)),
+                Signature::NoKey(_) => found.unknown = true,
+                _ => {}
             }
         }
         found
     }
+
+    /// Returns the key files that were there before the change: those that it leaves alone, those that it changes as they
+    /// were, and those that the user has in another place.
+    fn key_files_before(&self, changes: &[Change]) -> Vec<KeyFile> {
+        let key_changes = || changes.iter().filter(|change| matches!(role(&change.path), Role::Key { .. }));
+        let changed: BTreeSet<PathBuf> = key_changes().filter_map(|change| self.real(&change.path)).collect();
+        let is_changed = |path: &Path| path.canonicalize().is_ok_and(|real| changed.contains(&real));
+        let mut files: Vec<KeyFile> = self.key_files_now().filter(|file| !is_changed(&file.path)).collect();
+        files.extend(key_changes().filter_map(|change| match &change.former {
+            Former::Bytes(bytes) => Some(KeyFile::of(self.tree.root.join(&change.path), bytes)),
+            Former::Unknown | Former::Absent => None,
+        }));
+        let here: BTreeSet<PathBuf> = files.iter().filter_map(|file| file.path.canonicalize().ok()).collect();
+        let is_here = |path: &Path| path.canonicalize().is_ok_and(|real| here.contains(&real));
+        let given = self.keys.files().iter().filter(|file| !is_changed(&file.path) && !is_here(&file.path));
+        files.extend(given.cloned());
+        files.retain(|file| !file.keys.is_empty());
+        files
+    }
+
+    fn real(&self, path: &Path) -> Option<PathBuf> {
+        self.tree.root.join(path).canonicalize().ok()
+    }
+
+    /// Returns the files of the key folders in and beside the tree.
+    fn key_files_now(&self) -> impl Iterator<Item = KeyFile> {
+        let folders =
+            [Path::new(""), Path::new("..")].into_iter().flat_map(|place| KEY_FOLDERS.map(|name| place.join(name)));
+        let files = folders.flat_map(|folder| {
+            let entries = self.tree.root.join(&folder).read_dir().into_iter().flatten().flatten();
+            entries.map(move |entry| folder.join(entry.file_name()))
+        });
+        let files = files.filter_map(|path| match self.read_key(&path, ASSERT_LIMIT) {
+            Content::Bytes(bytes) => Some(KeyFile::of(self.tree.root.join(path), &bytes)),
+            Content::Absent | Content::Refused(_) => None,
+        });
+        files.filter(|file| !file.keys.is_empty())
+    }
+
+    /// Reads a file of a key folder, which may lie beside the tree as well as in it.
+    fn read_key(&self, path: &Path, limit: u64) -> Content {
+        let path = self.tree.root.join(path);
+        match path.parent().map(Path::canonicalize) {
+            Some(Ok(folder)) => tree_file::read(&folder, &path, limit),
+            _ => Content::Absent,
+        }
+    }
+}
+
+fn holds_document(folder: &Path) -> bool {
+    let mut entries = folder.read_dir().into_iter().flatten().flatten();
+    entries.any(|entry| entry.file_name().to_str().is_some_and(|name| kind_of(name).is_some()))
 }
 
 fn about_signature(facts: &Facts) -> Vec<Fault> {
@@ -387,10 +414,10 @@ fn about_signature(facts: &Facts) -> Vec<Fault> {
 fn about_document(assertion: &Assertion, place: &Place) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (what, found, wanted) in
-        [("release", assertion.release(), &place.release), ("name", assertion.name(), &place.package)]
+        [("release", assertion.release(), place.release_name()), ("name", assertion.name(), &*place.package)]
     {
-        if found != Some(wanted.as_str()) {
-            faults.push(Fault::Says { what, found: found.map(str::to_owned), wanted: wanted.clone() });
+        if found != Some(wanted) {
+            faults.push(Fault::Says { what, found: found.map(str::to_owned), wanted: wanted.to_owned() });
         }
     }
     let built = Manifest::parse(assertion.out_manifest().unwrap_or_default());
@@ -405,15 +432,14 @@ fn about_document(assertion: &Assertion, place: &Place) -> Vec<Fault> {
 
 impl Place {
     fn named(release: &str, signer: &str, document: &str) -> Option<Self> {
-        let (kind, package) = crate::statement::kind_of(document)?;
+        let (kind, package) = kind_of(document)?;
         Some(Self { release: release.into(), signer: signer.into(), package: package.into(), kind })
     }
 
     fn paths(&self, tree: &SigsTree) -> [PathBuf; 2] {
         let document = self.path(tree);
-        let end = if document.as_os_str().as_encoded_bytes().ends_with(SUMS_END.as_bytes()) { ".asc" } else { ".sig" };
         let mut signature = document.clone().into_os_string();
-        signature.push(end);
+        signature.push(self.kind.signature_end());
         [document, signature.into()]
     }
 }

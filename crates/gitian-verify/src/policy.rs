@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::facts::Good;
+use crate::facts::{Facts, Good, Naming, Signature};
 use crate::tree_file::{self, Content};
 
 const DAY: u64 = 24 * 3600;
@@ -160,7 +160,7 @@ impl Policy {
                 None => (1, line_at(group.members.span().start)),
             };
             let members = group.members.into_inner();
-            let together: u64 = members.iter().map(|member| u64::from(policy.weight_of(member))).sum();
+            let together: u64 = members.iter().map(|member| u64::from(policy.weight_of_name(member))).sum();
             if together < min_good {
                 let message = format!("group {name} can never be {min_good}: its members together are {together}");
                 return Err(PolicyRefused { line, message });
@@ -171,8 +171,22 @@ impl Policy {
     }
 
     /// Returns how much the word of a signer counts.
-    pub fn weight_of(&self, signer: &str) -> u32 {
-        self.signers.get(signer).map_or(self.unlisted_weight, |known| known.weight)
+    pub fn weight_of(&self, facts: &Facts) -> u32 {
+        self.name_of(facts).map_or(self.unlisted_weight, |name| self.weight_of_name(name))
+    }
+
+    fn weight_of_name(&self, name: &str) -> u32 {
+        self.signers.get(name).map_or(self.unlisted_weight, |known| known.weight)
+    }
+
+    /// Returns the name under which a signer may meet a demand: whose key it is by the policy, else the folder's name. A
+    /// user id is nobody's name.
+    pub fn name_of<'a>(&'a self, facts: &'a Facts) -> Option<&'a str> {
+        let owner = match &facts.signature {
+            Signature::Good(good) => self.owner_of(good),
+            _ => None,
+        };
+        owner.or_else(|| (facts.naming != Naming::UserId).then_some(&*facts.signer))
     }
 
     /// Returns the signer whose key made a signature, if the policy knows.
@@ -234,7 +248,7 @@ mod tests {
         assert_eq!((policy.min_good, policy.strict), (Some(3), true));
         assert_eq!(policy.max_age, Some(Duration::from_secs(400 * 24 * 3600)));
         assert_eq!(policy.require, BTreeSet::from(["alice".to_owned()]));
-        let weights = ["alice", "Oliver Gugger", "bob"].map(|name| policy.weight_of(name));
+        let weights = ["alice", "Oliver Gugger", "bob"].map(|name| policy.weight_of_name(name));
         assert_eq!(weights, [2, 1, 0]);
         let keys: Vec<&String> = policy.signers["alice"].keys.iter().collect();
         assert_eq!(keys, ["71A3B16735405025D447E8F274810B012346C9A6"]);

@@ -5,6 +5,7 @@
 //! <release>/<signer>/<package>.SHA256SUMS          and .asc
 //! ```
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,13 +14,14 @@ use gitian_manifest::SigsTree;
 use gitian_process::interrupt;
 use rayon::prelude::*;
 
-use crate::facts::{Document, Facts, Signature};
-use crate::sums::Sums;
+use crate::facts::{Document, Facts, Naming, Signature};
+use crate::history::History;
+use crate::sums::{self, Sums};
 use crate::tree_file::{self, Content};
 use crate::{ASSERT_LIMIT, Checker, Question, Unpaired, signer_facts};
 
 const ASSERT_END: &str = "-build.assert";
-pub(crate) const SUMS_END: &str = ".SHA256SUMS";
+const SUMS_END: &str = ".SHA256SUMS";
 
 /// Something that a signer vouches for.
 #[derive(Clone, Debug)]
@@ -32,13 +34,11 @@ pub struct Statement {
     pub facts: Facts,
 }
 
-/// Returns the releases of a tree: its folders, in the order of their names, without hidden ones.
+/// Returns the releases of a tree that somebody left something for, however deep (`archive/0.9.0`), in their order.
 pub fn releases(root: &Path) -> Result<Vec<String>> {
-    let entries = root.read_dir().with_context(|| root.display().to_string())?;
-    let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let mut names: Vec<String> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    names.retain(|name| !name.starts_with('.'));
-    names.sort_unstable();
+    let mut names: Vec<String> =
+        History::of(&SigsTree::new(root))?.questions.into_iter().map(|question| question.release).collect();
+    names.dedup();
     Ok(names)
 }
 
@@ -61,11 +61,34 @@ pub fn statements(
     found.filter_map(Result::transpose).collect()
 }
 
+/// Returns the name of a release by its folder below the tree: the last part.
+pub fn release_name(folder: &str) -> &str {
+    folder.rsplit('/').next().unwrap_or(folder)
+}
+
 /// The two kinds of documents that people sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Assert,
     Sums,
+}
+
+impl Kind {
+    /// Returns how signatures' files may be called, after the document's name and a dot.
+    pub fn signature_ends(self) -> &'static [&'static str] {
+        match self {
+            Self::Assert => &["sig"],
+            Self::Sums => &sums::SIGNATURE_ENDS,
+        }
+    }
+
+    /// Returns how a signature's file is called in a tree, after the document's name.
+    pub fn signature_end(self) -> &'static str {
+        match self {
+            Self::Assert => ".sig",
+            Self::Sums => ".asc",
+        }
+    }
 }
 
 /// Returns what a file is by its name, and the package that it is about.
@@ -105,7 +128,14 @@ impl Place {
         let signature = tree.signature_path(release, signer, package);
         let (assert, sums) = (place(Kind::Assert), place(Kind::Sums));
         let there = |path: &Path| path.symlink_metadata().is_ok();
-        let is_list = !there(&assert.path(tree)) && !there(&signature) && there(&sums.path(tree));
+        // A list's signature alone is the word on a list that is missing.
+        let of_list = || {
+            let list = sums.path(tree).into_os_string();
+            let end = |end: &str| [list.as_os_str(), end.as_ref()].into_iter().collect::<OsString>();
+            there(&sums.path(tree))
+                || Kind::Sums.signature_ends().iter().any(|sig| there(end(&format!(".{sig}")).as_ref()))
+        };
+        let is_list = !there(&assert.path(tree)) && !there(&signature) && of_list();
         if is_list { sums } else { assert }
     }
 
@@ -127,11 +157,16 @@ impl Place {
         let mut facts = self.facts(tree, top, checker)?;
         // An old assertion that was copied into another release proves nothing about that.
         if let Document::Read(assertion) = &facts.document
-            && let Some(found) = assertion.release().filter(|found| *found != self.release)
+            && let Some(found) = assertion.release().filter(|found| *found != self.release_name())
         {
-            facts.document = Document::Malformed(format!("is about release {found}, not {}", self.release));
+            facts.document = Document::Malformed(format!("is about release {found}, not {}", self.release_name()));
         }
         Ok(Some(Statement { release: self.release, package: self.package, facts }))
+    }
+
+    /// Returns what the document has to say about its release: the last part of the folder.
+    pub(crate) fn release_name(&self) -> &str {
+        release_name(&self.release)
     }
 
     /// Returns where the document is.
@@ -144,21 +179,24 @@ impl Place {
 
     /// Finds out about the document and its signature. `top` is the tree's canonical path.
     pub(crate) fn facts(&self, tree: &SigsTree, top: &Path, checker: &Checker<'_>) -> Result<Facts> {
-        match self.kind {
+        let mut facts = match self.kind {
             Kind::Assert => {
                 let (release, package) = (self.release.clone(), self.package.clone());
-                signer_facts(&Question { tree: tree.clone(), release, package }, checker, top, &self.signer)
+                signer_facts(&Question { tree: tree.clone(), release, package }, checker, top, &self.signer)?
             }
-            Kind::Sums => self.sums(top, self.path(tree), checker),
+            Kind::Sums => self.sums(top, self.path(tree), checker)?,
+        };
+        if let (Signature::Good(good), Checker::Keys { keys, .. }) = (&facts.signature, checker)
+            && let Some(file) = keys.file_of_other_keys(&self.signer, &good.primary_key)
+        {
+            facts.naming = Naming::FolderOfOtherKeys(file.to_owned());
         }
+        Ok(facts)
     }
 
     fn sums(&self, top: &Path, assert_path: PathBuf, checker: &Checker<'_>) -> Result<Facts> {
         let (document, signature) = match Sums::read(top, &assert_path) {
-            Ok(sums) => {
-                let release = self.release.rsplit('/').next().unwrap_or(&self.release);
-                (sums.document(release, &self.package), sums.signature(checker)?)
-            }
+            Ok(sums) => (sums.document(self.release_name(), &self.package), sums.signature(checker)?),
             Err(document @ Document::Absent) => (document, Signature::Absent),
             Err(document) => (document, Signature::NotChecked),
         };
@@ -173,6 +211,7 @@ impl Place {
             signature,
             unpaired: Unpaired::default(),
             misnamed_signature: None,
+            naming: Naming::default(),
         })
     }
 }

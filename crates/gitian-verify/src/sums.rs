@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use gitian_manifest::{Assertion, Manifest, Report};
 
 use crate::clear_signed::ClearSigned;
-use crate::facts::{Document, Facts, Signature};
+use crate::facts::{Document, Facts, Naming, Signature};
 use crate::openpgp::{check, check_each};
 use crate::tree_file::{self, Content};
 use crate::{ASSERT_LIMIT, Checker, SIGNATURE_LIMIT, Unpaired};
 
 /// How a detached signature's file is called, after the name of the list.
-const SIGNATURE_ENDS: [&str; 3] = ["asc", "sig", "gpg"];
+pub(crate) const SIGNATURE_ENDS: [&str; 3] = ["asc", "sig", "gpg"];
 
 /// A list of files, as text, with where its signatures are.
 #[derive(Clone, Debug)]
@@ -115,6 +115,7 @@ impl Sums {
             signature,
             unpaired: Unpaired::default(),
             misnamed_signature: None,
+            naming: Naming::UserId,
         };
         Ok(states.into_iter().map(facts).collect())
     }

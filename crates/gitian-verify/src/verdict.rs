@@ -2,6 +2,7 @@
 //! policy's demands are met. How it is decided is known to `decide`.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use crate::facts::Weakness;
@@ -85,6 +86,8 @@ pub struct WrongKey {
     pub key: Option<String>,
     /// Whose key it is by the policy's word.
     pub owner: Option<String>,
+    /// The key file of the signer's name, where that says so and no policy.
+    pub file: Option<PathBuf>,
 }
 
 /// Why a policy does not accept a good signature.

@@ -5,7 +5,7 @@ mod made;
 use std::time::SystemTime;
 
 use gitian_verify::{
-    Camp, Criteria, Decision, Facts, Outcome, Policy, Reference, Refusal, Signature, Standing, Unmet, Verdict,
+    Camp, Criteria, Decision, Facts, Naming, Outcome, Policy, Reference, Refusal, Signature, Standing, Unmet, Verdict,
     Weakness, WrongKey, decide,
 };
 use made::{about, built, day, facts, fingerprint, good, signer};
@@ -157,7 +157,7 @@ fn several_keys_of_one_signer_are_one_person() {
         format!("min-good = 2\n[signers.alice]\nkeys = ['{}', '{}']\n", fingerprint("old"), fingerprint("new"));
     let facts = [with_key("alice", "old", "x"), with_key("alice-laptop", "new", "x")];
     let decision = judge(&facts, &policy);
-    let wrong = WrongKey { key: Some(fingerprint("new")), owner: Some("alice".into()) };
+    let wrong = WrongKey { key: Some(fingerprint("new")), owner: Some("alice".into()), file: None };
     assert_eq!(decision.verdicts, [Verdict::Ok, Verdict::WrongKey(wrong)]);
     assert_eq!((decision.weight, decision.outcome()), (1, Outcome::Failed));
 }
@@ -167,8 +167,8 @@ fn a_folder_signed_with_somebody_elses_key_has_its_own_verdict() {
     let policy = format!("[signers.alice]\nkeys = ['{}']\n[signers.bob]\n", fingerprint("alice"));
     for (name, key, expected) in [
         ("alice", "alice", None),
-        ("alice", "mallory", Some(WrongKey { key: Some(fingerprint("mallory")), owner: None })),
-        ("bob", "alice", Some(WrongKey { key: Some(fingerprint("alice")), owner: Some("alice".into()) })),
+        ("alice", "mallory", Some(WrongKey { key: Some(fingerprint("mallory")), owner: None, file: None })),
+        ("bob", "alice", Some(WrongKey { key: Some(fingerprint("alice")), owner: Some("alice".into()), file: None })),
         ("bob", "mallory", None),
         ("stranger", "stranger", None),
     ] {
@@ -235,4 +235,41 @@ fn strict_refuses_what_is_weak_or_expired_and_nothing_else() {
         assert_eq!(judge(&facts, "strict = true\n").verdicts, [expected]);
         assert_eq!(judge(&facts, "").verdicts, [Verdict::Ok]);
     }
+}
+
+#[test]
+fn a_key_file_of_a_signers_name_binds_the_folder_unless_a_policy_does() {
+    let file = || std::path::PathBuf::from("builder-keys/carol.gpg");
+    let carol = Facts { naming: Naming::FolderOfOtherKeys(file()), ..with_key("carol", "mallory", "x") };
+    let others = [signer("alice", built("x")), signer("bob", built("x"))];
+    let facts: Vec<Facts> = others.into_iter().chain([carol]).collect();
+    let wrong = |owner: Option<&str>, file| {
+        Verdict::WrongKey(WrongKey { key: Some(fingerprint("mallory")), owner: owner.map(str::to_owned), file })
+    };
+    let key = |name: &str, key: &str| format!("[signers.{name}]\nkeys = ['{}']\n", fingerprint(key));
+    for (policy, verdict, unmet) in [
+        ("require = ['carol']\n".to_owned(), wrong(None, Some(file())), 1),
+        ("min-good = 3\n".to_owned(), wrong(None, Some(file())), 1),
+        ("[signers.carol]\nweight = 2\n".to_owned(), wrong(None, Some(file())), 0),
+        (key("carol", "carol"), wrong(None, None), 0),
+        (key("mallory", "mallory"), wrong(Some("mallory"), None), 0),
+        // The policy knows better which key is hers.
+        (format!("require = ['carol']\n{}", key("carol", "mallory")), Verdict::Ok, 0),
+    ] {
+        let decision = judge(&facts, &policy);
+        assert_eq!((&decision.verdicts[2], decision.unmet.len()), (&verdict, unmet), "{policy}");
+    }
+}
+
+#[test]
+fn a_user_id_is_nobodys_name() {
+    let named = |key: &str| Facts { naming: Naming::UserId, ..with_key("alice", key, "x") };
+    let policy =
+        |text: &str| format!("{text}[signers.alice]\nweight = 5\n[groups.core]\nmembers = ['alice']\nmin-good = 1\n");
+    let decision = judge(&[named("mallory")], &policy("require = ['alice']\n"));
+    assert_eq!((decision.weight, decision.unmet.len()), (1, 2), "{:?}", decision.unmet);
+    // Her key is hers under any name.
+    let known = format!("{}[signers.carol]\nkeys = ['{}']\n", policy("require = ['carol']\n"), fingerprint("carol"));
+    let facts = [Facts { naming: Naming::UserId, ..with_key("carol", "carol", "x") }];
+    assert_eq!(judge(&facts, &known).unmet.len(), 1);
 }

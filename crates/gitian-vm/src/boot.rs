@@ -33,11 +33,12 @@ pub(crate) fn packages(kernel: &'static str) -> [&'static str; 3] {
 }
 
 /// Returns what every guest's kernel is told: `root` is its disk, `panic` what it does when it gives up, and `key` the
-/// public key that may log in.
-pub(crate) fn kernel_line(root: &str, panic: &str, key: &str) -> String {
+/// public key that may log in. `host` is how the guest reaches the host, if not by the first address of QEMU's network.
+pub(crate) fn kernel_line(root: &str, panic: &str, key: &str, host: Option<&str>) -> String {
+    let host = host.map(|host| format!(" gitian.host={host}")).unwrap_or_default();
     format!(
         "root={root} rw rootwait console=ttyS0 panic={panic} net.ifnames=0 mitigations=off \
-         init=/{INIT_PLACE} gitian.key={}",
+         init=/{INIT_PLACE} gitian.key={}{host}",
         key.replace(' ', ":")
     )
 }

@@ -16,6 +16,15 @@ pub enum Distribution {
     Ubuntu,
 }
 
+/// Debian's suites that guests are made of, and their other names.
+const DEBIANS: [&str; 11] =
+    ["jessie", "stretch", "buster", "bullseye", "bookworm", "trixie", "forky", "stable", "testing", "unstable", "sid"];
+
+/// Returns the distro that a suite is one of, as far as we know: Ubuntu's are many.
+pub fn distro_of(suite: &Suite) -> &'static str {
+    if DEBIANS.contains(&suite.as_str()) { "debian" } else { "ubuntu" }
+}
+
 impl Distribution {
     /// Returns the distribution of this name.
     pub fn from_distro(distro: &Distro) -> Result<Self, Problem> {

@@ -35,6 +35,12 @@ pub(crate) fn read_document<T: DeserializeOwned>(path: &Path) -> Result<Option<T
     }
 }
 
+/// Reads what an earlier run wrote down about a target. What cannot be read, such as another version's, is as if it were
+/// not there: the target is made anew.
+pub(crate) fn read_state<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    read_document(path).unwrap_or(None)
+}
+
 /// Removes a file if it is there.
 pub(crate) fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
@@ -93,6 +99,18 @@ pub(crate) fn unusable(what: String, target: &Which) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_state_that_cannot_be_read_is_none_and_a_document_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.yml");
+        for (text, expected) in [("a: 1\n", Some(())), ("{", None), ("- no map\n", None), ("\0", None)] {
+            fs::write(&path, text).unwrap();
+            type Map = std::collections::BTreeMap<String, u32>;
+            assert_eq!(read_state::<Map>(&path).map(drop), expected, "{text:?}");
+            assert_eq!(read_document::<Map>(&path).is_ok(), expected.is_some(), "{text:?}");
+        }
+    }
 
     #[test]
     fn a_target_is_read_back_as_it_was_written_down() {

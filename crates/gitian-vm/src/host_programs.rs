@@ -1,5 +1,7 @@
 //! Programs of this host that a backend calls, and the packages that bring them.
 
+use std::path::Path;
+
 use gitian_process::{Command, Failure, Streams};
 
 use crate::Problem;
@@ -27,6 +29,11 @@ pub(crate) fn install(packages: &str) -> String {
 /// Returns what an ordinary user puts before a command that only root may give.
 pub(crate) fn sudo() -> &'static str {
     if nix::unistd::Uid::effective().is_root() { "" } else { "sudo " }
+}
+
+/// Returns a path as one word of a command to be pasted.
+pub(crate) fn quoted_path(path: &Path) -> String {
+    shell_words::quote(&path.display().to_string()).into_owned()
 }
 
 #[cfg(test)]

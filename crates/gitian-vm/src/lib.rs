@@ -19,6 +19,7 @@ mod kvm;
 mod lock;
 mod login;
 mod lxc;
+mod mark;
 mod merge;
 mod pack;
 mod sandbox;
@@ -27,6 +28,7 @@ mod settings;
 #[cfg(test)]
 #[path = "../../../tests/support/skip.rs"]
 mod skip;
+mod socket;
 mod ssh;
 mod tar_stream;
 mod unpack;
@@ -39,11 +41,12 @@ pub use backend::{
     Backend, BaseRequest, Event, GuestCommand, GuestGone, GuestNotUp, GuestUser, Layer, Network, Problem, Resources,
     Target, TargetId, base_name, suites_and_architectures,
 };
+pub use debian::distro_of;
 pub use debs::Debs;
 pub use lxc::Lxc;
 pub use merge::merge;
 pub use sandbox::Sandbox;
-pub use select::{UnknownBackend, names, running, select};
+pub use select::{UnknownBackend, names, running, select, stop};
 pub use settings::Settings;
 pub use tar_stream::{NotPacked, copy_in, copy_out, copy_out_into};
 pub use unpack::{Limits, unpack};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use gitian_descriptor::{Architecture, Suite};
+use gitian_descriptor::{Architecture, Descriptor, Distro, Suite};
 
 use crate::backend::base_name;
 use crate::docker::Docker;
@@ -11,7 +11,7 @@ use crate::kvm::Kvm;
 use crate::lxc::Lxc;
 use crate::sandbox::Sandbox;
 use crate::virtualbox::VirtualBox;
-use crate::{Backend, Settings, Target};
+use crate::{Backend, BaseRequest, Event, Layer, Problem, Resources, Settings, Target, TargetId};
 
 /// One kind of guest.
 struct Kind {
@@ -48,7 +48,8 @@ pub struct UnknownBackend {
 }
 
 /// Returns the backend for a run in `workdir`: by the option, else `GITIAN_BACKEND`, else `USE_*`, else the one that has a
-/// base image here for one of these suites and architectures, else the sandbox.
+/// base image here for one of these suites and architectures, else the sandbox. What runs in `workdir` of another kind
+/// ends when this one makes or starts a target: one target is there at a time.
 pub fn select(
     option: Option<&str>,
     settings: &Settings,
@@ -59,7 +60,8 @@ pub fn select(
         Some(kind) => kind,
         None => KINDS.iter().find(|kind| kind.has_base(workdir, wanted)).unwrap_or(&KINDS[0]),
     };
-    Ok((kind.make)(settings, workdir))
+    let others = KINDS.iter().filter(|other| other.name != kind.name).map(|other| (other.make)(settings, workdir));
+    Ok(Box::new(Chosen { own: (kind.make)(settings, workdir), others: others.collect() }))
 }
 
 /// Returns the target that runs in `workdir`, of the kind that the environment chooses; if it chooses none, of any kind.
@@ -67,12 +69,39 @@ pub fn running(settings: &Settings, workdir: &Path) -> Result<Option<Box<dyn Tar
     if let Some(kind) = asked(None, settings)? {
         return (kind.make)(settings, workdir).attach();
     }
-    for kind in &KINDS {
-        if let Some(target) = (kind.make)(settings, workdir).attach()? {
-            return Ok(Some(target));
+    let mut trouble = None;
+    for found in attached(settings, workdir) {
+        match found {
+            Ok(target) => return Ok(Some(target)),
+            // A kind that cannot be asked says nothing of the others.
+            Err(error) => trouble = trouble.or(Some(error)),
         }
     }
-    Ok(None)
+    trouble.map_or(Ok(None), Err)
+}
+
+/// Stops the targets that run in `workdir`, of whatever kind.
+///
+/// # Errors
+/// One could not be stopped; none was found, but a kind could not be asked.
+pub fn stop(settings: &Settings, workdir: &Path) -> Result<()> {
+    asked(None, settings)?;
+    let (mut stopped, mut trouble) = (false, None);
+    for found in attached(settings, workdir) {
+        match found {
+            Ok(target) => {
+                target.stop()?;
+                stopped = true;
+            }
+            Err(error) => trouble = trouble.or(Some(error)),
+        }
+    }
+    trouble.filter(|_| !stopped).map_or(Ok(()), Err)
+}
+
+/// Returns the targets that run in `workdir`, and the errors of kinds that could not be asked.
+fn attached(settings: &Settings, workdir: &Path) -> impl Iterator<Item = Result<Box<dyn Target>>> {
+    KINDS.iter().filter_map(move |kind| (kind.make)(settings, workdir).attach().transpose())
 }
 
 /// Returns the kind that somebody asks for.
@@ -99,6 +128,63 @@ impl Kind {
             name.push(ending);
             workdir.join(name).is_file()
         })
+    }
+}
+
+/// The backend of a run, and those whose targets it must not leave running beside its own.
+struct Chosen {
+    own: Box<dyn Backend>,
+    others: Vec<Box<dyn Backend>>,
+}
+
+impl Chosen {
+    fn stop_others(&self) -> Result<()> {
+        // One that cannot be asked is in nobody's way.
+        self.others.iter().filter_map(|other| other.attach().ok().flatten()).try_for_each(Target::stop)
+    }
+}
+
+impl Backend for Chosen {
+    fn name(&self) -> &'static str {
+        self.own.name()
+    }
+
+    fn configurations(&self, descriptor: &Descriptor) -> Vec<TargetId> {
+        self.own.configurations(descriptor)
+    }
+
+    fn check(&self, targets: &[TargetId]) -> Vec<Problem> {
+        self.own.check(targets)
+    }
+
+    fn remark(&self) -> Option<String> {
+        self.own.remark()
+    }
+
+    fn make_base(&self, request: &BaseRequest, report: &mut dyn FnMut(Event)) -> Result<()> {
+        self.own.make_base(request, report)
+    }
+
+    fn base_distro(&self, suite: &Suite, architecture: Architecture) -> Result<Option<Distro>> {
+        self.own.base_distro(suite, architecture)
+    }
+
+    fn base_id(&self, target: &TargetId) -> Result<String> {
+        self.own.base_id(target)
+    }
+
+    fn make_clean(&self, target: &TargetId, layer: Option<&Layer>) -> Result<bool> {
+        self.stop_others()?;
+        self.own.make_clean(target, layer)
+    }
+
+    fn start(&self, target: &TargetId, resources: Resources) -> Result<Box<dyn Target>> {
+        self.stop_others()?;
+        self.own.start(target, resources)
+    }
+
+    fn attach(&self) -> Result<Option<Box<dyn Target>>> {
+        self.own.attach()
     }
 }
 

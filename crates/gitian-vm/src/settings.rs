@@ -1,7 +1,10 @@
 //! Every environment variable that a run looks at, read once and handed down.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
+
+use crate::Problem;
 
 /// The environment of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,6 +100,15 @@ impl Settings {
             installation: base.unwrap_or_else(|| PathBuf::from(".")),
         }
     }
+}
+
+/// Returns the problem of a `GITIAN_HOST_IP` that is no address.
+pub(crate) fn no_host_ip(text: Option<&str>) -> Option<Problem> {
+    let text = text.filter(|text| text.parse::<IpAddr>().is_err())?;
+    Some(Problem {
+        what: format!("GITIAN_HOST_IP={text} is not an address such as 10.0.2.2"),
+        mend: "unset GITIAN_HOST_IP".into(),
+    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 //!
 //! The guest's end is a line for the user's shell, which starts the command with exactly its arguments and environment.
 //! Each of the two users has a connection of his own: under emulation, becoming another user costs more than all the rest.
+//! A command goes by the kept connection or not at all: on another one it might be run a second time, and a guest that
+//! stands still would be waited for without end.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
@@ -13,15 +15,16 @@ use std::io::{ErrorKind, IsTerminal, Read, Seek, SeekFrom};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use gitian_descriptor::Distro;
 use gitian_process::{Command, Failure, Input, Output, Status, Streams, interrupt};
 
+use crate::host_programs::quoted_path;
 use crate::login::Login;
-use crate::{GuestCommand, GuestUser, Network, Problem};
+use crate::{GuestCommand, GuestUser, Network, Problem, mark, socket};
 
 /// What ssh itself complains about goes here, so that a guest command's standard error is its own.
 const LOG: &str = "ssh.log";
@@ -41,6 +44,10 @@ pub(crate) const USUAL_PORT: u16 = 2223;
 const DENIED: Duration = Duration::from_secs(45);
 /// How long a small question to a guest that answers may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a guest that may not be up yet has to say that it is sshd.
+const BANNER: Duration = Duration::from_secs(4);
+/// How often the machine is asked, while a command runs, whether it stands still; it does when it said so twice.
+const WATCH: Duration = Duration::from_secs(4);
 
 /// A guest's users, reached on a port of the loopback.
 #[derive(Clone, Debug)]
@@ -70,26 +77,37 @@ impl Unreached {
 }
 
 impl Ssh {
-    /// Runs a command of the guest to its end.
+    /// Runs a command of the guest to its end, or until its machine says that it stands still.
     ///
     /// # Errors
     /// [`Unreached`] when there is no way to the guest, or none any more.
-    pub(crate) fn run(&self, command: &GuestCommand, streams: Streams<'_>) -> Result<Status> {
-        let mark = mark();
+    pub(crate) fn run(
+        &self,
+        command: &GuestCommand,
+        streams: Streams<'_>,
+        stands_still: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Status> {
+        let mark = mark::new();
         let who = entering(command);
         let mut line = line(command, &self.distro, streams.merged, &mark)?;
+        if !self.is_connected(who) {
+            self.connect_as(who, PATIENCE)?;
+        }
         if line.len() > LINE {
             line = self.leave(who, line, &mark)?;
         }
         let terminal = matches!((&streams.stdin, &streams.stdout), (Input::Inherit, Output::Inherit))
             && std::io::stdin().is_terminal();
-        let mut ssh = self.command(who).arg(if terminal { "-tt" } else { "-T" }).arg(self.address(who)).arg(&line);
+        // The way of one who has no connection: none.
+        let kept = ["-o", "ControlMaster=no", "-o", "ProxyCommand=false", if terminal { "-tt" } else { "-T" }];
+        let mut ssh = self.command(who).args(kept).arg(self.address(who)).arg(&line);
         if command.uninterruptible {
             ssh = ssh.uninterruptible();
         }
         let before = self.log_length();
-        match ssh.run(streams) {
-            Ok(outcome) if outcome.status == Status::Exited(LOST) && !self.is_marked(who, &mark) => {
+        let (ran, gave_up) = self.watched(stands_still, || ssh.run(streams));
+        match ran {
+            Ok(outcome) if outcome.status == Status::Exited(LOST) && (gave_up || !self.is_marked(who, &mark)) => {
                 Err(self.unreached(before).into())
             }
             Ok(outcome) => Ok(of_shell(outcome.status)),
@@ -103,10 +121,39 @@ impl Ssh {
         }
     }
 
+    /// Does some work, and gives the connections up when the machine stands still meanwhile, which ends what waits for
+    /// them; returns whether it did.
+    fn watched<T>(&self, stands_still: &(dyn Fn() -> bool + Sync), work: impl FnOnce() -> T) -> (T, bool) {
+        let (working, ended) = channel::<()>();
+        std::thread::scope(|scope| {
+            let watch = scope.spawn(move || {
+                let mut times = 0;
+                while times < 2 {
+                    let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(WATCH) else { return false };
+                    times = if stands_still() { times + 1 } else { 0 };
+                }
+                self.hang_up();
+                true
+            });
+            let done = work();
+            drop(working);
+            (done, watch.join().unwrap_or(false))
+        })
+    }
+
+    /// Whether a connection is kept.
+    fn is_connected(&self, who: GuestUser) -> bool {
+        socket::connect(&self.folder, socket_of(who)).is_ok()
+    }
+
     /// Asks whether the guest answers; from then on the connection is kept.
     pub(crate) fn connect(&self) -> Result<(), Unreached> {
+        self.connect_as(GuestUser::Builder, BANNER)
+    }
+
+    fn connect_as(&self, who: GuestUser, banner: Duration) -> Result<(), Unreached> {
         let before = self.log_length();
-        let ask = self.question(GuestUser::Builder, "true").timeout(PATIENCE);
+        let ask = self.question_within(banner, who, "true").timeout(PATIENCE);
         match ask.run(Streams::default()) {
             Ok(outcome) if outcome.status.success() => Ok(()),
             Ok(_) => Err(self.unreached(before)),
@@ -141,10 +188,16 @@ impl Ssh {
         asked.ok().map(drop)
     }
 
-    /// Gives the kept connections up.
+    /// Gives the kept connections up, for good.
     pub(crate) fn disconnect(&self) {
+        self.hang_up();
+        fs::remove_file(self.folder.join(LOG)).ok();
+    }
+
+    /// Gives the kept connections up.
+    fn hang_up(&self) {
         for who in [GuestUser::Root, GuestUser::Builder] {
-            let socket = self.folder.join(socket(who));
+            let socket = self.folder.join(socket_of(who));
             if socket.exists() {
                 let exit = self.command(who).args(["-O", "exit"]).arg(self.address(who));
                 // It may have ended with the guest.
@@ -152,7 +205,6 @@ impl Ssh {
                 fs::remove_file(socket).ok();
             }
         }
-        fs::remove_file(self.folder.join(LOG)).ok();
     }
 
     fn address(&self, who: GuestUser) -> String {
@@ -160,9 +212,14 @@ impl Ssh {
         format!("{user}@127.0.0.1")
     }
 
-    /// A wait for a banner that never comes, through a port that QEMU has open, must not be a long one.
     fn question(&self, who: GuestUser, line: &str) -> Command {
-        self.command(who).args(["-T", "-o", "ConnectTimeout=4", &self.address(who), line])
+        self.question_within(BANNER, who, line)
+    }
+
+    /// A banner may never come through a port that QEMU has open.
+    fn question_within(&self, banner: Duration, who: GuestUser, line: &str) -> Command {
+        let patience = format!("ConnectTimeout={}", banner.as_secs());
+        self.command(who).args(["-T", "-o", "ControlMaster=auto", "-o", &patience, &self.address(who), line])
     }
 
     fn command(&self, who: GuestUser) -> Command {
@@ -183,12 +240,13 @@ impl Ssh {
             // An emulated guest on a busy host may be silent for long.
             "ServerAliveInterval=15",
             "ServerAliveCountMax=8",
-            "ControlMaster=auto",
             "ControlPersist=yes",
         ] {
             command = command.args(["-o", option]);
         }
-        command.args(["-o", &format!("ControlPath={}", socket(who)), "-p", &self.port.to_string()]).folder(&self.folder)
+        command
+            .args(["-o", &format!("ControlPath={}", socket_of(who)), "-p", &self.port.to_string()])
+            .folder(&self.folder)
     }
 
     fn log_length(&self) -> u64 {
@@ -205,7 +263,9 @@ impl Ssh {
         // Without its log we know less, not something else.
         read.ok();
         let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        // What it says about the way that we did not let it go tells nothing.
+        let tells = |line: &&str| !line.is_empty() && !line.contains("UNKNOWN port");
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(tells).collect();
         let last_lines = lines[lines.len().saturating_sub(10)..].iter().map(|line| (*line).to_owned()).collect();
         Unreached { port: self.port, last_lines }
     }
@@ -225,22 +285,9 @@ impl Ssh {
 
     /// Ends what a command has left running in the guest: all of its session.
     fn end(&self, mark: &str) {
-        // The pattern does not match the line that it stands in.
-        let pattern = format!("[{}]{}", &mark[..1], &mark[1..]);
-        let line = format!(
-            "for f in $(grep -la '{pattern}' /proc/[0-9]*/cmdline 2>/dev/null); do p=${{f#/proc/}}; \
-             kill -TERM -- -${{p%/cmdline}}; done"
-        );
         // The guest may be what was lost.
-        self.ask(GuestUser::Root, &line, Input::Empty, Duration::from_secs(10));
+        self.ask(GuestUser::Root, &mark::end(mark), Input::Empty, mark::PATIENCE);
     }
-}
-
-/// A word that no other command of any run has.
-fn mark() -> String {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    format!("gitian-{:x}-{:x}-{:x}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed), now)
 }
 
 /// The guest's shell reports a signal as 128 + n: what ended a command by a signal is told as such.
@@ -251,7 +298,7 @@ fn of_shell(status: Status) -> Status {
     }
 }
 
-fn socket(who: GuestUser) -> &'static str {
+fn socket_of(who: GuestUser) -> &'static str {
     SOCKETS[usize::from(who == GuestUser::Builder)]
 }
 
@@ -351,7 +398,7 @@ pub(crate) fn public_key(var: &Path) -> Result<String> {
         Ok(found) if found.permissions().mode() & 0o077 != 0 => {
             fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(|_| Problem {
                 what: format!("key {}: others may read it, so that ssh does not use it", path.display()),
-                mend: format!("chmod 600 {0}, as its owner; or, to have a new one: rm {0}", path.display()),
+                mend: format!("chmod 600 {0}, as its owner; or, to have a new one: rm {0}", quoted_path(&path)),
             })?;
         }
         Ok(_) => {}
@@ -360,7 +407,10 @@ pub(crate) fn public_key(var: &Path) -> Result<String> {
     let public = show.text().map_err(|failure| match failure {
         Failure::ProgramFailed { last_lines, .. } => anyhow::Error::from(Problem {
             what: format!("key {} cannot be used: {}", path.display(), last_lines.join(": ")),
-            mend: format!("rm {}    (a new one is made; guests that run cannot be reached any more)", path.display()),
+            mend: format!(
+                "rm {}    (a new one is made; guests that run cannot be reached any more)",
+                quoted_path(&path)
+            ),
         }),
         other => other.into(),
     })?;
@@ -419,13 +469,13 @@ mod tests {
         let command = GuestCommand::new(GuestUser::Root, ["printf", "%s\\0"]).env("A", "x' y\n");
         let command =
             GuestCommand { argv: command.argv.into_iter().chain(arguments.map(Into::into)).collect(), ..command };
-        let output = run_here(&line(&command, &debian(), false, &mark()).unwrap());
+        let output = run_here(&line(&command, &debian(), false, &mark::new()).unwrap());
         let found: Vec<&[u8]> = output.stdout.split(|byte| *byte == 0).collect();
         assert_eq!(found[..arguments.len()], arguments.map(str::as_bytes));
 
         let command =
             GuestCommand::new(GuestUser::Root, ["sh", "-c", "printf %s \"$A\"; env | wc -l"]).env("A", "x' y\n");
-        let output = run_here(&line(&command, &debian(), false, &mark()).unwrap());
+        let output = run_here(&line(&command, &debian(), false, &mark::new()).unwrap());
         // HOME, LOGNAME, PATH, SHELL, USER, A in two lines, and the shell's PWD.
         assert_eq!(String::from_utf8_lossy(&output.stdout), "x' y\n8\n");
     }
@@ -439,7 +489,7 @@ mod tests {
             ("kill -TERM $$", 143, Status::Killed(15), false),
             ("kill -KILL $$", 137, Status::Killed(9), false),
         ] {
-            let mark = mark();
+            let mark = mark::new();
             let command = GuestCommand::new(GuestUser::Root, ["sh", "-c", script]);
             let output = run_here(&line(&command, &debian(), false, &mark).unwrap());
             assert_eq!(output.status.code(), Some(code), "{script}");
@@ -453,7 +503,7 @@ mod tests {
     fn merged_output_keeps_its_order() {
         let script = "for i in 1 2 3; do echo $i; echo e$i >&2; done";
         let command = GuestCommand::new(GuestUser::Root, ["sh", "-c", script]);
-        let output = run_here(&line(&command, &debian(), true, &mark()).unwrap());
+        let output = run_here(&line(&command, &debian(), true, &mark::new()).unwrap());
         assert_eq!(output.stdout, b"1\ne1\n2\ne2\n3\ne3\n");
     }
 
@@ -468,7 +518,7 @@ mod tests {
     #[test]
     fn a_key_is_made_when_there_is_none_and_closed_when_others_may_read_it() {
         let folder = tempfile::tempdir().unwrap();
-        let var = folder.path().join("var");
+        let var = folder.path().join("a b/var");
         let public = public_key(&var).unwrap();
         assert!(public.starts_with("ssh-rsa AAAA"), "{public}");
         let path = var.join("id_rsa");
@@ -480,7 +530,8 @@ mod tests {
         fs::write(&path, "not a key").unwrap();
         let error = public_key(&var).unwrap_err();
         let problem = error.downcast_ref::<Problem>().unwrap();
-        assert!(problem.what.contains("cannot be used") && problem.mend.starts_with("rm "), "{problem:?}");
+        assert!(problem.what.contains("cannot be used"), "{problem:?}");
+        assert!(problem.mend.starts_with(&format!("rm '{}'  ", path.display())), "to be pasted: {problem:?}");
     }
 
     #[test]
@@ -494,7 +545,8 @@ mod tests {
         let ssh = Ssh { folder: own, port, distro: debian() };
         let error = ssh.connect().unwrap_err();
         assert!(error.to_string().contains("Connection refused"), "{error}");
-        let error = ssh.run(&GuestCommand::new(GuestUser::Root, ["true"]), Streams::default()).unwrap_err();
-        assert!(error.is::<Unreached>(), "{error:#}");
+        let command = GuestCommand::new(GuestUser::Root, ["true"]);
+        let error = ssh.run(&command, Streams::default(), &|| false).unwrap_err();
+        assert!(error.is::<Unreached>() && error.to_string().contains("Connection refused"), "{error:#}");
     }
 }

@@ -13,28 +13,30 @@ pub struct Args {
     pub program: Program,
 }
 
-/// The programs, in the order of a release.
+/// The programs, in the order of a release. A description of its own, not a comment: that would take the place of all that
+/// the program itself says in its help.
 #[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "each is described by its `about`")]
 #[allow(clippy::large_enum_variant, reason = "there is one, and it is moved once")]
 pub enum Program {
-    /// Make the clean guest system that builds start from (make-base-vm)
+    #[command(about = "Make the clean guest system that builds start from (make-base-vm)")]
     Base(make_base_vm::Args),
-    /// Run a descriptor's build script in a clean guest (gbuild)
+    #[command(about = "Run a descriptor's build script in a clean guest (gbuild)")]
     Build(gbuild::Args),
-    /// Sign the record of a build (gsign)
+    #[command(about = "Sign the record of a build (gsign)")]
     Sign(gsign::Args),
-    /// Tell whether independent builders agree (gverify)
+    #[command(about = "Tell whether independent builders agree (gverify)")]
     Verify(gverify::Args),
-    /// Make a release: all of these, as gitian.toml says
+    #[command(about = "Make a release: all of these, as gitian.toml says")]
     Release(release::Args),
-    /// Write a first gitian.toml for a project
+    #[command(about = "Write a first gitian.toml for a project")]
     Init(init::Args),
-    /// Look at this host: what can build here, and what is missing
+    #[command(about = "Look at this host: what can build here, and what is missing")]
     Doctor(doctor::Args),
-    /// Have a checkout of gitian-builder run these programs
+    #[command(about = "Have a checkout of gitian-builder run these programs")]
     Adopt(adopt::Args),
-    /// Make archives of the same tree the same bytes
+    #[command(about = "Make archives of the same tree the same bytes")]
     Canon(canon::Args),
-    /// Download a release, check who signed it, install it (gitian-updater)
+    #[command(about = "Download a release, check who signed it, install it (gitian-updater)")]
     Updater(updater::Args),
 }

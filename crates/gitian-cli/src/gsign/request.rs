@@ -6,10 +6,10 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
 use gitian_build::Workdir;
-use gitian_manifest::{SigsTree, read_file, write_atomically};
+use gitian_manifest::{SigsTree, read_file, write_out};
 use gitian_process::interrupt;
 use gitian_sign::{By, Draft, Item, Request, Signing};
-use gitian_verify::{Document, Facts, Keyring, Policy, Question, Unpaired, Verdict, check, decide};
+use gitian_verify::{Document, Facts, Keyring, Naming, Policy, Question, Unpaired, Verdict, check, decide};
 
 use super::keys::Keys;
 use super::terminal::{NoTerminal, Terminal};
@@ -39,7 +39,7 @@ pub struct OtherFile {
 pub fn write(file: &Path, drafts: Vec<Draft>, args: &Args) -> Result<()> {
     let request = Request::new(drafts);
     let text = request.render()?;
-    write_atomically(file, text.as_bytes()).with_context(|| file.display().to_string())?;
+    write_out(file, text.as_bytes()).with_context(|| file.display().to_string())?;
     if !args.quiet {
         show(&request)?;
         tell(&format!("gsign: {} asks for this; nothing is signed yet", printable(&file.display().to_string())));
@@ -75,7 +75,7 @@ pub fn sign(file: &Path, args: &Args) -> Result<()> {
         by.signature_of(draft, folder)
     })?;
     interrupt::check()?;
-    write_atomically(&path, answer.render()?.as_bytes()).with_context(|| path.display().to_string())?;
+    write_out(&path, answer.render()?.as_bytes()).with_context(|| path.display().to_string())?;
     if !args.quiet {
         let path = printable(&path.display().to_string());
         tell(&format!("gsign: {path} holds the signatures; it goes back to where the request came from"));
@@ -150,6 +150,7 @@ fn is_good(draft: &Draft, signature: &[u8], tree: &SigsTree, keys: &Keyring, at:
         signature: check(signature, draft.bytes(), keys, at),
         unpaired: Unpaired::default(),
         misnamed_signature: None,
+        naming: Naming::Folder,
     }];
     let policy = Policy::of_tree(&tree.root)?.unwrap_or_default();
     let (release, package) = (subject.release.to_string(), subject.package.to_string());

@@ -100,7 +100,7 @@ fn reference(facts: &[Facts], decision: &Decision) -> Value {
 
 fn signer(release: &Release<'_>, index: usize) -> Value {
     let Release { question, facts, decision } = release;
-    let Facts { signer, assert_path, signature_path, document, signature, unpaired, misnamed_signature } =
+    let Facts { signer, assert_path, signature_path, document, signature, unpaired, misnamed_signature, .. } =
         &facts[index];
     let other = words::reference(facts, decision);
     let explanation = explain_verdict(facts, decision, index);

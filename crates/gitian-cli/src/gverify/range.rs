@@ -14,7 +14,7 @@ use gitian_verify::{
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Release, advice, keys, words};
-use crate::failure::tell;
+use crate::failure::{WrongUsage, tell};
 use crate::printable::printable;
 use crate::utc;
 
@@ -39,13 +39,20 @@ pub enum Since {
 }
 
 impl Since {
-    /// Reads a date or the name of a release.
-    pub fn parse(text: &str) -> Self {
+    /// Reads a date or the name of a release, which has a number.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongUsage`].
+    pub fn parse(text: &str) -> Result<Self, WrongUsage> {
         match utc::parse(text) {
             // The whole of that day.
-            Some(end) if !text.contains('T') && !text.starts_with('@') => Self::Day(end - Duration::from_secs(86_399)),
-            Some(time) => Self::Day(time),
-            None => Self::Release(text.to_owned()),
+            Some(end) if !text.contains('T') && !text.starts_with('@') => {
+                Ok(Self::Day(end - Duration::from_secs(86_399)))
+            }
+            Some(time) => Ok(Self::Day(time)),
+            None if text.contains(|c: char| c.is_ascii_digit()) => Ok(Self::Release(text.to_owned())),
+            None => Err(WrongUsage(format!("--since {text}: is neither a date such as 2024-01-31 nor a release"))),
         }
     }
 }

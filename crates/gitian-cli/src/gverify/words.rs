@@ -107,8 +107,11 @@ pub fn is_said(cause: &Cause) -> bool {
 
 fn about_wrong_key(wrong: &WrongKey, signer: &str) -> String {
     match wrong {
-        WrongKey { key: Some(key), owner: Some(owner) } => format!("signed with key {key}, which is {owner}'s"),
-        WrongKey { key: Some(key), owner: None } => {
+        WrongKey { key: Some(key), owner: Some(owner), .. } => format!("signed with key {key}, which is {owner}'s"),
+        WrongKey { key: Some(key), file: Some(file), .. } => {
+            format!("signed with key {key}, which is not in {}", file.display())
+        }
+        WrongKey { key: Some(key), .. } => {
             format!("signed with key {key}, which is none of {signer}'s by the policy")
         }
         WrongKey { key: None, .. } => "the program does not tell which key signed, and the policy asks".to_owned(),

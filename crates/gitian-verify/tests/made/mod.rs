@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use gitian_manifest::{Assertion, Digest, Report};
-use gitian_verify::{Document, Facts, Good, Signature, Standing, Unpaired};
+use gitian_verify::{Document, Facts, Good, Naming, Signature, Standing, Unpaired};
 
 /// The start of a day, counted from 1970.
 pub fn day(count: u64) -> SystemTime {
@@ -61,6 +61,7 @@ pub fn facts(signer: &str, assertion: Assertion, signature: Signature) -> Facts 
         signature,
         unpaired: Unpaired::default(),
         misnamed_signature: None,
+        naming: Naming::Folder,
     }
 }
 

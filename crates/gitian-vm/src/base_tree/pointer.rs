@@ -44,9 +44,14 @@ impl Pointers<'_> {
         format!("{}{}", base_name(suite, architecture).display(), self.ending)
     }
 
+    /// The command that removes what has a pointer's name; it may be a folder.
+    fn removal(&self, target: &TargetId) -> String {
+        let rm = if self.path(&target.suite, target.architecture).is_dir() { "rm -r" } else { "rm" };
+        format!("{rm} {}", self.name(&target.suite, target.architecture))
+    }
+
     fn problem(&self, what: String, target: &TargetId) -> Problem {
-        let shown = self.name(&target.suite, target.architecture);
-        Problem { what, mend: format!("rm {shown} && {}", command_for(self.option, target)) }
+        Problem { what, mend: format!("{} && {}", self.removal(target), command_for(self.option, target)) }
     }
 
     /// Refuses a target that has a base image already.
@@ -55,7 +60,7 @@ impl Pointers<'_> {
             return Ok(());
         }
         let shown = self.name(&target.suite, target.architecture);
-        Err(Problem { what: format!("{shown} already exists, please remove it first"), mend: format!("rm {shown}") })
+        Err(Problem { what: format!("{shown} already exists, please remove it first"), mend: self.removal(target) })
     }
 
     /// Points a target to a base tree.
@@ -102,11 +107,7 @@ impl Pointers<'_> {
     /// Returns what would stop a build for a target, if something would.
     pub(crate) fn trouble(&self, cache: &CachePlace, target: &TargetId) -> Option<Problem> {
         let error = self.tree(cache, target).err()?;
-        Some(
-            error
-                .downcast()
-                .unwrap_or_else(|error| Problem { what: format!("{error:#}"), mend: command_for(self.option, target) }),
-        )
+        Some(error.downcast().unwrap_or_else(|error| self.problem(format!("{error:#}"), target)))
     }
 
     /// Returns the distro of the base image for a suite and architecture, if there is one.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use crate::Problem;
 use crate::debian::Distribution;
 use crate::document::Which;
 
@@ -9,7 +10,7 @@ use crate::document::Which;
 pub(super) const CONTAINER: &str = "gitian-target";
 /// The label of our containers: whose they are.
 pub(super) const OWNER: &str = "gitian.owner";
-/// The label of an image that a target went on from: whose it is.
+/// The label of an image that a target went on from: the digest of whose it is.
 pub(super) const MOVED: &str = "gitian.moved";
 /// The label of a kept layer: the base image that it stands on.
 pub(super) const BASE: &str = "gitian.base";
@@ -70,10 +71,23 @@ pub(super) struct Exec<'a> {
     pub(super) terminal: bool,
     /// Whether standard error goes where standard output goes.
     pub(super) merged: bool,
+    /// What the command is found again by.
+    pub(super) mark: &'a str,
 }
 
 /// Returns the arguments behind `exec` that run these words.
-pub(super) fn exec(exec: &Exec<'_>, argv: Vec<OsString>) -> Vec<OsString> {
+///
+/// The shell stays, for the mark on its command line. What it has to say about a signal is not the command's.
+///
+/// # Errors
+/// A word that is not UTF-8: engines are told in JSON, and would hand on another one.
+pub(super) fn exec(exec: &Exec<'_>, argv: Vec<OsString>) -> Result<Vec<OsString>, Problem> {
+    if let Some(word) = argv.iter().find(|word| word.to_str().is_none()) {
+        return Err(Problem {
+            what: format!("'{}' is not UTF-8, as arguments and variables have to be", word.to_string_lossy()),
+            mend: "bring it in by standard input, or in a file with libexec/copy-to-target".into(),
+        });
+    }
     let mut args: Vec<OsString> = Vec::new();
     if exec.input {
         args.push("--interactive".into());
@@ -86,12 +100,12 @@ pub(super) fn exec(exec: &Exec<'_>, argv: Vec<OsString>) -> Vec<OsString> {
     // Said here rather than as a limit of the container: that would replace the limits that the engine is set up with.
     let first = match exec.merged {
         // Outside they are two streams, and which line came first is lost.
-        true => "ulimit -c 0; exec \"$@\" 2>&1",
-        false => "ulimit -c 0; exec \"$@\"",
+        true => "ulimit -c 0; exec 3>&2 2>/dev/null; \"$@\" 2>&1 3>&-; exit $?",
+        false => "ulimit -c 0; exec 3>&2 2>/dev/null; \"$@\" 2>&3 3>&-; exit $?",
     };
-    args.extend(["/bin/sh", "-c", first, "sh"].map(OsString::from));
+    args.extend(["/bin/sh", "-c", first, exec.mark].map(OsString::from));
     args.extend(argv);
-    args
+    Ok(args)
 }
 
 /// Makes a started container a guest like others: arguments are the ordinary user, and how the host is reached if that is
@@ -137,6 +151,7 @@ pub(super) fn labels(target: &Which) -> [String; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStringExt;
 
     #[test]
     fn a_guest_is_started_with_these_arguments() {
@@ -176,6 +191,7 @@ mod tests {
             input: false,
             terminal: false,
             merged: false,
+            mark: "mark",
         };
         let words = || ["a  b", "", "*"].map(OsString::from).to_vec();
         let expected = [
@@ -184,18 +200,20 @@ mod tests {
             "c",
             "/bin/sh",
             "-c",
-            "ulimit -c 0; exec \"$@\"",
-            "sh",
+            "ulimit -c 0; exec 3>&2 2>/dev/null; \"$@\" 2>&3 3>&-; exit $?",
+            "mark",
             "a  b",
             "",
             "*",
         ];
-        assert_eq!(exec(&plain, words()), expected);
+        assert_eq!(exec(&plain, words()).unwrap(), expected);
         let all = Exec { input: true, terminal: true, merged: true, ..plain };
-        let args = exec(&all, words());
+        let args = exec(&all, words()).unwrap();
         assert_eq!(args[..2], ["--interactive", "--tty"]);
-        assert_eq!(args[7], "ulimit -c 0; exec \"$@\" 2>&1");
+        assert_eq!(args[7], "ulimit -c 0; exec 3>&2 2>/dev/null; \"$@\" 2>&1 3>&-; exit $?");
         assert_eq!(args[9..], words());
+        let refused = exec(&all, vec!["A=".into(), OsString::from_vec(b"a\xff".to_vec())]).unwrap_err();
+        assert!(refused.what.starts_with("'a\u{fffd}' is not UTF-8"), "{refused}");
     }
 
     #[test]

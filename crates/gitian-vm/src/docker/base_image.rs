@@ -64,7 +64,7 @@ pub(super) fn of_target(engine: &Engine, target: &TargetId) -> Result<Image> {
         return Err(Problem { what: format!("docker image {name} does not exist"), mend: make }.into());
     };
     let label = |name: &str| image.labels.get(name).map(String::as_str);
-    let wrong = |what: String| Problem { what, mend: format!("docker rmi {name} && {make}") };
+    let wrong = |what: String| Problem { what, mend: format!("{} rmi {name} && {make}", engine.program()) };
     if label(FORMAT.0).is_some_and(|format| format != FORMAT.1) {
         return Err(wrong(format!("docker image {name} was made by another version of make-base-vm")).into());
     }

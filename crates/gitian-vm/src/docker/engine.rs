@@ -32,6 +32,11 @@ impl Engine {
         Self { program: program.to_owned() }
     }
 
+    /// What the user calls it by.
+    pub(super) fn program(&self) -> &str {
+        &self.program
+    }
+
     /// Begins a command line.
     pub(super) fn command(&self, verb: &str) -> Command {
         Command::new(&self.program).arg(verb)
@@ -83,7 +88,8 @@ impl Engine {
                 Some((Meaning::NotThere, line)) => NotThere { line: line.to_owned() }.into(),
                 Some((Meaning::NameTaken, line)) => NameTaken { line: line.to_owned() }.into(),
                 Some((meaning, line)) => {
-                    Problem { what: format!("{}: {line}", self.program), mend: meaning.mend(sudo) }.into()
+                    Problem { what: format!("{}: {line}", self.program), mend: meaning.mend(&self.program, sudo) }
+                        .into()
                 }
                 None => Failure::ProgramFailed { command_line, status, last_lines }.into(),
             },
@@ -124,17 +130,22 @@ const SIGNS: [(Meaning, &str); 16] = [
 ];
 
 impl Meaning {
-    fn mend(self, sudo: &str) -> String {
+    fn mend(self, program: &str, sudo: &str) -> String {
         match self {
             Self::NoPermission => "sudo usermod -aG docker $USER, then log in again (or use another backend)".into(),
-            Self::NoDaemon => {
-                format!(
-                    "{sudo}systemctl start docker    (with another engine: check DOCKER_HOST and `docker context ls`)"
-                )
+            Self::NoDaemon if program == "podman" => {
+                "systemctl --user start podman.socket    (or check `podman system connection list`)".into()
             }
-            Self::NoSpace => "`docker system df` shows what takes the room; `docker image prune` makes some".into(),
+            Self::NoDaemon => format!(
+                "{sudo}systemctl start docker    (with another engine: check DOCKER_HOST and `{program} context ls`)"
+            ),
+            Self::NoSpace => {
+                format!("`{program} system df` shows what takes the room; `{program} image prune` makes some")
+            }
             Self::NoNetwork => "export GITIAN_DOCKER_NETWORK=host    (the engine has no network of its own)".into(),
-            Self::NameTaken | Self::NotThere => "`docker ps --all` and `docker images` show what there is".into(),
+            Self::NameTaken | Self::NotThere => {
+                format!("`{program} ps --all` and `{program} images` show what there is")
+            }
         }
     }
 }
@@ -196,6 +207,15 @@ mod tests {
             assert_eq!(meaning(&lines).map(|(found, _)| found), Some(expected), "{line}");
         }
         assert_eq!(meaning(&["Error response from daemon: something else".to_owned()]), None);
+    }
+
+    #[test]
+    fn advice_is_for_the_engine_that_is_used() {
+        for meaning in [Meaning::NoDaemon, Meaning::NoSpace, Meaning::NoNetwork, Meaning::NotThere] {
+            let mend = meaning.mend("podman", "sudo ");
+            assert!(!mend.contains("docker"), "{meaning:?}: {mend}");
+            assert!(meaning.mend("docker", "").len() > 10, "{meaning:?}");
+        }
     }
 
     #[test]

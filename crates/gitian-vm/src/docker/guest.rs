@@ -5,11 +5,11 @@ use std::io::{IsTerminal, stdin, stdout};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use gitian_process::{Input, Output, Status, Streams, interrupt};
+use gitian_process::{Failure, Input, Output, Status, Streams, interrupt};
 
 use super::{Docker, Record, args, layer};
 use crate::login::Login;
-use crate::{GuestCommand, GuestGone, Layer, Network, Target};
+use crate::{GuestCommand, GuestGone, Layer, Network, Target, mark};
 
 /// What a program's exit status looks like when it was killed.
 const KILLED: i32 = 137;
@@ -48,6 +48,13 @@ impl Guest {
         }
     }
 
+    /// Ends what a command has left running in the guest.
+    fn end(&self, container: &str, mark: &str) {
+        let end = self.docker.engine.command("exec").args(["--user=0:0", container, "/bin/sh", "-c", &mark::end(mark)]);
+        // The guest may be what was lost.
+        end.timeout(mark::PATIENCE).uninterruptible().run(Streams::default()).ok();
+    }
+
     fn container(&self) -> Result<String> {
         let container = self.record.borrow().container.clone();
         container.with_context(|| format!("the target {} has no container", self.record.borrow().target))
@@ -63,6 +70,7 @@ impl Target for Guest {
         }
         let container = self.container()?;
         let login = Login::of(command, &self.record.borrow().target.distro);
+        let mark = mark::new();
         let inherited = matches!((&streams.stdin, &streams.stdout), (Input::Inherit, Output::Inherit));
         let exec = args::Exec {
             container: &container,
@@ -71,12 +79,22 @@ impl Target for Guest {
             input: !matches!(streams.stdin, Input::Empty),
             terminal: inherited && stdin().is_terminal() && stdout().is_terminal(),
             merged: streams.merged,
+            mark: &mark,
         };
-        let mut exec = self.docker.engine.command("exec").args(args::exec(&exec, login.argv(command)));
+        let mut exec = self.docker.engine.command("exec").args(args::exec(&exec, login.argv(command))?);
         if command.uninterruptible {
             exec = exec.uninterruptible();
         }
-        let status = exec.run(streams)?.status;
+        let status = match exec.run(streams) {
+            Ok(outcome) => outcome.status,
+            Err(failure) => {
+                // Its end here is not yet its end there.
+                if !matches!(failure, Failure::ProgramNotFound { .. } | Failure::NotStarted { .. }) {
+                    self.end(&container, &mark);
+                }
+                return Err(failure.into());
+            }
+        };
         if !status.success() && self.has_ended(&container, status)? {
             interrupt::check()?;
             return Err(self.gone().into());

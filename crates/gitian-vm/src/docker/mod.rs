@@ -26,7 +26,7 @@ use self::guest::Guest;
 use crate::backend::suites_and_architectures;
 use crate::base_tree::Maker;
 use crate::cache::CachePlace;
-use crate::document::{Which, read_document, unusable, write_document};
+use crate::document::{Which, read_state, remove_file, unusable, write_document};
 use crate::sandbox::base_tree_problems;
 use crate::{Backend, BaseRequest, Event, Layer, Problem, Resources, Settings, Target, TargetId};
 
@@ -107,14 +107,14 @@ impl Docker {
         let owner = self.owner();
         let ask = |verb: &str, label: &str, more: &[&str]| {
             let list = self.engine.command(verb).args(["--quiet", "--no-trunc"]).args(more);
-            self.engine.ask(&list.arg(format!("--filter=label={label}={owner}")).uninterruptible())
+            self.engine.ask(&list.arg(format!("--filter=label={label}")).uninterruptible())
         };
-        let containers = ask("ps", OWNER, &["--all"])?;
+        let containers = ask("ps", &format!("{OWNER}={owner}"), &["--all"])?;
         if !containers.is_empty() {
             let remove = self.engine.command("rm").args(["--force", "--volumes"]).args(containers.lines());
             self.engine.run(&remove.uninterruptible(), Streams::default())?;
         }
-        let images = ask("images", MOVED, &[])?;
+        let images = ask("images", &moved(&owner), &[])?;
         if !images.is_empty() {
             let remove = self.engine.command("rmi").args(images.lines());
             // A layer may stand on one; it goes when that goes.
@@ -187,7 +187,7 @@ impl Docker {
     fn move_on(&self, record: &mut Record, offline: bool) -> Result<()> {
         let Some(container) = record.container.clone() else { bail!("the target {} has no container", record.target) };
         let commit = self.engine.command("commit");
-        let commit = commit.args(["--change", &format!("LABEL {MOVED}=\"{}\"", self.owner()), &container]);
+        let commit = commit.args(["--change", &format!("LABEL {}", moved(&self.owner())), &container]);
         let image = self.engine.ask(&commit)?;
         let image = image.lines().last().unwrap_or_default();
         let remove = self.engine.command("rm").args(["--force", "--volumes", &container]).uninterruptible();
@@ -203,6 +203,12 @@ impl Docker {
         let said = self.engine.find(&inspect.arg(container).uninterruptible())?;
         Ok(said.map(|said| said == "true"))
     }
+}
+
+/// Returns the label of images that an owner's target went on from. It is read as a line of a Dockerfile, in which much
+/// has a meaning that a folder's name may hold.
+fn moved(owner: &str) -> String {
+    format!("{MOVED}={}", Digest::of_bytes(owner.as_bytes()))
 }
 
 impl Record {
@@ -243,7 +249,7 @@ impl Backend for Docker {
         let name = base_image::name(&target.suite, target.architecture);
         if Image::find(&self.engine, &name)?.is_some() {
             let what = format!("docker image {name} already exists, please remove it first");
-            return Err(Problem { what, mend: format!("docker rmi {name}") }.into());
+            return Err(Problem { what, mend: format!("{} rmi {name}", self.engine.program()) }.into());
         }
         if let Some(digest) = &request.image_digest {
             report(Event::Step(format!("building docker image {name}")));
@@ -298,7 +304,7 @@ impl Backend for Docker {
     fn start(&self, target: &TargetId, resources: Resources) -> Result<Box<dyn Target>> {
         let which = Which::of(target);
         let shown = self.workdir.display();
-        let Some(mut record) = read_document::<Record>(&self.record())? else {
+        let Some(mut record) = read_state::<Record>(&self.record()) else {
             return Err(unusable(format!("there is no target {target} in {shown}"), &which).into());
         };
         if record.target != which {
@@ -326,7 +332,14 @@ impl Backend for Docker {
     }
 
     fn attach(&self) -> Result<Option<Box<dyn Target>>> {
-        let Some(record) = read_document::<Record>(&self.record())? else { return Ok(None) };
+        let Some(record) = read_state::<Record>(&self.record()) else {
+            if self.record().exists() {
+                // Nobody knows what it is.
+                self.remove()?;
+                remove_file(&self.record())?;
+            }
+            return Ok(None);
+        };
         let Some(container) = &record.container else { return Ok(None) };
         match self.is_running(container)? {
             Some(true) => Ok(Some(Box::new(Guest::new(self.clone(), record)))),

@@ -36,6 +36,8 @@ pub(super) enum Boot<'a> {
         initrd: Option<&'a Path>,
         /// The public key that may log in.
         key: &'a str,
+        /// How the guest reaches this host, if not as usual.
+        host: Option<&'a str>,
     },
     /// One that somebody else made: by the loader on its disk.
     Disk,
@@ -74,14 +76,14 @@ pub(super) fn args(machine: &Machine<'_>) -> Vec<OsString> {
     // Nobody needs a target's disk after the host has crashed.
     let drive = format!("id=disk,file={DISK},format=qcow2,cache=unsafe,discard=unmap");
     match machine.boot {
-        Boot::Kernel { kernel, initrd, key } => {
+        Boot::Kernel { kernel, initrd, key, host } => {
             // Debian's kernel for clouds has NVMe and ext4 built in.
             add(&["-M", "q35", "-drive", &format!("if=none,{drive}"), "-device", "nvme,drive=disk,serial=gitian"]);
             args.extend(["-kernel".into(), kernel.into()]);
             if let Some(initrd) = initrd {
                 args.extend(["-initrd".into(), initrd.into()]);
             }
-            args.extend(["-append".into(), kernel_line(DISK_DEVICE, PANIC, key).into()]);
+            args.extend(["-append".into(), kernel_line(DISK_DEVICE, PANIC, key, host).into()]);
         }
         // What the original's machines had. Source: gitian-builder 11f91fb, libexec/start-target.
         Boot::Disk => add(&["-M", "pc", "-drive", &format!("if=virtio,{drive}")]),
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_guest_of_our_own_boots_from_a_kernel() {
-        let boot = Boot::Kernel { kernel: Path::new("/w/a, b.vmlinuz"), initrd: None, key: "ssh-rsa AAAA" };
+        let boot = Boot::Kernel { kernel: Path::new("/w/a, b.vmlinuz"), initrd: None, key: "ssh-rsa AAAA", host: None };
         assert_eq!(
             line(boot, &Accelerator::Tcg { why: "slow".into() }, 2223),
             "-nodefaults -no-user-config -display none -no-reboot -daemonize -name gitian-bookworm-amd64 \
@@ -113,11 +115,13 @@ mod tests {
              console=ttyS0 panic=-1 net.ifnames=0 mitigations=off init=/usr/sbin/gitian-init \
              gitian.key=ssh-rsa:AAAA"
         );
-        let boot = Boot::Kernel { kernel: Path::new("k"), initrd: Some(Path::new("i")), key: "ssh-rsa AAAA" };
+        let host = Some("10.0.2.9");
+        let boot = Boot::Kernel { kernel: Path::new("k"), initrd: Some(Path::new("i")), key: "ssh-rsa AAAA", host };
         let with_kvm = line(boot, &Accelerator::Kvm, 0);
         assert!(with_kvm.contains("-accel kvm -cpu host "), "{with_kvm}");
         assert!(with_kvm.contains(" -kernel k -initrd i -append "), "{with_kvm}");
         assert!(with_kvm.contains("127.0.0.1:0-:22"), "{with_kvm}");
+        assert!(with_kvm.ends_with(" gitian.key=ssh-rsa:AAAA gitian.host=10.0.2.9"), "{with_kvm}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A running machine: the backend's [`Target`].
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use gitian_process::{Input, Status, Streams};
@@ -41,12 +42,16 @@ impl Guest {
             Ok(None) => return gone(),
             Err(error) => return error,
         }
-        // A machine that does not even answer here is told by what ssh said.
-        match Qmp::connect(&self.place.folder()).and_then(|mut qmp| qmp.state()) {
-            Ok(state) if state != "running" => stands_still(&self.target, &state).into(),
-            _ => unreached,
+        match standstill(&self.place.folder()) {
+            Some(state) => stands_still(&self.target, &state).into(),
+            None => unreached,
         }
     }
+}
+
+/// Returns the state of a machine that says that its processors do not run.
+fn standstill(folder: &Path) -> Option<String> {
+    Qmp::connect(folder).and_then(|mut qmp| qmp.state()).ok().filter(|state| state != "running")
 }
 
 /// Returns the problem of a machine whose processors do not run.
@@ -65,7 +70,8 @@ fn stands_still(target: &TargetId, state: &str) -> Problem {
 
 impl Target for Guest {
     fn run(&self, command: &GuestCommand, streams: Streams<'_>) -> Result<Status> {
-        match self.ssh.run(command, streams) {
+        let folder = self.place.folder();
+        match self.ssh.run(command, streams, &|| standstill(&folder).is_some()) {
             Err(error) if error.is::<Unreached>() => Err(self.explained(error)),
             other => other,
         }

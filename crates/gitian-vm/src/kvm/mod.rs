@@ -28,9 +28,10 @@ use self::machine::MachinePlace;
 use self::probe::Accelerator;
 use crate::boot::{self, FOR_ROOTS};
 use crate::cache::CachePlace;
-use crate::document::{Which, read_document, remove_file, unusable, write_document};
+use crate::document::{Which, read_state, remove_file, unusable, write_document};
 use crate::host_programs::missing;
 use crate::sandbox::place::make_private;
+use crate::settings::no_host_ip;
 use crate::ssh::{self, Ssh};
 use crate::{Backend, BaseRequest, Event, GuestNotUp, Layer, Problem, Resources, Sandbox, Settings, Target, TargetId};
 
@@ -39,6 +40,8 @@ pub(crate) struct Kvm {
     cache: PathBuf,
     workdir: PathBuf,
     proxy_host: Option<String>,
+    /// What `GITIAN_HOST_IP` says.
+    host_ip: Option<String>,
     /// What `VM_SSH_PORT` says.
     port: Option<String>,
     /// Makes base trees.
@@ -68,6 +71,7 @@ impl Kvm {
             cache: absolute(&settings.cache),
             workdir: absolute(workdir),
             proxy_host: settings.mirror_host.clone(),
+            host_ip: settings.host_ip.clone(),
             port: settings.vm_ssh_port.clone(),
             sandbox: Sandbox::new(settings, workdir),
             patience: None,
@@ -97,7 +101,7 @@ impl Kvm {
         if place.process()?.is_none() {
             return Ok(None);
         }
-        let Some(running) = read_document::<Running>(&place.running()).unwrap_or(None) else {
+        let Some(running) = read_state::<Running>(&place.running()) else {
             machine::stop(&place, None)?;
             return Ok(None);
         };
@@ -161,6 +165,7 @@ impl Backend for Kvm {
     fn check(&self, targets: &[TargetId]) -> Vec<Problem> {
         let mut problems = missing(&FOR_GUESTS);
         problems.extend(self.asked_port().err());
+        problems.extend(no_host_ip(self.host_ip.as_deref()));
         if targets.is_empty() {
             problems.extend(missing(&FOR_ROOTS));
             problems.extend(self.sandbox.check(&[]));
@@ -214,9 +219,10 @@ impl Backend for Kvm {
         self.stop_running()?;
         let place = self.place();
         let asked_port = self.asked_port()?;
+        no_host_ip(self.host_ip.as_deref()).map_or(Ok(()), Err)?;
         let here = self.workdir.display();
         let which = Which::of(target);
-        let Some(image) = read_document::<Image>(&place.image())? else {
+        let Some(image) = read_state::<Image>(&place.image()) else {
             return Err(unusable(format!("there is no target {target} in {here}"), &which).into());
         };
         if image.target != which {
@@ -232,7 +238,10 @@ impl Backend for Kvm {
         let accelerator = probe::this_host().accelerator(&self.cache)?;
         let key = ssh::public_key(place.var())?;
         let boot = match &base.kernel {
-            Some(kernel) => Boot::Kernel { kernel: &kernel.file, initrd: kernel.initrd.as_deref(), key: &key },
+            Some(kernel) => {
+                let host = self.host_ip.as_deref();
+                Boot::Kernel { kernel: &kernel.file, initrd: kernel.initrd.as_deref(), key: &key, host }
+            }
             None => Boot::Disk,
         };
         let name = format!("gitian-{target}");

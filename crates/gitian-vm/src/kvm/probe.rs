@@ -1,6 +1,7 @@
 //! Whether guests really run with this host's KVM: on some hosts `/dev/kvm` is there, opens, and every guest hangs.
 //!
-//! The smallest guest there is, `probe.s`, is run. The answer is kept in the cache until the host starts anew.
+//! The smallest guest there is, `probe.s`, is run. That it works, or hangs, is kept in the cache until the host starts anew;
+//! any other trouble may pass, and is asked about again.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -12,7 +13,8 @@ use gitian_process::{Command, Failure, Status, Streams};
 use serde::{Deserialize, Serialize};
 
 use super::args::PROGRAM;
-use crate::document::{read_document, write_document};
+use crate::document::{read_state, write_document};
+use crate::host_programs::quoted_path;
 
 /// A multiboot kernel, assembled from `probe.s`.
 const GUEST: &[u8] = include_bytes!("probe.bin");
@@ -20,6 +22,9 @@ const GUEST: &[u8] = include_bytes!("probe.bin");
 const GOOD: Status = Status::Exited(33);
 /// A good answer takes 0.1 s; where KVM does not work, none comes.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The trouble that does not pass by itself.
+const HANGS: &str = "guests hang with this host's KVM";
 
 /// What carries a guest's processors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,23 +76,30 @@ impl Host<'_> {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => return tcg(format!("this host has no {device}")),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                return tcg(format!("{device} is closed to this user (sudo adduser USER kvm, then log in again)"));
+                return tcg(format!("{device} is closed to this user (sudo adduser $(id -un) kvm, then log in again)"));
             }
             Err(error) => return tcg(format!("{device} cannot be opened: {error}")),
         }
         let boot = std::fs::read_to_string(self.boot_id).unwrap_or_default().trim().to_owned();
         let note = cache.join("kvm-works.yml");
-        let kept: Option<Answer> = read_document(&note).unwrap_or(None);
-        let trouble = match kept.filter(|answer| !boot.is_empty() && answer.boot == boot) {
+        let kept: Option<Answer> = read_state(&note);
+        let lasts = |trouble: &Option<String>| trouble.as_deref().is_none_or(|why| why == HANGS);
+        let trouble = match kept.filter(|kept| !boot.is_empty() && kept.boot == boot && lasts(&kept.trouble)) {
             Some(answer) => answer.trouble,
             None => {
                 let trouble = self.run_guest()?;
-                // Without a note it is asked again the next time.
-                write_document(&note, &Answer { boot, trouble: trouble.clone() }).ok();
+                if lasts(&trouble) {
+                    // Without a note it is asked again the next time.
+                    write_document(&note, &Answer { boot, trouble: trouble.clone() }).ok();
+                }
                 trouble
             }
         };
-        Ok(trouble.map_or(Accelerator::Kvm, |why| Accelerator::Tcg { why }))
+        match trouble {
+            None => Ok(Accelerator::Kvm),
+            Some(why) if why == HANGS => tcg(format!("{HANGS} (`rm {}` has it tried again)", quoted_path(&note))),
+            Some(why) => tcg(why),
+        }
     }
 
     /// Runs the smallest guest with KVM; returns what is the trouble, if anything.
@@ -106,7 +118,7 @@ impl Host<'_> {
                 let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
                 Ok(Some(format!("a trial guest {} ({})", outcome.status, last.unwrap_or("without a word"))))
             }
-            Err(Failure::TimedOut { .. }) => Ok(Some("guests hang with this host's KVM".to_owned())),
+            Err(Failure::TimedOut { .. }) => Ok(Some(HANGS.to_owned())),
             Err(failure) => Err(failure.into()),
         }
     }
@@ -134,28 +146,38 @@ mod tests {
     }
 
     #[test]
-    fn only_a_guest_that_comes_to_its_end_counts_and_is_asked_once_a_start_of_the_host() {
-        for (script, trouble) in [
-            ("exit 33", None),
-            ("exec sleep 60", Some("guests hang with this host's KVM")),
-            ("exit 0", Some("a trial guest ended with exit status 0 (without a word)")),
+    fn only_a_guest_that_comes_to_its_end_counts_and_what_lasts_is_asked_once_a_start_of_the_host() {
+        for (script, trouble, lasts) in [
+            ("exit 33", None, true),
+            ("exec sleep 60", Some(HANGS), true),
+            ("exit 0", Some("a trial guest ended with exit status 0 (without a word)"), false),
             (
                 "echo 'qemu: failed to initialize kvm: No space left on device' >&2; exit 1",
                 Some(
                     "a trial guest ended with exit status 1 (qemu: failed to initialize kvm: No space left on device)",
                 ),
+                false,
             ),
         ] {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join("boot"), "one\n").unwrap();
-            let expected = trouble.map_or(Accelerator::Kvm, |why: &str| Accelerator::Tcg { why: why.to_owned() });
-            for _ in 0..2 {
-                assert_eq!(asked(folder.path(), script), expected, "{script}");
-                assert_eq!(times(folder.path()), 1, "{script}");
+            for asked_before in 0..2 {
+                match (asked(folder.path(), script), trouble) {
+                    (Accelerator::Kvm, None) => {}
+                    (Accelerator::Tcg { why }, Some(trouble)) => {
+                        assert!(why.starts_with(trouble), "{why}");
+                        let note =
+                            format!("(`rm {}` has it tried again)", folder.path().join("kvm-works.yml").display());
+                        assert_eq!(why.contains(&note), lasts, "{why}");
+                    }
+                    (found, _) => panic!("{script}: {found:?}"),
+                }
+                assert_eq!(times(folder.path()), if lasts { 1 } else { asked_before + 1 }, "{script}");
             }
+            let before = times(folder.path());
             fs::write(folder.path().join("boot"), "two\n").unwrap();
             assert_eq!(asked(folder.path(), "exit 33"), Accelerator::Kvm);
-            assert_eq!(times(folder.path()), 2, "{script}");
+            assert_eq!(times(folder.path()), before + 1, "{script}");
         }
     }
 
@@ -172,12 +194,12 @@ mod tests {
         let missing = folder.path().join("kvm");
         assert_eq!(why(&missing), format!("this host has no {}", missing.display()));
         if nix::unistd::Uid::effective().is_root() {
-            eprintln!("skipped: nothing is closed to root");
+            crate::skip::skip("closed", "nothing is closed to root");
             return;
         }
         fs::write(&missing, "").unwrap();
         fs::set_permissions(&missing, Permissions::from_mode(0o000)).unwrap();
-        assert!(why(&missing).contains("is closed to this user (sudo adduser USER kvm"), "{}", why(&missing));
+        assert!(why(&missing).contains("is closed to this user (sudo adduser $(id -un) kvm"), "{}", why(&missing));
     }
 
     #[test]

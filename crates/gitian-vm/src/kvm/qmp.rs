@@ -1,8 +1,6 @@
 //! QEMU's machine protocol: a question and an answer a line, in JSON, with events in between. Source: QEMU, docs/interop/qmp-spec.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -11,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::args::QMP;
+use crate::socket;
 
 /// How long an answer may take: a machine that stands still answers too.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,9 +23,7 @@ impl Qmp {
     /// Begins a conversation with the machine whose socket lies in a folder.
     pub(super) fn connect(folder: &Path) -> Result<Self> {
         let object = || format!("ask the machine at {}", folder.join(QMP).display());
-        // A socket's path is 107 bytes long at most; this one always is short.
-        let open = File::open(folder).with_context(object)?;
-        let stream = UnixStream::connect(format!("/proc/self/fd/{}/{QMP}", open.as_raw_fd())).with_context(object)?;
+        let stream = socket::connect(folder, QMP).with_context(object)?;
         stream.set_read_timeout(Some(PATIENCE)).with_context(object)?;
         stream.set_write_timeout(Some(PATIENCE)).with_context(object)?;
         let mut qmp = Self { stream: BufReader::new(stream) };

@@ -33,6 +33,14 @@ impl Net<'_> {
     }
 }
 
+/// What is wrong with a path that is not [`plain`].
+pub(super) const UNFIT: &str = "LXC cannot have `:`, `,` or `\\` in a path";
+
+/// Returns a path that LXC takes for what it is, as text.
+pub(super) fn plain(path: &Path) -> Option<&str> {
+    path.to_str().filter(|text| !text.contains(|c: char| ":,\\".contains(c) || c.is_control()))
+}
+
 /// Fills in a template. The trees below a guest are read-only, the topmost first; it writes to `upper`, beside which LXC
 /// makes a folder of its own.
 ///
@@ -41,9 +49,9 @@ impl Net<'_> {
 pub(super) fn render(template: &str, lower: &[PathBuf], upper: &Path, net: &Net<'_>) -> Result<String> {
     let mut rootfs = String::from("overlay");
     for path in lower.iter().map(PathBuf::as_path).chain([upper]) {
-        match path.to_str().filter(|text| !text.contains(|c: char| c == ':' || c == ',' || c.is_control())) {
+        match plain(path) {
             Some(text) => rootfs += &format!(":{text}"),
-            None => bail!("{}: LXC cannot have `:` or `,` in a path", path.display()),
+            None => bail!("{}: {UNFIT}", path.display()),
         }
     }
     Ok(template
@@ -77,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_path_that_would_be_taken_for_several_is_refused() {
-        for path in ["/a:b", "/a,b", "/a\nb"] {
+        for path in ["/a:b", "/a,b", "/a\\b", "/a\nb"] {
             assert!(render(TEMPLATE, &[path.into()], Path::new("/w"), &Net::Host).is_err(), "{path:?}");
         }
     }

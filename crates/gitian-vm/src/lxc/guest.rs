@@ -37,20 +37,23 @@ ulimit -c 0
 "$@"
 exit $?"#;
 
-/// Has names resolved as on the host.
-const RESOLVE: &str = "rm -f /etc/resolv.conf; cat > /etc/resolv.conf";
+/// Has names resolved as on the host, and a proxy on the host's loopback, which the base image was made through, found at
+/// the host's address.
+const RESOLVE: &str = r#"rm -f /etc/resolv.conf; cat > /etc/resolv.conf
+proxy=/etc/apt/apt.conf.d/80proxy
+[ -z "$1" ] || [ ! -e $proxy ] || sed -i "s#//\(127\.0\.0\.1\|localhost\):#//$1:#" $proxy"#;
 
 /// Sets the flag IFF_UP of the loopback; LXC leaves it down. Source: netdevice(7).
 const LOOPBACK_UP: &str = r#"my $request = pack('a16 s x22', 'lo', 0x49);
 my $socket;
 socket($socket, 2, 2, 0) && ioctl($socket, 0x8914, $request) or die "loopback: $!\n";"#;
 
-/// Makes a guest that was just started one like others.
-pub(super) fn settle(tools: &Tools, online: bool) -> Result<()> {
+/// Makes a guest that was just started one like others; `host` is how it reaches the host, if not by its loopback.
+pub(super) fn settle(tools: &Tools, online: bool, host: Option<&str>) -> Result<()> {
     let attach = || tools.command("lxc-attach").arg("--clear-env");
     if online {
         let resolv_conf = fs::read("/etc/resolv.conf").unwrap_or_default();
-        let command = attach().args(["--", "/bin/sh", "-c", RESOLVE]);
+        let command = attach().args(["--", "/bin/sh", "-c", RESOLVE, "sh", host.unwrap_or_default()]);
         command.run_ok(Streams::default().with_input(Input::Bytes(&resolv_conf)))?;
     } else {
         // With all of root's capabilities, for this one command.

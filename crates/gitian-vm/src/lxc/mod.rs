@@ -21,11 +21,12 @@ use self::guest::Guest;
 use self::tools::Tools;
 use crate::base_tree::{BaseTree, Maker, Pointers, command_for};
 use crate::cache::CachePlace;
-use crate::document::{Which, read_document, remove_file, unusable, write_document};
+use crate::document::{Which, read_state, remove_file, unusable, write_document};
 use crate::sandbox::base_tree_problems;
 use crate::sandbox::id_map::IdMap;
 use crate::sandbox::layer::{self, Held, Layers};
 use crate::sandbox::place::make_private;
+use crate::settings::no_host_ip;
 use crate::{Backend, BaseRequest, Event, Layer, Problem, Resources, Settings, Target, TargetId, base_name};
 
 /// The option of make-base-vm that makes these base images.
@@ -44,6 +45,7 @@ pub struct Lxc {
     proxy_host: Option<String>,
     bridge: Option<String>,
     guest_ip: Option<String>,
+    host_ip: Option<String>,
     /// What `LXC_EXECUTE` says.
     execute: Option<String>,
     tools: Tools,
@@ -77,6 +79,7 @@ impl Lxc {
             proxy_host: settings.mirror_host.clone(),
             bridge: settings.lxc_bridge.clone(),
             guest_ip: settings.lxc_guest_ip.clone(),
+            host_ip: settings.host_ip.clone(),
             execute: settings.lxc_execute.clone(),
             tools: Tools::new(workdir.join("var/lxc"), settings.lxc_execute.as_deref()),
             workdir,
@@ -153,7 +156,7 @@ impl Lxc {
 
     /// Writes what LXC is told about the target that is there, and returns where.
     pub fn write_config(&self) -> Result<PathBuf> {
-        let image = read_document::<Image>(&self.image())?.ok_or_else(|| Problem {
+        let image = read_state::<Image>(&self.image()).ok_or_else(|| Problem {
             what: format!("there is no target of LXC in {}", self.workdir.display()),
             mend: "USE_LXC=1 libexec/make-clean-vm --suite SUITE --arch ARCH".into(),
         })?;
@@ -165,7 +168,8 @@ impl Lxc {
         let (path, held) = self.configure(image, online)?;
         let started = || {
             self.tools.start(&path)?;
-            guest::settle(&self.tools, online)
+            let host = self.bridge.as_ref().and(self.host_ip.as_deref());
+            guest::settle(&self.tools, online, host)
         };
         started().with_context(|| format!("start the guest {}", image.target)).inspect_err(|_| {
             // The first error says more than one that follows from it.
@@ -225,6 +229,14 @@ impl Backend for Lxc {
 
     fn check(&self, targets: &[TargetId]) -> Vec<Problem> {
         let mut problems = tools::problems(&self.tools, self.execute.as_deref(), self.bridge.as_deref());
+        problems.extend(tools::no_address(self.guest_ip.as_deref()));
+        problems.extend(self.bridge.as_ref().and_then(|_| no_host_ip(self.host_ip.as_deref())));
+        problems.extend([&self.cache, &self.workdir].into_iter().filter(|path| config::plain(path).is_none()).map(
+            |path| Problem {
+                what: format!("{}: {}", path.display(), config::UNFIT),
+                mend: "use --backend sandbox, or a folder of another name".into(),
+            },
+        ));
         if targets.is_empty() {
             problems.extend(base_tree_problems(&self.cache_place(), &self.workdir));
         }
@@ -276,7 +288,7 @@ impl Backend for Lxc {
     fn start(&self, target: &TargetId, _resources: Resources) -> Result<Box<dyn Target>> {
         let which = Which::of(target);
         let shown = self.workdir.display();
-        let Some(image) = read_document::<Image>(&self.image())? else {
+        let Some(image) = read_state::<Image>(&self.image()) else {
             return Err(unusable(format!("there is no target {target} in {shown}"), &which).into());
         };
         if image.target != which {
@@ -288,7 +300,14 @@ impl Backend for Lxc {
     }
 
     fn attach(&self) -> Result<Option<Box<dyn Target>>> {
-        let Some(image) = read_document::<Image>(&self.image())? else { return Ok(None) };
+        let Some(image) = read_state::<Image>(&self.image()) else {
+            if self.image().exists() {
+                // Nobody knows what it is.
+                self.tools.kill()?;
+                remove_file(&self.image())?;
+            }
+            return Ok(None);
+        };
         if !self.tools.is_running()? {
             return Ok(None);
         }

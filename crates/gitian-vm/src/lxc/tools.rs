@@ -1,5 +1,7 @@
 //! LXC's programs for one guest, and what they need of the host.
 
+use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -8,6 +10,7 @@ use nix::unistd::getuid;
 
 use super::NAME;
 use crate::Problem;
+use crate::document::remove_file;
 use crate::host_programs::install;
 
 /// The first process of a guest: it ends at once when it is told to, and buries processes that have lost their parents.
@@ -41,10 +44,21 @@ impl Tools {
 
     /// Starts the guest as a configuration says; it lives on by itself.
     pub(super) fn start(&self, config: &Path) -> Result<()> {
-        let start = self.command("lxc-start").arg("-f").arg(config).args(["--", "/bin/bash", "-c", FIRST_PROCESS]);
+        let log = self.path.join("start.log");
+        remove_file(&log)?;
+        let start = self.command("lxc-start").args(["-l", "ERROR", "-o"]).arg(&log).arg("-f").arg(config);
+        let start = start.args(["--", "/bin/bash", "-c", FIRST_PROCESS]);
         // Not interrupted half-way: nobody would know of the guest.
-        start.uninterruptible().run_ok(Streams::default())?;
-        Ok(())
+        let started = start.uninterruptible().run_ok(Streams::default());
+        started.map(drop).map_err(|failure| match failure {
+            Failure::ProgramFailed { command_line, status, last_lines } => {
+                // What it says itself is only that more could be had in a log.
+                let causes = errors(&fs::read_to_string(&log).unwrap_or_default());
+                let last_lines = if causes.is_empty() { last_lines } else { causes };
+                Failure::ProgramFailed { command_line, status, last_lines }.into()
+            }
+            other => other.into(),
+        })
     }
 
     /// Whether the guest runs.
@@ -61,6 +75,12 @@ impl Tools {
         }
         Ok(())
     }
+}
+
+/// Returns what a log of LXC tells, the cause first, without who told it when.
+fn errors(log: &str) -> Vec<String> {
+    // `lxc-start NAME TIME ERROR    PART - FILE:FUNCTION:LINE - TEXT`
+    log.lines().filter_map(|line| line.split_once(" ERROR ")?.1.splitn(3, " - ").nth(2)).map(str::to_owned).collect()
 }
 
 /// Returns the problem of an `LXC_EXECUTE` that names none of the two programs which it can.
@@ -100,6 +120,15 @@ pub(super) fn problems(tools: &Tools, execute: Option<&str>, bridge: Option<&str
     problems
 }
 
+/// Returns the problem of an address that guests on a bridge cannot have.
+pub(super) fn no_address(guest_ip: Option<&str>) -> Option<Problem> {
+    let text = guest_ip.filter(|text| text.parse::<Ipv4Addr>().is_err())?;
+    Some(Problem {
+        what: format!("LXC_GUEST_IP={text} is not an address such as 10.0.3.5"),
+        mend: "unset LXC_GUEST_IP    (or give the guest an address of the bridge's network)".into(),
+    })
+}
+
 /// Returns the problem of a version that is too old for our configuration.
 fn too_old(version: &str) -> Option<Problem> {
     let major: u32 = version.split('.').next()?.trim().parse().ok()?;
@@ -112,6 +141,23 @@ fn too_old(version: &str) -> Option<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_of_a_start_is_read_for_its_errors() {
+        let log = "lxc-start gitian-target 20261121220000.123 ERROR    conf - ../src/lxc/conf.c:run:73 - No such - thing\n\
+                   lxc-start gitian-target 20261121220000.124 WARN     conf - x.c:f:1 - never mind\n\
+                   lxc-start gitian-target 20261121220000.125 ERROR    start - y.c:g:2 - Failed to start\n";
+        assert_eq!(errors(log), ["No such - thing", "Failed to start"]);
+        assert_eq!(errors(""), [""; 0]);
+    }
+
+    #[test]
+    fn an_address_is_one_or_a_problem() {
+        for (text, good) in [("10.0.3.5", true), ("10.0.3.5/24", false), ("", false), ("10.0.3.5\nlxc.x = y", false)] {
+            assert_eq!(no_address(Some(text)).is_none(), good, "{text:?}");
+        }
+        assert_eq!(no_address(None), None);
+    }
 
     #[test]
     fn versions_from_3_on_are_new_enough() {

@@ -32,7 +32,7 @@ use self::place::{TargetPlace, entries, make_fs, make_private, remove};
 use self::rootfs::{Folders, Rooting, guest_steps, probe_steps};
 use crate::base_tree::{BaseTree, Maker, Pointers};
 use crate::cache::CachePlace;
-use crate::document::{Which, read_document, remove_file, unusable, write_document};
+use crate::document::{Which, read_state, remove_file, unusable, write_document};
 use crate::{Backend, BaseRequest, Event, Layer, Problem, Resources, Settings, Target, TargetId};
 
 /// The sandbox of one working directory.
@@ -264,7 +264,7 @@ impl Backend for Sandbox {
         }
         let place = self.target_place();
         make_private(place.folder())?;
-        let before = read_document::<Image>(&place.image()).unwrap_or(None);
+        let before = read_state::<Image>(&place.image());
         remove_file(&place.image())?;
         self.sweeper.put_aside(&place, &map)?;
         if check::is_nearly_full(place.folder()) {
@@ -302,7 +302,7 @@ impl Backend for Sandbox {
         if let Some(stale) = self.attach()? {
             stale.stop()?;
         }
-        let Some(image) = read_document::<Image>(&self.target_place().image())? else {
+        let Some(image) = read_state::<Image>(&self.target_place().image()) else {
             let what = format!("there is no target {target} in {}", self.workdir.display());
             return Err(unusable(what, &Which::of(target)).into());
         };
@@ -316,10 +316,12 @@ impl Backend for Sandbox {
 
     fn attach(&self) -> Result<Option<Box<dyn Target>>> {
         let place = self.target_place();
-        let Some(running) = read_document::<Running>(&place.init())? else { return Ok(None) };
+        let Some(running) = read_state::<Running>(&place.init()) else { return Ok(None) };
         let Some(enclosure) = Enclosure::find(&running.init)? else { return Ok(None) };
-        let Some(image) = read_document::<Image>(&place.image())? else {
-            bail!("{} is missing although its guest runs", place.image().display());
+        let Some(image) = read_state::<Image>(&place.image()) else {
+            // Nobody knows what it is.
+            enclosure.end()?;
+            return Ok(None);
         };
         let resources = Resources { processors: running.processors, memory_mib: running.memory_mib };
         Ok(Some(Box::new(Guest::new(self.clone(), image, resources, enclosure, None))))

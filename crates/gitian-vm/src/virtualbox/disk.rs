@@ -87,7 +87,7 @@ fn partition_table(root: u64) -> String {
 
 /// Returns the loader's entry. Source: the Boot Loader Specification.
 fn entry(key: &str) -> String {
-    let line = boot::kernel_line(&format!("PARTUUID={ROOT_ID}"), PANIC, key);
+    let line = boot::kernel_line(&format!("PARTUUID={ROOT_ID}"), PANIC, key, None);
     format!("title gitian\nlinux /vmlinuz\ninitrd /initrd\noptions {line}\n")
 }
 

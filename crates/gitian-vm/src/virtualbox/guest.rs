@@ -72,7 +72,9 @@ fn stands_still(name: &str, state: &str) -> Problem {
 
 impl Target for Guest {
     fn run(&self, command: &GuestCommand, streams: Streams<'_>) -> Result<Status> {
-        match self.ssh.run(command, streams) {
+        let stands_still =
+            || self.manage.info(&self.name).is_ok_and(|info| info.is_some_and(|info| info.stands_still()));
+        match self.ssh.run(command, streams, &stands_still) {
             Err(error) if error.is::<Unreached>() => Err(self.explained(error)),
             other => other,
         }

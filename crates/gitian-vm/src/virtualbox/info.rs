@@ -60,6 +60,11 @@ impl Info {
         !["poweroff", "aborted", "saved", "aborted-saved"].contains(&self.state.as_str())
     }
 
+    /// Whether its processors do not run, and will not unless somebody does something.
+    pub(super) fn stands_still(&self) -> bool {
+        ["paused", "gurumeditation"].contains(&self.state.as_str())
+    }
+
     /// Whether it goes on where it was left: its settings cannot be changed then.
     pub(super) fn is_saved(&self) -> bool {
         ["saved", "aborted-saved"].contains(&self.state.as_str())

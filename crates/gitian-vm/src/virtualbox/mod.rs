@@ -32,7 +32,7 @@ use self::machine::{Machine, Owner};
 use self::manage::{Manage, PROGRAM};
 use crate::boot::{self, FOR_ROOTS, PANIC};
 use crate::cache::CachePlace;
-use crate::document::{Which, read_document, remove_file, unusable, write_document};
+use crate::document::{Which, read_state, remove_file, unusable, write_document};
 use crate::host_programs::{install, missing, sudo};
 use crate::sandbox::place::make_private;
 use crate::ssh::{self, Ssh};
@@ -97,7 +97,7 @@ impl VirtualBox {
     /// Returns the machine that runs for this working directory, of whichever target.
     fn running(&self) -> Result<Option<Guest>> {
         let path = Running::path(&self.folder());
-        let Some(running) = read_document::<Running>(&path).unwrap_or(None) else { return Ok(None) };
+        let Some(running) = read_state::<Running>(&path) else { return Ok(None) };
         let target = running.target.target().with_context(|| path.display().to_string())?;
         let name = machine::name(&target.suite, target.architecture);
         let Some(info) = self.manage.info(&name)?.filter(|info| info.is_on()) else { return Ok(None) };
