@@ -188,7 +188,9 @@ fn only_what_has_changed_is_done_again_and_the_reason_is_told() {
                     && told
                         .stderr
                         .contains(&format!("gitian: error: {step} linux needs build linux, which is not done: "))
-                    && told.stderr.contains("gitian release --step build …    first\n"),
+                    && told.stderr.contains(&format!(
+                        "hint: gitian release --file ../coin/gitian.toml --step build,{step} --signer alice"
+                    )),
                 "{}{}",
                 told.stdout,
                 told.stderr
@@ -221,6 +223,33 @@ fn a_second_stage_waits_for_its_detached_signatures() {
 }
 
 #[test]
+fn a_second_stage_does_not_continue_another_version() {
+    let Some(project) = Project::new() else { return };
+    let Some(alice) = project.person("alice") else { return };
+    let release = |version: &str, os: &str| {
+        let args = ["release", "--file", "../coin/gitian.toml", "--signer", "alice", "--os", os, version];
+        programs::answer(alice.program("gitian").args(args))
+    };
+    release("1.0", "linux,win").succeeds();
+    project
+        .sh("cd coin && echo 2.0 > VERSION && git commit -qam 2.0 && git tag v2.0; cp ../sdk-1.0.tar ../sdk-2.0.tar")
+        .succeeds();
+    release("2.0", "win").succeeds();
+    let told = release("1.0", "win-signed");
+    let refused = "build win-signed needs build win, which is not done: gbuild's command line has changed\n\
+                   hint: gitian release --file ../coin/gitian.toml --os win-signed,win --signer alice 1.0\n";
+    assert!(told.code == 1 && told.stderr.contains(refused), "{}{}", told.stdout, told.stderr);
+    assert!(!alice.folder.join(".gitian/sigs/1.0-win-signed").exists());
+    let told = release("1.0", "win-signed,win").succeeds().stdout;
+    assert!(told.contains("build win: begins again: ") && told.contains("verify win-signed: alice: OK\n"), "{told}");
+    assert_eq!(
+        fs::read_to_string(alice.folder.join("binaries/1.0/coin-win-setup.txt")).unwrap(),
+        "unsigned\n1.0signed\n"
+    );
+    assert!(!alice.folder.join("binaries/1.0/coin-2.0-win-unsigned.txt").exists());
+}
+
+#[test]
 fn what_is_wrong_is_told_with_what_mends_it_before_hours_are_spent() {
     let Some(project) = Project::new() else { return };
     let Some(alice) = project.person("alice") else { return };
@@ -246,6 +275,19 @@ fn what_is_wrong_is_told_with_what_mends_it_before_hours_are_spent() {
         assert_eq!(fs::read_dir(&alice.folder).unwrap().count(), 0, "{to}");
     }
     fs::write(&toml, &good).unwrap();
+    for (more, expected) in [
+        (
+            &["--step", "verify"][..],
+            "verify linux needs sigs, which is not done\nhint: gitian release --file ../coin/gitian.toml --step sigs,verify --signer alice 1.0\n",
+        ),
+        (
+            &["--os", "win-signed"],
+            "build win-signed needs build win, which is not done\nhint: gitian release --file ../coin/gitian.toml --os win-signed,win --signer alice 1.0\n",
+        ),
+    ] {
+        let (code, told) = run(more);
+        assert!(code == 1 && told.contains(expected), "{told}");
+    }
     let (code, told) = run(&["--os", "linux,mac"]);
     assert!(
         code == 2 && told.contains("--os mac: gitian.toml has no such descriptor (it has linux, win, win-signed)"),
@@ -265,7 +307,7 @@ fn what_is_wrong_is_told_with_what_mends_it_before_hours_are_spent() {
     let (code, told) = run(&[]);
     assert_eq!(code, 1, "{told}");
     assert!(told.contains("gitian: error: build win: gbuild ended with exit status 1\n"), "{told}");
-    assert!(told.contains("gitian release --step build --os win"), "{told}");
+    assert!(told.contains("to go on: gitian release --file ../coin/gitian.toml --signer alice 1.0\n"), "{told}");
     assert!(!alice.folder.join(".gitian/sigs").exists(), "nothing is signed");
     project.sh("cd coin && git revert --no-edit HEAD && git tag -f v1.0").succeeds();
     let told = alice.release(&[]).succeeds().stdout;

@@ -1,5 +1,6 @@
 //! `gitian release`: what `gitian.toml` says → the steps of a release, told line by line.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,8 @@ use gitian_build::{BuildStopped, Workdir};
 use gitian_descriptor::{Descriptor, Loaded, SignerName};
 use gitian_process::{Command, Failure, Streams};
 use gitian_release::{
-    Chosen, Event, Kind, Order, Origin, Project, ProjectRefused, Runner, Signing, Source, Standing, State, Step, WORK,
+    Chosen, DescriptorRule, Event, Kind, Order, Origin, Project, ProjectRefused, Runner, Signing, Source, Standing,
+    State, Step, WORK,
 };
 use gitian_vm::{Backend, Problem, TargetId};
 
@@ -39,7 +41,8 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     let base = |target: &TargetId| backend.base_id(target).ok();
     let call = |name: &str| around.calls.own(name);
     let jobs = release.jobs(&chosen);
-    let runner = Runner { root: &around.workdir, call: &call, base: &base, jobs, again: args.again };
+    let command = |step: Option<&Step>| args.command(step);
+    let runner = Runner { root: &around.workdir, call: &call, base: &base, jobs, again: args.again, command: &command };
     if args.dry_run {
         release.tell_plan(&steps, &runner, out)?;
     } else {
@@ -115,7 +118,25 @@ impl Release<'_> {
         self.args.backend.as_deref().or(self.project.backend.as_deref())
     }
 
-    /// Reads the descriptors that `--os` chooses.
+    /// Which descriptors of the project are asked for, and which are those that they continue, by number; each with
+    /// whether it is asked for.
+    fn numbers(&self) -> BTreeMap<usize, bool> {
+        let rules = &self.project.descriptors;
+        let wanted = |rule: &DescriptorRule| self.args.os.is_empty() || self.args.os.contains(&rule.name);
+        let mut numbers: BTreeMap<usize, bool> =
+            rules.iter().enumerate().filter(|(_, rule)| wanted(rule)).map(|(number, _)| (number, true)).collect();
+        // What is continued comes first in the file.
+        for number in (0..rules.len()).rev() {
+            if numbers.contains_key(&number) {
+                for stage in &rules[number].stages {
+                    numbers.entry(stage.from).or_insert(false);
+                }
+            }
+        }
+        numbers
+    }
+
+    /// Reads the descriptors that `--os` chooses, and those that they continue.
     fn choose(&self) -> Result<(Vec<Chosen>, Box<dyn Backend>)> {
         for name in &self.args.os {
             if self.project.descriptor(name).is_none() {
@@ -130,14 +151,12 @@ impl Release<'_> {
         }
         let here = std::path::absolute(self.around.workdir.join(self.here()))?;
         let mut chosen = Vec::new();
-        for (number, rule) in self.project.descriptors.iter().enumerate() {
-            if !self.args.os.is_empty() && !self.args.os.contains(&rule.name) {
-                continue;
-            }
+        for (number, wanted) in self.numbers() {
+            let rule = &self.project.descriptors[number];
             let (loaded, origin) = self.descriptor(&rule.file)?;
             let source = |remote| Source::new(remote, self.project, &self.args.version, &here);
             let sources = loaded.descriptor.remotes.iter().map(source).collect();
-            chosen.push(Chosen { number, loaded, origin, targets: Vec::new(), sources });
+            chosen.push(Chosen { number, loaded, origin, targets: Vec::new(), sources, left_out: !wanted });
         }
         let wanted: Vec<_> = chosen
             .iter()
@@ -192,16 +211,18 @@ impl Release<'_> {
         }
     }
 
-    /// Takes out what waits for a commit of somebody else.
+    /// Takes out what waits for a commit of somebody else, and what continues that.
     fn take_waiting(&self, chosen: &mut Vec<Chosen>) -> Vec<(String, Source)> {
-        let mut waits = Vec::new();
+        let mut waiting: BTreeMap<usize, Source> = BTreeMap::new();
         chosen.retain(|chosen| {
-            let waiting = chosen.waits_for(self.project).cloned();
-            let name = || self.project.descriptors[chosen.number].name.clone();
-            waits.extend(waiting.iter().map(|source| (name(), source.clone())));
-            waiting.is_none()
+            let mut stages = self.project.descriptors[chosen.number].stages.iter();
+            let source = chosen.waits_for(self.project).or_else(|| stages.find_map(|stage| waiting.get(&stage.from)));
+            let source = source.filter(|_| !chosen.left_out).cloned();
+            let stays = source.is_none();
+            waiting.extend(source.map(|source| (chosen.number, source)));
+            stays
         });
-        waits
+        waiting.into_iter().map(|(number, source)| (self.project.descriptors[number].name.clone(), source)).collect()
     }
 
     fn plan(&self, chosen: &[Chosen]) -> Result<Vec<Step>> {
@@ -257,7 +278,8 @@ impl Release<'_> {
         if let Some(jobs) = self.args.jobs {
             return jobs as usize;
         }
-        let most = |of: fn(&gitian_release::DescriptorRule) -> Option<u32>, all: Option<u32>, default: u32| {
+        let chosen: Vec<&Chosen> = chosen.iter().filter(|chosen| !chosen.left_out).collect();
+        let most = |of: fn(&DescriptorRule) -> Option<u32>, all: Option<u32>, default: u32| {
             let each =
                 chosen.iter().map(|chosen| of(&self.project.descriptors[chosen.number]).or(all).unwrap_or(default));
             u64::from(each.max().unwrap_or(default))
@@ -278,7 +300,7 @@ impl Release<'_> {
         let call = |name: &str| self.around.calls.own_in_line(name);
         let does = |kind| self.does(kind);
         runner.check(steps, &does)?;
-        for step in steps.iter().filter(|step| does(step.kind)) {
+        for step in steps.iter().filter(|step| !step.left_out && does(step.kind)) {
             match runner.standing(step) {
                 Standing::Done => writeln!(out, "# {}: done already", printable(&step.to_string()))?,
                 Standing::Due(why) => {

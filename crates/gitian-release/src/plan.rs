@@ -26,7 +26,7 @@ pub struct Order<'a> {
     pub here: &'a Path,
     /// Which version.
     pub version: &'a Version,
-    /// The descriptors that are built, in the order of the file.
+    /// The descriptors that are built, and those that they continue, in the order of the file.
     pub chosen: &'a [Chosen],
     /// The kind of guest, if somebody says which.
     pub backend: Option<&'a str>,
@@ -70,6 +70,8 @@ pub struct Chosen {
     pub targets: Vec<TargetId>,
     /// Its remotes.
     pub sources: Vec<Source>,
+    /// It is here for another that continues its build; nobody asked for it.
+    pub left_out: bool,
 }
 
 /// Where a descriptor comes from.
@@ -104,13 +106,14 @@ pub fn plan(order: &Order<'_>) -> Result<Vec<Step>, Vec<Problem>> {
     if !problems.is_empty() {
         return Err(problems);
     }
+    let each = |step: &dyn Fn(&Chosen) -> Step| order.wanted().map(step).collect::<Vec<_>>();
     let mut steps = order.bases();
     steps.extend(order.inputs());
     steps.extend(order.chosen.iter().map(|chosen| order.build(chosen)));
-    steps.extend(order.chosen.iter().map(|chosen| order.collect(chosen)));
+    steps.extend(each(&|chosen| order.collect(chosen)));
     steps.push(order.tree());
     if let Some(signer) = order.signer {
-        steps.extend(order.chosen.iter().map(|chosen| order.sign(chosen, signer)));
+        steps.extend(each(&|chosen| order.sign(chosen, signer)));
         if let Signing::Request(_) = order.signing {
             // The rest is done when the answers are there.
             return Ok(steps);
@@ -119,7 +122,7 @@ pub fn plan(order: &Order<'_>) -> Result<Vec<Step>, Vec<Problem>> {
             steps.push(order.commit(signer));
         }
     }
-    steps.extend(order.chosen.iter().map(|chosen| order.verify(chosen)));
+    steps.extend(each(&|chosen| order.verify(chosen)));
     if order.push && order.sigs_is_clone {
         steps.extend(order.signer.map(|signer| order.push(signer)));
     }
@@ -129,6 +132,16 @@ pub fn plan(order: &Order<'_>) -> Result<Vec<Step>, Vec<Problem>> {
 impl Order<'_> {
     fn rule(&self, chosen: &Chosen) -> &DescriptorRule {
         &self.project.descriptors[chosen.number]
+    }
+
+    /// The descriptors that somebody asked for.
+    fn wanted(&self) -> impl Iterator<Item = &Chosen> {
+        self.chosen.iter().filter(|chosen| !chosen.left_out)
+    }
+
+    /// Every descriptor's step of a kind.
+    fn all(&self, kind: Kind) -> impl Iterator<Item = (Kind, String)> {
+        self.wanted().map(move |chosen| (kind, self.rule(chosen).name.clone()))
     }
 
     fn problems(&self, chosen: &Chosen) -> Vec<Problem> {
@@ -164,7 +177,7 @@ impl Order<'_> {
     fn bases(&self) -> Vec<Step> {
         let mut seen = BTreeSet::new();
         let mut steps = Vec::new();
-        for chosen in self.chosen {
+        for chosen in self.wanted() {
             for target in &chosen.targets {
                 let of = format!("{}-{}", target.suite, target.architecture.debian());
                 if !seen.insert((of.clone(), target.distro.clone())) {
@@ -181,14 +194,8 @@ impl Order<'_> {
                 args.extend(["--arch".into(), architecture.into()]);
                 args.extend(self.backend_option());
                 let program = Program { name: "make-base-vm", args, folder: WORK.into(), asks: false };
-                steps.push(Step {
-                    kind: Kind::Base,
-                    of,
-                    depends: Vec::new(),
-                    actions: vec![Action::MakeFolder(WORK.into()), Action::Run(program)],
-                    done: Done::Base(target.clone()),
-                    after: Vec::new(),
-                });
+                let actions = vec![Action::MakeFolder(WORK.into()), Action::Run(program)];
+                steps.push(Step::new(Kind::Base, of, actions, Done::Base(target.clone())));
             }
         }
         steps
@@ -198,7 +205,7 @@ impl Order<'_> {
     fn inputs(&self) -> Vec<Step> {
         let mut seen = BTreeSet::new();
         let mut steps = Vec::new();
-        for chosen in self.chosen {
+        for chosen in self.wanted() {
             let rule = self.rule(chosen);
             for file in &chosen.loaded.descriptor.files {
                 let name = file.as_str();
@@ -213,14 +220,7 @@ impl Order<'_> {
 
     fn input(&self, name: &str) -> Step {
         let to = place::inputs().join(name);
-        let step = |depends, actions, done| Step {
-            kind: Kind::Input,
-            of: name.to_owned(),
-            depends,
-            actions,
-            done,
-            after: Vec::new(),
-        };
+        let step = |depends, actions, done| Step { depends, ..Step::new(Kind::Input, name, actions, done) };
         let Some(rule) = self.project.inputs.get(name) else {
             return step(Vec::new(), vec![Action::Expect(to)], Done::Never);
         };
@@ -278,7 +278,7 @@ impl Order<'_> {
         actions.extend(self.write_descriptor(chosen));
         let mut depends = vec![
             text("gbuild's version", self.program.to_owned()),
-            text("gbuild's options", format!("{:?}", program.args)),
+            text("gbuild's command line", format!("{:?}", program.args)),
             text("the descriptor", Digest::of_bytes(chosen.loaded.source.as_bytes()).to_string()),
         ];
         for file in &chosen.loaded.descriptor.files {
@@ -316,14 +316,13 @@ impl Order<'_> {
             depends.push(Dependency { name: format!("the remote {}", source.dir), value });
         }
         actions.push(Action::Run(program));
-        let of = |stage: &crate::project::Stage| self.project.descriptors[stage.from].name.clone();
+        let done = self.stamped(Kind::Build, &rule.name, vec![self.report(chosen), workdir.out()]);
+        let of = |stage: &crate::project::Stage| (Kind::Build, self.project.descriptors[stage.from].name.clone());
         Step {
-            kind: Kind::Build,
-            of: rule.name.clone(),
             depends,
-            actions,
-            done: self.stamped(Kind::Build, &rule.name, vec![self.report(chosen), workdir.out()]),
-            after: rule.stages.iter().map(of).collect(),
+            needs: rule.stages.iter().map(of).collect(),
+            left_out: chosen.left_out,
+            ..Step::new(Kind::Build, &rule.name, actions, done)
         }
     }
 
@@ -368,13 +367,11 @@ impl Order<'_> {
             to: self.binaries.to_owned(),
         };
         let choice = Value::Text(format!("{} {:?} {:?}", self.project.flat, rule.collect, self.binaries));
+        let done = self.stamped(Kind::Collect, &rule.name, Vec::new());
         Step {
-            kind: Kind::Collect,
-            of: rule.name.clone(),
             depends: vec![self.of_report(chosen), Dependency { name: "the choice of outputs".into(), value: choice }],
-            actions: vec![collect],
-            done: self.stamped(Kind::Collect, &rule.name, Vec::new()),
-            after: Vec::new(),
+            needs: vec![(Kind::Build, rule.name.clone())],
+            ..Step::new(Kind::Collect, &rule.name, vec![collect], done)
         }
     }
 
@@ -384,14 +381,7 @@ impl Order<'_> {
             Some(url) => (Action::Clone { url: remotes::absolute(url, self.here), to: to.clone() }, Done::Clone(to)),
             None => (Action::MakeFolder(to.clone()), Done::Folder(to)),
         };
-        Step {
-            kind: Kind::Sigs,
-            of: String::new(),
-            depends: Vec::new(),
-            actions: vec![action],
-            done,
-            after: Vec::new(),
-        }
+        Step::new(Kind::Sigs, "", vec![action], done)
     }
 
     /// The files that a signer leaves in the sigs tree, from there.
@@ -438,17 +428,14 @@ impl Order<'_> {
         // Not how: what was signed elsewhere is signed.
         let who = Value::Text(format!("{signer} {} {:?}", self.rule(chosen).release.of(self.version), self.sigs));
         Step {
-            kind: Kind::Sign,
-            of: name.clone(),
             depends: vec![self.of_report(chosen), Dependency { name: "who signs".into(), value: who }],
-            actions,
-            done: self.stamped(Kind::Sign, &stamp, leaves),
-            after: Vec::new(),
+            needs: vec![(Kind::Build, name.clone()), (Kind::Sigs, String::new())],
+            ..Step::new(Kind::Sign, name, actions, self.stamped(Kind::Sign, &stamp, leaves))
         }
     }
 
     fn signed_files(&self, signer: &SignerName) -> Vec<PathBuf> {
-        self.chosen.iter().flat_map(|chosen| self.signed(chosen, signer)).collect()
+        self.wanted().flat_map(|chosen| self.signed(chosen, signer)).collect()
     }
 
     fn of_signed_files(&self, signer: &SignerName) -> Vec<Dependency> {
@@ -460,19 +447,16 @@ impl Order<'_> {
     }
 
     fn commit(&self, signer: &SignerName) -> Step {
-        let names: Vec<&str> = self.chosen.iter().map(|chosen| &*self.rule(chosen).name).collect();
+        let names: Vec<&str> = self.wanted().map(|chosen| &*self.rule(chosen).name).collect();
         let commit = Action::Commit {
             tree: self.sigs.to_owned(),
             files: self.signed_files(signer),
             message: format!("{}: {} by {signer}", self.version, names.join(", ")),
         };
         Step {
-            kind: Kind::Commit,
-            of: String::new(),
             depends: self.of_signed_files(signer),
-            actions: vec![commit],
-            done: self.stamped(Kind::Commit, "", vec![]),
-            after: Vec::new(),
+            needs: self.all(Kind::Sign).chain([(Kind::Sigs, String::new())]).collect(),
+            ..Step::new(Kind::Commit, "", vec![commit], self.stamped(Kind::Commit, "", vec![]))
         }
     }
 
@@ -481,24 +465,16 @@ impl Order<'_> {
         let mut actions = vec![Action::MakeFolder(place::workdir(name))];
         actions.extend(self.write_descriptor(chosen));
         actions.push(Action::Run(self.of_tree(chosen, "gverify", Vec::new(), false)));
-        Step {
-            kind: Kind::Verify,
-            of: name.clone(),
-            depends: Vec::new(),
-            actions,
-            done: Done::Never,
-            after: Vec::new(),
-        }
+        let needs = vec![(Kind::Sigs, String::new())];
+        Step { needs, ..Step::new(Kind::Verify, name, actions, Done::Never) }
     }
 
     fn push(&self, signer: &SignerName) -> Step {
+        let actions = vec![Action::Push { tree: self.sigs.to_owned() }];
         Step {
-            kind: Kind::Push,
-            of: String::new(),
             depends: self.of_signed_files(signer),
-            actions: vec![Action::Push { tree: self.sigs.to_owned() }],
-            done: self.stamped(Kind::Push, "", vec![]),
-            after: Vec::new(),
+            needs: vec![(Kind::Sigs, String::new()), (Kind::Commit, String::new())],
+            ..Step::new(Kind::Push, "", actions, self.stamped(Kind::Push, "", vec![]))
         }
     }
 }
@@ -539,7 +515,7 @@ mod tests {
             suite: "bookworm".parse().unwrap(),
             architecture: Architecture::Amd64,
         };
-        Chosen { number, loaded, origin, targets: vec![target], sources }
+        Chosen { number, loaded, origin, targets: vec![target], sources, left_out: false }
     }
 
     fn with_plan(check: impl FnOnce(&[Chosen], &dyn Fn(&[Chosen], bool) -> Vec<Step>)) {
@@ -638,12 +614,32 @@ git -C .gitian/sigs push --quiet origin HEAD || { git -C .gitian/sigs pull --qui
             let steps = plan(all, false);
             let of = |name: &str| steps.iter().find(|step| step.kind == Kind::Build && step.of == name).unwrap();
             let names = |name: &str| of(name).depends.iter().map(|of| of.name.clone()).collect::<Vec<_>>().join(", ");
-            let common = "gbuild's version, gbuild's options, the descriptor";
+            let common = "gbuild's version, gbuild's command line, the descriptor";
             let rest = "the base image bookworm-amd64, the remote coin";
             assert_eq!(names("win"), format!("{common}, the input sdk, the input by-hand, {rest}"));
             assert_eq!(names("win-signed"), format!("{common}, the input unsigned, {rest}"));
-            assert_eq!((of("win").after.len(), &of("win-signed").after), (0, &vec!["win".to_owned()]));
+            assert_eq!(of("win").needs, []);
+            assert_eq!(of("win-signed").needs, [(Kind::Build, "win".to_owned())]);
             assert!(!steps.iter().any(|step| step.kind == Kind::Push));
+        });
+    }
+
+    #[test]
+    fn what_another_continues_is_known_for_its_build_only() {
+        with_plan(|all, plan| {
+            let mut all = all.to_vec();
+            all[0].left_out = true;
+            let steps = plan(&all, true);
+            let of_win: Vec<_> =
+                steps.iter().filter(|step| step.of == "win").map(|step| (step.kind, step.left_out)).collect();
+            assert_eq!(of_win, [(Kind::Build, true)]);
+            assert_eq!(steps.iter().filter(|step| step.kind == Kind::Input).count(), 0);
+            let commit = steps.iter().find(|step| step.kind == Kind::Commit).unwrap();
+            assert!(
+                matches!(&commit.actions[..], [Action::Commit { files, message, .. }]
+                if files.len() == 2 && message == "1.0: win-signed by alice"),
+                "{commit:?}"
+            );
         });
     }
 

@@ -40,6 +40,8 @@ pub struct Runner<'a> {
     pub jobs: usize,
     /// Steps are done again although they are done.
     pub again: bool,
+    /// The user's command line, with such a step added to what it asks for.
+    pub command: &'a (dyn Fn(Option<&Step>) -> String + Sync),
 }
 
 /// What happens.
@@ -67,6 +69,8 @@ pub struct StepFailed {
     pub program: &'static str,
     /// How that ended.
     pub status: Status,
+    /// The command line that goes on from there.
+    pub again: String,
 }
 
 /// How a step stands.
@@ -96,8 +100,8 @@ impl Runner<'_> {
     /// verdicts beside it go on to their end.
     pub fn run(&self, plan: &[Step], chosen: &dyn Fn(Kind) -> bool, tell: &mut dyn FnMut(Event)) -> Result<()> {
         self.check(plan, chosen)?;
-        let steps = plan.chunk_by(|one, other| one.kind == other.kind);
-        for same in steps.filter(|same| same.first().is_some_and(|step| chosen(step.kind))) {
+        let steps: Vec<&Step> = plan.iter().filter(|step| !step.left_out && chosen(step.kind)).collect();
+        for same in steps.chunk_by(|one, other| one.kind == other.kind) {
             let (at_once, go_on) = match same.first().map(|step| step.kind) {
                 Some(Kind::Build) => (self.jobs.max(1), false),
                 Some(Kind::Verify) => (1, true),
@@ -111,20 +115,18 @@ impl Runner<'_> {
     /// Insists on what chosen steps need of those that are not chosen: what lies there may be another version's.
     pub fn check(&self, plan: &[Step], chosen: &dyn Fn(Kind) -> bool) -> Result<()> {
         let without_force = Runner { again: false, ..*self };
-        let left_out: Vec<&Step> = plan.iter().filter(|step| !chosen(step.kind)).collect();
-        for step in plan.iter().filter(|step| chosen(step.kind)) {
-            for needed in left_out.iter().filter(|other| step.needs(other)) {
-                let (Standing::Due(_), Standing::Due(why)) = (self.standing(step), without_force.standing(needed))
-                else {
-                    continue;
-                };
-                let why = why.map_or_else(String::new, |why| format!(": {why}"));
-                return Err(Problem {
-                    what: format!("{step} needs {needed}, which is not done{why}"),
-                    mend: format!("gitian release --step {} …    first", needed.kind.name()),
-                }
-                .into());
+        let (asked, left_out): (Vec<&Step>, Vec<&Step>) =
+            plan.iter().partition(|step| !step.left_out && chosen(step.kind));
+        for needed in left_out {
+            let takes = |step: &&Step| step.needs(needed) && self.standing(step) != Standing::Done;
+            let Some(step) = asked.iter().copied().find(takes) else { continue };
+            let Standing::Due(why) = without_force.standing(needed) else { continue };
+            let why = why.map_or_else(String::new, |why| format!(": {why}"));
+            return Err(Problem {
+                what: format!("{step} needs {needed}, which is not done{why}"),
+                mend: (self.command)(Some(needed)),
             }
+            .into());
         }
         Ok(())
     }
@@ -218,7 +220,7 @@ impl Runner<'_> {
 
     /// Does steps, some at once, each when those are done that it continues. After a failure no other begins, unless they
     /// shall go on.
-    fn side_by_side(&self, steps: &[Step], at_once: usize, go_on: bool, tell: &mut dyn FnMut(Event)) -> Result<()> {
+    fn side_by_side(&self, steps: &[&Step], at_once: usize, go_on: bool, tell: &mut dyn FnMut(Event)) -> Result<()> {
         let (news, told) = channel();
         std::thread::scope(|scope| {
             let mut waiting: BTreeSet<usize> = (0..steps.len()).collect();
@@ -226,25 +228,20 @@ impl Runner<'_> {
             let mut failed: Option<anyhow::Error> = None;
             loop {
                 let free = |of: &usize, running: &BTreeMap<usize, _>, waiting: &BTreeSet<usize>| {
-                    let unfinished = |name: &String| {
-                        steps
-                            .iter()
-                            .enumerate()
-                            .any(|(at, step)| step.of == *name && (running.contains_key(&at) || waiting.contains(&at)))
-                    };
-                    !steps[*of].after.iter().any(unfinished)
+                    let mut unfinished = running.keys().chain(waiting);
+                    !unfinished.any(|at| steps[*of].needs(steps[*at]))
                 };
                 let next = waiting.iter().copied().find(|at| free(at, &running, &waiting));
                 let may_begin = running.len() < at_once && (failed.is_none() || go_on && interrupt::check().is_ok());
                 if let (Some(at), true) = (next, may_begin) {
                     waiting.remove(&at);
-                    let step = &steps[at];
+                    let step = steps[at];
                     if let Some(mut before) = self.begin(step, tell) {
-                        let (news, call, root) = (news.clone(), self.call, self.root);
+                        let (news, call, root, command) = (news.clone(), self.call, self.root, self.command);
                         let stamp = before.stamp.take();
                         running.insert(at, (before, Instant::now()));
                         scope.spawn(move || {
-                            let doer = Doer { root, call };
+                            let doer = Doer { root, call, command };
                             let done = doer.act(step, stamp.as_ref(), &mut |line| {
                                 news.send(News::Said(at, line)).ok();
                             });
@@ -260,7 +257,7 @@ impl Runner<'_> {
                     News::Said(at, line) => tell(Event::Said(steps[at].to_string(), line)),
                     News::Ended(at, ended) => {
                         let Some((before, began)) = running.remove(&at) else { continue };
-                        let step = &steps[at];
+                        let step = steps[at];
                         // The program of an earlier run that was killed may have been quicker.
                         let ended = match &step.done {
                             Done::Base(target) if ended.is_err() && (self.base)(target).is_some() => Ok(Vec::new()),
@@ -283,6 +280,7 @@ impl Runner<'_> {
 struct Doer<'a> {
     root: &'a Path,
     call: &'a (dyn Fn(&str) -> OsString + Sync),
+    command: &'a (dyn Fn(Option<&Step>) -> String + Sync),
 }
 
 impl Doer<'_> {
@@ -376,7 +374,10 @@ impl Doer<'_> {
             status if status.success() => Ok(()),
             // It was asked to stop together with us.
             Status::Exited(130 | 143) if interrupt::check().is_err() => Err(Failure::Interrupted.into()),
-            status => Err(StepFailed { kind: step.kind, of: step.of.clone(), program: program.name, status }.into()),
+            status => {
+                let again = (self.command)(None);
+                Err(StepFailed { kind: step.kind, of: step.of.clone(), program: program.name, status, again }.into())
+            }
         }
     }
 
@@ -445,42 +446,62 @@ mod tests {
     #[test]
     fn a_chosen_step_does_not_take_what_a_step_that_is_not_chosen_would_do_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let stamp = |of: &str| PathBuf::from(format!("stamp-{of}"));
-        let step = |kind, of: &str, options: &str| Step {
-            kind,
-            of: of.to_owned(),
-            depends: vec![Dependency { name: "the options".into(), value: Value::Text(options.into()) }],
-            actions: Vec::new(),
-            done: Done::Stamped { stamp: stamp(&format!("{}-{of}", kind.name())), leaves: Vec::new() },
-            after: Vec::new(),
+        let step = |kind: Kind, of: &str, needs: &[(Kind, &str)], options: &str| {
+            let done = Done::Stamped { stamp: format!("stamp-{}-{of}", kind.name()).into(), leaves: Vec::new() };
+            Step {
+                depends: vec![Dependency { name: "the command line".into(), value: Value::Text(options.into()) }],
+                needs: needs.iter().map(|(kind, of)| (*kind, (*of).to_owned())).collect(),
+                ..Step::new(kind, of, Vec::new(), done)
+            }
         };
-        let clone = Step { done: Done::Clone("sigs".into()), ..step(Kind::Sigs, "", "") };
-        let plan = |options: &str| {
-            let [build, collect, sign] =
-                [Kind::Build, Kind::Collect, Kind::Sign].map(|kind| step(kind, "linux", options));
-            [build, collect, clone.clone(), sign]
+        let plan = |options: &str, left_out: bool| {
+            let first = Step { left_out, ..step(Kind::Build, "linux", &[], options) };
+            let second = step(Kind::Build, "signed", &[(Kind::Build, "linux")], options);
+            let collect = step(Kind::Collect, "linux", &[(Kind::Build, "linux")], options);
+            let sigs = Step::new(Kind::Sigs, "", Vec::new(), Done::Clone("sigs".into()));
+            let sign = step(Kind::Sign, "linux", &[(Kind::Build, "linux"), (Kind::Sigs, "")], options);
+            let verify =
+                Step { needs: sign.needs[1..].to_vec(), ..Step::new(Kind::Verify, "linux", Vec::new(), Done::Never) };
+            [first, second, collect, sigs, sign, verify]
         };
         let call = |name: &str| OsString::from(name);
-        let runner = Runner { root: folder.path(), call: &call, base: &|_| None, jobs: 1, again: false };
-        let run = |options: &str, kinds: &[Kind]| {
-            let done = runner.run(&plan(options), &|kind| kinds.contains(&kind), &mut |_| {});
+        let command = |step: Option<&Step>| format!("with {}", step.unwrap());
+        let runner =
+            Runner { root: folder.path(), call: &call, base: &|_| None, jobs: 1, again: false, command: &command };
+        let run_of = |runner: &Runner<'_>, plan: &[Step], kinds: &[Kind]| {
+            let done = runner.run(plan, &|kind| kinds.contains(&kind), &mut |_| {});
             done.map_err(|refused| refused.to_string())
         };
+        let run = |options: &str, kinds: &[Kind]| run_of(&runner, &plan(options, false), kinds);
         let refused = |told: &str| Err(told.to_owned());
-        let (collect, sign) = (&[Kind::Collect][..], &[Kind::Sign][..]);
+        let (build, collect, sign) = (&[Kind::Build][..], &[Kind::Collect][..], &[Kind::Sign][..]);
         assert_eq!(run("1.0", collect), refused("collect linux needs build linux, which is not done"));
+        assert_eq!(
+            run_of(&runner, &plan("1.0", true), build),
+            refused("build signed needs build linux, which is not done")
+        );
         assert_eq!(run("1.0", &[Kind::Build, Kind::Collect]), Ok(()));
-        assert_eq!(run("1.0", sign), refused("sign linux needs sigs, which is not done"));
+        for step in [Kind::Sign, Kind::Verify] {
+            let told = format!("{} linux needs sigs, which is not done", step.name());
+            assert_eq!(run("1.0", &[step]), Err(told));
+        }
         fs::create_dir_all(folder.path().join("sigs/.git")).unwrap();
         for kinds in [collect, sign] {
             let told = run("2.0", kinds).unwrap_err();
-            assert!(told.ends_with(" linux needs build linux, which is not done: the options has changed"), "{told}");
+            assert!(
+                told.ends_with(" linux needs build linux, which is not done: the command line has changed"),
+                "{told}"
+            );
             assert_eq!(run("1.0", kinds), Ok(()));
         }
-        assert_eq!(run("2.0", &[Kind::Build]), Ok(()));
+        // The one that is continued was built for another version.
+        assert_eq!(run_of(&runner, &plan("1.0", true), build), Ok(()));
+        let told = run_of(&runner, &plan("2.0", true), build).unwrap_err();
+        assert_eq!(told, "build signed needs build linux, which is not done: the command line has changed");
+        assert_eq!(run("2.0", build), Ok(()));
         assert_eq!(run("1.0", collect), Ok(()), "what is done takes nothing");
         let again = Runner { again: true, ..runner };
-        assert!(again.run(&plan("1.0"), &|kind| kind == Kind::Collect, &mut |_| {}).is_err());
-        assert!(again.run(&plan("2.0"), &|kind| kind == Kind::Collect, &mut |_| {}).is_ok());
+        assert!(run_of(&again, &plan("1.0", false), collect).is_err());
+        assert!(run_of(&again, &plan("2.0", false), collect).is_ok());
     }
 }

@@ -81,18 +81,22 @@ pub struct Step {
     pub actions: Vec<Action>,
     /// How it can be told that it is done.
     pub done: Done,
-    /// Steps of the same kind that have to be done before, by what they are of.
-    pub after: Vec<String>,
+    /// The steps whose outcome this one takes, by kind and what they are of. They are done before, and where nobody asked
+    /// for them, they have to be done already: another version's may lie in its place, or nothing.
+    pub needs: Vec<(Kind, String)>,
+    /// It is here for those that need it; nobody asked for it.
+    pub left_out: bool,
 }
 
 impl Step {
-    /// Whether this step takes what another leaves: another version's build may lie in its place, or nothing.
+    /// A step that depends on nothing and needs nothing.
+    pub(crate) fn new(kind: Kind, of: impl Into<String>, actions: Vec<Action>, done: Done) -> Self {
+        Self { kind, of: of.into(), depends: Vec::new(), actions, done, needs: Vec::new(), left_out: false }
+    }
+
+    /// Whether this step takes the outcome of another.
     pub(crate) fn needs(&self, other: &Self) -> bool {
-        match (self.kind, other.kind) {
-            (Kind::Collect | Kind::Sign, Kind::Build) => self.of == other.of,
-            (Kind::Sign | Kind::Commit | Kind::Push, Kind::Sigs) => matches!(other.done, Done::Clone(_)),
-            _ => false,
-        }
+        self.needs.iter().any(|(kind, of)| *kind == other.kind && *of == other.of)
     }
 }
 
