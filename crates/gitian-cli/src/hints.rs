@@ -172,7 +172,11 @@ fn step_hint(failed: &StepFailed) -> Option<String> {
             let log = gitian_build::Workdir::new(gitian_release::workdir(&failed.of)).build_log();
             Some(format!("the script's log is {}; then, to go on: {again}", log.display()))
         }
-        Kind::Sign => Some(format!("what is built stays; to go on: {again}")),
+        // What gsign advises is for the folder that it ran in.
+        Kind::Sign => Some(format!(
+            "what is built stays, in {}; to go on: {again}; to sign what others did not build: add --anyway",
+            gitian_release::workdir(&failed.of).display()
+        )),
         _ => None,
     }
 }

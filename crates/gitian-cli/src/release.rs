@@ -1,6 +1,6 @@
 //! `gitian release`: what `gitian.toml` says → the steps of a release, told line by line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use gitian_descriptor::{Descriptor, Loaded, SignerName};
 use gitian_process::{Command, Failure, Streams};
 use gitian_release::{
     Chosen, DescriptorRule, Event, Kind, Order, Origin, Project, ProjectRefused, Runner, Signing, Source, Standing,
-    State, Step, WORK,
+    State, Step, StepFailed, WORK,
 };
 use gitian_vm::{Backend, Problem, TargetId};
 
@@ -47,12 +47,12 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         release.tell_plan(&steps, &runner, out)?;
     } else {
         let lock = Workdir::new(around.workdir.join(WORK)).lock()?;
-        runner.run(&steps, &|kind| release.does(kind), &mut |event| {
-            if !args.quiet {
-                // A reader that has gone away must not end the release.
-                writeln!(out, "{}", printable(&words(&event))).and_then(|()| out.flush()).ok();
-            }
-        })?;
+        let mut teller = Teller { quiet: args.quiet, out, held: BTreeMap::new() };
+        let done = runner.run(&steps, &|kind| release.does(kind), &mut |event| teller.tell(&event));
+        if let Err(error) = &done {
+            teller.tell_held(error);
+        }
+        done?;
         drop(lock);
     }
     for (name, source) in &waits {
@@ -85,13 +85,48 @@ pub fn load(file: &Path, around: &Surroundings) -> Result<Project> {
     })
 }
 
-fn words(event: &Event) -> String {
-    match event {
-        Event::Skipped(step) => format!("{step}: done already"),
-        Event::Began(step, None) => format!("{step}: begins"),
-        Event::Began(step, Some(why)) => format!("{step}: begins again: {why}"),
-        Event::Said(step, line) => format!("{step}: {line}"),
-        Event::Ended(step, time) => format!("{step}: done in {:.1} s", time.as_secs_f64()),
+/// Tells what happens; if it is to be quiet, only warnings, and what a program that failed said last.
+struct Teller<'a> {
+    quiet: bool,
+    out: &'a mut dyn Write,
+    /// What steps said, by their names.
+    held: BTreeMap<String, VecDeque<String>>,
+}
+
+impl Teller<'_> {
+    /// How many lines of a step are held.
+    const LINES: usize = 20;
+
+    fn tell(&mut self, event: &Event) {
+        let line = match event {
+            Event::Warned(step, line) => return tell(&printable(&format!("{step}: {line}"))),
+            Event::Skipped(step) => format!("{step}: done already"),
+            Event::Began(step, None) => format!("{step}: begins"),
+            Event::Began(step, Some(why)) => format!("{step}: begins again: {why}"),
+            Event::Said(step, line) if self.quiet => {
+                let lines = self.held.entry(step.clone()).or_default();
+                lines.push_back(line.clone());
+                if lines.len() > Self::LINES {
+                    lines.pop_front();
+                }
+                return;
+            }
+            Event::Said(step, line) => format!("{step}: {line}"),
+            Event::Ended(step, time) => format!("{step}: done in {:.1} s", time.as_secs_f64()),
+        };
+        if !self.quiet {
+            // A reader that has gone away must not end the release.
+            writeln!(self.out, "{}", printable(&line)).and_then(|()| self.out.flush()).ok();
+        }
+    }
+
+    /// Tells what the program of a step that failed said.
+    fn tell_held(&self, error: &anyhow::Error) {
+        let Some(failed) = error.downcast_ref::<StepFailed>() else { return };
+        let step = format!("{} {}", failed.kind.name(), failed.of);
+        for line in self.held.get(&step).into_iter().flatten() {
+            tell(&printable(&format!("{step}: {line}")));
+        }
     }
 }
 
@@ -203,8 +238,11 @@ impl Release<'_> {
     }
 
     fn warn_of_silence(&self, chosen: &[Chosen]) {
+        let mut told = BTreeSet::new();
         for source in chosen.iter().flat_map(|chosen| &chosen.sources) {
-            if let State::Unknown(Some(why)) = &source.state {
+            if let State::Unknown(Some(why)) = &source.state
+                && told.insert((&source.dir, &source.url))
+            {
                 let line = format!("remote {}: {} gives no answer ({why})", source.dir, source.url);
                 tell(&format!("gitian: warning: {}; taken to be what it was", one_line(&line)));
             }
@@ -231,7 +269,20 @@ impl Release<'_> {
         let here = std::path::absolute(self.around.workdir.join(self.here()))?;
         let sigs =
             self.args.sigs.clone().or_else(|| self.project.sigs.folder.clone()).unwrap_or_else(gitian_release::sigs);
-        let is_clone = self.project.sigs.url.is_some() || self.around.workdir.join(&sigs).join(".git").exists();
+        let sigs_folder = self.around.workdir.join(&sigs);
+        if self.args.sigs.is_some() && !sigs_folder.is_dir() {
+            let url = self.project.sigs.url.as_deref().map(|url| gitian_release::absolute(url, &here));
+            let url = url.as_deref().unwrap_or("URL");
+            return Err(Problem {
+                what: format!("sigs tree {} does not exist", sigs.display()),
+                mend: Command::new("git").args(["clone", "--", url]).arg(&sigs).to_string(),
+            }
+            .into());
+        }
+        let is_there = sigs_folder.join(".git").exists();
+        // A clone that the user names may be of a repository of his own.
+        let own = self.args.sigs.is_some() && is_there;
+        let sigs_url = self.project.sigs.url.as_deref().filter(|_| !own);
         let binaries = self.args.binaries.clone();
         let binaries = binaries.unwrap_or_else(|| self.project.binaries.of(&self.args.version).into());
         let order = Order {
@@ -242,7 +293,8 @@ impl Release<'_> {
             backend: self.backend(),
             signer: signer.as_ref(),
             sigs: &sigs,
-            sigs_is_clone: is_clone,
+            sigs_is_clone: sigs_url.is_some() || is_there,
+            sigs_url,
             binaries: &binaries,
             signing: match (&self.args.request, &self.args.import) {
                 (Some(folder), _) => Signing::Request(folder),
@@ -250,6 +302,7 @@ impl Release<'_> {
                 (None, None) => Signing::Here,
             },
             push: self.args.push || self.args.step.contains(&Kind::Push),
+            anyway: self.args.anyway,
             program: env!("CARGO_PKG_VERSION"),
         };
         Ok(gitian_release::plan(&order).map_err(|problems| BuildStopped { problems })?)
@@ -299,10 +352,16 @@ impl Release<'_> {
     fn tell_plan(&self, steps: &[Step], runner: &Runner<'_>, out: &mut dyn Write) -> Result<()> {
         let call = |name: &str| self.around.calls.own_in_line(name);
         let does = |kind| self.does(kind);
-        runner.check(steps, &does)?;
+        let warn = |event: Event| {
+            if let Event::Warned(step, line) = event {
+                tell(&printable(&format!("{step}: {line}")));
+            }
+        };
+        runner.check(steps, &does, &mut { warn })?;
         for step in steps.iter().filter(|step| !step.left_out && does(step.kind)) {
             match runner.standing(step) {
                 Standing::Done => writeln!(out, "# {}: done already", printable(&step.to_string()))?,
+                Standing::Doubted(why) => writeln!(out, "# {}", printable(&format!("{step}: {why}")))?,
                 Standing::Due(why) => {
                     let why = why.map_or_else(String::new, |why| format!(": {why}"));
                     writeln!(out, "# {}", printable(&format!("{step}{why}")))?;

@@ -1,7 +1,7 @@
 //! The steps of a release, from what a project says and what is known about its descriptors. Nothing is done here, and
 //! nothing looked at.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -36,12 +36,16 @@ pub struct Order<'a> {
     pub sigs: &'a Path,
     /// The sigs tree is, or will be, a clone.
     pub sigs_is_clone: bool,
+    /// The repository that it has to be a clone of; nothing if it is taken as it is.
+    pub sigs_url: Option<&'a str>,
     /// Where the outputs are collected.
     pub binaries: &'a Path,
     /// How what is built is signed.
     pub signing: Signing<'a>,
     /// Commits are pushed.
     pub push: bool,
+    /// What most of the others did not build is signed and pushed too.
+    pub anyway: bool,
     /// The program's own version: another may build otherwise.
     pub program: &'a str,
 }
@@ -102,7 +106,14 @@ impl Chosen {
 /// # Errors
 /// Everything that keeps a descriptor from being built whatever is done.
 pub fn plan(order: &Order<'_>) -> Result<Vec<Step>, Vec<Problem>> {
-    let problems: Vec<Problem> = order.chosen.iter().flat_map(|chosen| order.problems(chosen)).collect();
+    let mut problems: Vec<Problem> = order.chosen.iter().flat_map(|chosen| order.problems(chosen)).collect();
+    problems.extend(order.same_assertion());
+    if order.push && !order.sigs_is_clone {
+        problems.push(Problem {
+            what: "gitian.toml has no [sigs] url: there is nowhere to push to".into(),
+            mend: "write into gitian.toml: [sigs], url = \"https://…\"; or name a clone: --sigs DIR".into(),
+        });
+    }
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -123,7 +134,7 @@ pub fn plan(order: &Order<'_>) -> Result<Vec<Step>, Vec<Problem>> {
         }
     }
     steps.extend(each(&|chosen| order.verify(chosen)));
-    if order.push && order.sigs_is_clone {
+    if order.push {
         steps.extend(order.signer.map(|signer| order.push(signer)));
     }
     Ok(steps)
@@ -166,8 +177,25 @@ impl Order<'_> {
         problems
     }
 
+    /// Of two descriptors with the same place in the sigs tree, one's assertion would replace the other's.
+    fn same_assertion(&self) -> Option<Problem> {
+        let place = |chosen: &&Chosen| {
+            (self.rule(chosen).release.of(self.version), chosen.loaded.descriptor.name.as_str().to_owned())
+        };
+        let mut seen = BTreeMap::new();
+        self.wanted().find_map(|chosen| {
+            let (release, package) = place(&chosen);
+            let other = seen.insert((release.clone(), package.clone()), &self.rule(chosen).name)?;
+            let name = &self.rule(chosen).name;
+            Some(Problem {
+                what: format!("{other} and {name} both sign {package} as {release}: one would replace the other"),
+                mend: format!("give [descriptors.{}] a release of its own in gitian.toml", key(name)),
+            })
+        })
+    }
+
     fn stamped(&self, kind: Kind, of: &str, leaves: Vec<PathBuf>) -> Done {
-        Done::Stamped { stamp: place::stamp(kind, of, self.version), leaves }
+        Done::Stamped { stamp: place::stamp(kind, of, self.version), leaves, leaves_content: Vec::new() }
     }
 
     fn backend_option(&self) -> Vec<OsString> {
@@ -377,9 +405,12 @@ impl Order<'_> {
 
     fn tree(&self) -> Step {
         let to = self.sigs.to_owned();
-        let (action, done) = match &self.project.sigs.url {
-            Some(url) => (Action::Clone { url: remotes::absolute(url, self.here), to: to.clone() }, Done::Clone(to)),
-            None => (Action::MakeFolder(to.clone()), Done::Folder(to)),
+        let (action, done) = match self.sigs_is_clone {
+            true => {
+                let url = self.sigs_url.map(|url| remotes::absolute(url, self.here));
+                (Action::Clone { url: url.clone(), to: to.clone() }, Done::Clone { tree: to, url })
+            }
+            false => (Action::MakeFolder(to.clone()), Done::Folder(to)),
         };
         Step::new(Kind::Sigs, "", vec![action], done)
     }
@@ -394,6 +425,7 @@ impl Order<'_> {
     fn of_tree(&self, chosen: &Chosen, name: &'static str, more: Vec<OsString>, asks: bool) -> Program {
         let rule = self.rule(chosen);
         let mut args = more;
+        args.extend(self.anyway.then(|| "--anyway".into()).filter(|_| name == "gsign"));
         args.extend(["--release".into(), rule.release.of(self.version).into()]);
         args.extend(["--destination".into(), from_workdir(self.sigs).into()]);
         args.push(self.descriptor(chosen).into());
@@ -405,32 +437,34 @@ impl Order<'_> {
         let signed_by = ["--signer".into(), signer.as_str().into()];
         let tree: Vec<PathBuf> = self.signed(chosen, signer).map(|file| self.sigs.join(file)).into();
         let mut actions = Vec::new();
-        let (program, stamp, leaves) = match self.signing {
-            Signing::Here => (self.of_tree(chosen, "gsign", signed_by.into(), true), name.clone(), tree),
+        let (program, stamp, (leaves, leaves_content)) = match self.signing {
+            Signing::Here => (self.of_tree(chosen, "gsign", signed_by.into(), true), name.clone(), (Vec::new(), tree)),
             Signing::Request(folder) => {
                 let file = request(folder, name);
                 actions.push(Action::MakeFolder(folder.to_owned()));
                 let mut args = Vec::from(signed_by);
                 args.extend(["--request".into(), from_workdir(&file).into()]);
-                (self.of_tree(chosen, "gsign", args, true), format!("{name}-request"), vec![file])
+                (self.of_tree(chosen, "gsign", args, true), format!("{name}-request"), (vec![file], Vec::new()))
             }
             Signing::Import(folder) => {
                 let mut answer = request(folder, name).into_os_string();
                 answer.push(".signed");
                 let args = ["--import".into(), from_workdir(Path::new(&answer)).into()];
                 let tree_args = ["--destination".into(), from_workdir(self.sigs).into()];
-                let args = args.into_iter().chain(tree_args).collect();
+                let anyway = self.anyway.then(|| "--anyway".into());
+                let args = args.into_iter().chain(tree_args).chain(anyway).collect();
                 let program = Program { name: "gsign", args, folder: place::workdir(name), asks: true };
-                (program, name.clone(), tree)
+                (program, name.clone(), (Vec::new(), tree))
             }
         };
         actions.push(Action::Run(program));
+        let stamp = place::stamp(Kind::Sign, &stamp, self.version);
         // Not how: what was signed elsewhere is signed.
         let who = Value::Text(format!("{signer} {} {:?}", self.rule(chosen).release.of(self.version), self.sigs));
         Step {
             depends: vec![self.of_report(chosen), Dependency { name: "who signs".into(), value: who }],
             needs: vec![(Kind::Build, name.clone()), (Kind::Sigs, String::new())],
-            ..Step::new(Kind::Sign, name, actions, self.stamped(Kind::Sign, &stamp, leaves))
+            ..Step::new(Kind::Sign, name, actions, Done::Stamped { stamp, leaves, leaves_content })
         }
     }
 
@@ -438,25 +472,14 @@ impl Order<'_> {
         self.wanted().flat_map(|chosen| self.signed(chosen, signer)).collect()
     }
 
-    fn of_signed_files(&self, signer: &SignerName) -> Vec<Dependency> {
-        let of = |file: &PathBuf| Dependency {
-            name: file.display().to_string(),
-            value: Value::File(self.sigs.join(file), None),
-        };
-        self.signed_files(signer).iter().map(of).collect()
-    }
-
     fn commit(&self, signer: &SignerName) -> Step {
         let names: Vec<&str> = self.wanted().map(|chosen| &*self.rule(chosen).name).collect();
-        let commit = Action::Commit {
-            tree: self.sigs.to_owned(),
-            files: self.signed_files(signer),
-            message: format!("{}: {} by {signer}", self.version, names.join(", ")),
-        };
+        let (tree, files) = (self.sigs.to_owned(), self.signed_files(signer));
+        let done = Done::Committed { tree: tree.clone(), files: files.clone() };
+        let message = format!("{}: {} by {signer}", self.version, names.join(", "));
         Step {
-            depends: self.of_signed_files(signer),
             needs: self.all(Kind::Sign).chain([(Kind::Sigs, String::new())]).collect(),
-            ..Step::new(Kind::Commit, "", vec![commit], self.stamped(Kind::Commit, "", vec![]))
+            ..Step::new(Kind::Commit, "", vec![Action::Commit { tree, files, message }], done)
         }
     }
 
@@ -470,11 +493,17 @@ impl Order<'_> {
     }
 
     fn push(&self, signer: &SignerName) -> Step {
-        let actions = vec![Action::Push { tree: self.sigs.to_owned() }];
+        let tree = self.sigs.to_owned();
+        let vouch = |chosen| {
+            let program = self.of_tree(chosen, "gverify", vec!["--json".into()], false);
+            Action::Vouch { program, signer: signer.to_string() }
+        };
+        // Others may have built something else since it was signed.
+        let mut actions: Vec<Action> = self.wanted().filter(|_| !self.anyway).map(vouch).collect();
+        actions.push(Action::Push { tree: tree.clone() });
         Step {
-            depends: self.of_signed_files(signer),
             needs: vec![(Kind::Sigs, String::new()), (Kind::Commit, String::new())],
-            ..Step::new(Kind::Push, "", actions, self.stamped(Kind::Push, "", vec![]))
+            ..Step::new(Kind::Push, "", actions, Done::Pushed(tree))
         }
     }
 }
@@ -535,6 +564,8 @@ mod tests {
                 signer: Some(&"alice".parse().unwrap()),
                 sigs: &place::sigs(),
                 sigs_is_clone: true,
+                sigs_url: project.sigs.url.as_deref(),
+                anyway: false,
                 binaries: Path::new("binaries/1.0"),
                 signing: Signing::Here,
                 push,
@@ -587,7 +618,7 @@ mkdir -p binaries/1.0
 mkdir -p binaries/1.0
 (cd .gitian/win-signed/build/out && find . -type f -exec ln -f -t $OLDPWD/binaries/1.0 {} +)
 # sigs
-git clone --quiet -- https://example.org/sigs .gitian/sigs
+if [ -e .gitian/sigs/.git ]; then git -C .gitian/sigs pull --quiet --rebase --autostash; else git clone --quiet -- https://example.org/sigs .gitian/sigs; fi
 # sign win
 (cd .gitian/win && gsign --signer alice --release 1.0-win --destination ../sigs ../../c/win.yml)
 # sign win-signed
@@ -603,7 +634,7 @@ mkdir -p .gitian/win-signed
 git -C . show v1.0:./c/sign.yml > .gitian/win-signed/sign.yml
 (cd .gitian/win-signed && gverify --release 1.0-win-signed --destination ../sigs sign.yml)
 # push
-git -C .gitian/sigs push --quiet origin HEAD || { git -C .gitian/sigs pull --quiet --rebase && git -C .gitian/sigs push --quiet origin HEAD; }";
+git -C .gitian/sigs push --quiet origin HEAD";
             assert_eq!(lines.join("\n"), expected);
         });
     }
@@ -671,21 +702,64 @@ git -C .gitian/sigs push --quiet origin HEAD || { git -C .gitian/sigs pull --qui
         let project = Project::parse(Path::new("gitian.toml"), "[descriptors.a]\nfile = 'a.yml'\n").unwrap();
         let mut chosen = chosen(&project, 0, "", Origin::File("a.yml".into()));
         chosen.sources[0].dir = "coin-1.0".into();
+        let version = "1.0".parse().unwrap();
         let order = Order {
             project: &project,
             here: Path::new("/here"),
-            version: &"1.0".parse().unwrap(),
+            version: &version,
             chosen: &[chosen],
             backend: None,
             signer: None,
             sigs: &place::sigs(),
             sigs_is_clone: false,
+            sigs_url: None,
+            anyway: false,
             binaries: Path::new("binaries/1.0"),
             signing: Signing::Here,
-            push: false,
+            push: true,
             program: "1",
         };
         let problems = plan(&order).unwrap_err();
-        assert_eq!(problems[0].mend, "write into gitian.toml: [remotes.\"coin-1.0\"], commit = \"v{version}\"");
+        let mends: Vec<&str> = problems.iter().map(|problem| &*problem.mend).collect();
+        assert_eq!(
+            mends,
+            [
+                "write into gitian.toml: [remotes.\"coin-1.0\"], commit = \"v{version}\"",
+                "write into gitian.toml: [sigs], url = \"https://…\"; or name a clone: --sigs DIR",
+            ]
+        );
+    }
+
+    #[test]
+    fn two_descriptors_do_not_sign_the_same_package_of_one_release() {
+        let text = "[descriptors.a]\nfile = 'a.yml'\nrelease = '{version}'\n[descriptors.b]\nfile = 'b.yml'\nrelease = '{version}'\n[remotes.coin]\ncommit = 'x'\n";
+        let project = Project::parse(Path::new("gitian.toml"), text).unwrap();
+        let mut both = [0, 1].map(|number| chosen(&project, number, "", Origin::File("a.yml".into())));
+        let version = "1.0".parse().unwrap();
+        let refused = |chosen: &[Chosen]| {
+            let order = Order {
+                project: &project,
+                here: Path::new("/here"),
+                version: &version,
+                chosen,
+                backend: None,
+                signer: None,
+                sigs: &place::sigs(),
+                sigs_is_clone: false,
+                sigs_url: None,
+                anyway: false,
+                binaries: Path::new("binaries/1.0"),
+                signing: Signing::Here,
+                push: false,
+                program: "1",
+            };
+            plan(&order).err().map(|problems| problems[0].what.clone())
+        };
+        assert_eq!(refused(&both), None, "they have names of their own");
+        both[1].loaded = both[0].loaded.clone();
+        let told = "a and b both sign coin-0 as 1.0: one would replace the other";
+        assert_eq!(refused(&both).as_deref(), Some(told));
+        both[0].left_out = true;
+        assert_eq!(refused(&both), None, "only one is asked for");
     }
 }

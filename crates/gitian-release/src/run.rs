@@ -11,19 +11,23 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use gitian_build::Workdir;
 use gitian_manifest::Digest;
-use gitian_process::{Failure, Output, Status, Streams, interrupt};
+use gitian_process::{Command, Failure, Output, Status, Streams, interrupt};
 use gitian_vm::{Problem, TargetId};
 
 use crate::fetch;
 use crate::outputs::{self, Collection};
 use crate::stamp::{Seen, Stamp};
 use crate::step::{Action, Dependency, Done, Kind, Program, Step, Value};
-use crate::tree::Tree;
+use crate::tree::{Late, Stands, Tree};
+use crate::vouch;
 
 /// How long the build of a run that was killed may take to come to its end.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often that is looked at.
 const MOMENT: Duration = Duration::from_millis(200);
+
+/// How often others may be quicker with their commits.
+const TRIES: usize = 5;
 
 /// Answers what identifies the content of a base image; nothing if there is none.
 pub type BaseId<'a> = dyn Fn(&TargetId) -> Option<String> + 'a;
@@ -53,6 +57,8 @@ pub enum Event {
     Began(String, Option<String>),
     /// A step's program says something.
     Said(String, String),
+    /// It says something on standard error, or we have a doubt about the step.
+    Warned(String, String),
     /// A step is done, after this time.
     Ended(String, Duration),
 }
@@ -78,15 +84,26 @@ pub struct StepFailed {
 pub enum Standing {
     /// It is done.
     Done,
+    /// It was done; whether there is more to do nobody could tell, for this reason.
+    Doubted(String),
     /// It has to be done; for this reason, if it was done before.
     Due(Option<String>),
 }
 
 /// What a step that runs has to say, by its number.
 enum News {
-    Said(usize, String),
+    Said(usize, Said),
     Ended(usize, Result<Vec<PathBuf>>),
 }
+
+/// A line of a program.
+enum Said {
+    Out(String),
+    Err(String),
+}
+
+/// What is told while a step is done.
+type Say<'a> = dyn Fn(Said) + Sync + 'a;
 
 /// What is known about a step before it is done.
 struct Before {
@@ -97,30 +114,53 @@ struct Before {
 
 impl Runner<'_> {
     /// Does those of a plan's steps that are chosen, as far as they are not done. The error is the first one; builds and
-    /// verdicts beside it go on to their end.
+    /// verdicts beside it go on to their end, and what others signed keeps ours from nothing.
     pub fn run(&self, plan: &[Step], chosen: &dyn Fn(Kind) -> bool, tell: &mut dyn FnMut(Event)) -> Result<()> {
-        self.check(plan, chosen)?;
+        self.check(plan, chosen, tell)?;
+        let mut verdict = Ok(());
         let steps: Vec<&Step> = plan.iter().filter(|step| !step.left_out && chosen(step.kind)).collect();
         for same in steps.chunk_by(|one, other| one.kind == other.kind) {
-            let (at_once, go_on) = match same.first().map(|step| step.kind) {
-                Some(Kind::Build) => (self.jobs.max(1), false),
-                Some(Kind::Verify) => (1, true),
-                _ => (1, false),
-            };
-            self.side_by_side(same, at_once, go_on, tell)?;
+            match same.first().map(|step| step.kind) {
+                Some(Kind::Build) => self.side_by_side(same, self.jobs.max(1), false, tell)?,
+                Some(Kind::Verify) => {
+                    verdict = self.side_by_side(same, 1, true, tell);
+                    interrupt::check()?;
+                }
+                Some(Kind::Push) => self.push(plan, same, tell)?,
+                _ => self.side_by_side(same, 1, false, tell)?,
+            }
         }
-        Ok(())
+        verdict
+    }
+
+    /// Pushes; while others are quicker, with what they sent, and after another look at what it means for ours.
+    fn push(&self, plan: &[Step], push: &[&Step], tell: &mut dyn FnMut(Event)) -> Result<()> {
+        let sigs: Vec<&Step> = plan.iter().filter(|step| step.kind == Kind::Sigs).collect();
+        for _ in 1..TRIES {
+            match self.side_by_side(push, 1, false, tell) {
+                Err(late) if late.is::<Late>() => self.side_by_side(&sigs, 1, false, tell)?,
+                other => return other,
+            }
+        }
+        self.side_by_side(push, 1, false, tell)
     }
 
     /// Insists on what chosen steps need of those that are not chosen: what lies there may be another version's.
-    pub fn check(&self, plan: &[Step], chosen: &dyn Fn(Kind) -> bool) -> Result<()> {
+    pub fn check(&self, plan: &[Step], chosen: &dyn Fn(Kind) -> bool, tell: &mut dyn FnMut(Event)) -> Result<()> {
         let without_force = Runner { again: false, ..*self };
         let (asked, left_out): (Vec<&Step>, Vec<&Step>) =
             plan.iter().partition(|step| !step.left_out && chosen(step.kind));
         for needed in left_out {
-            let takes = |step: &&Step| step.needs(needed) && self.standing(step) != Standing::Done;
+            let takes = |step: &&Step| step.needs(needed) && matches!(self.standing(step), Standing::Due(_));
             let Some(step) = asked.iter().copied().find(takes) else { continue };
-            let Standing::Due(why) = without_force.standing(needed) else { continue };
+            let why = match without_force.standing(needed) {
+                Standing::Done => continue,
+                Standing::Doubted(why) => {
+                    tell(Event::Warned(needed.to_string(), why));
+                    continue;
+                }
+                Standing::Due(why) => why,
+            };
             let why = why.map_or_else(String::new, |why| format!(": {why}"));
             return Err(Problem {
                 what: format!("{step} needs {needed}, which is not done{why}"),
@@ -146,7 +186,20 @@ impl Runner<'_> {
         let standing = match (&step.done, &stamp, &depends) {
             (Done::Base(target), ..) if (self.base)(target).is_some() => Standing::Done,
             (Done::Folder(folder), ..) if self.root.join(folder).is_dir() => Standing::Done,
-            (Done::Clone(folder), ..) if self.root.join(folder).join(".git").exists() => Standing::Done,
+            (Done::Clone { tree, url }, ..) if self.root.join(tree).join(".git").exists() => {
+                match self.tree(tree).stands(url.as_deref()) {
+                    Stands::UpToDate { .. } => Standing::Done,
+                    Stands::Behind => Standing::Due(Some("others have signed".into())),
+                    Stands::Elsewhere(origin) => Standing::Due(Some(format!("it is a clone of {origin}"))),
+                    Stands::Silent(why) => {
+                        Standing::Doubted(format!("where it came from gives no answer ({why}); taken as it is"))
+                    }
+                }
+            }
+            (Done::Committed { tree, files }, ..) if self.tree(tree).has_committed(files) => Standing::Done,
+            (Done::Pushed(tree), ..) if self.tree(tree).stands(None) == (Stands::UpToDate { sent: true }) => {
+                Standing::Done
+            }
             (Done::Stamped { .. }, Some(_), _) if self.again => Standing::Due(Some("asked for".into())),
             (Done::Stamped { .. }, Some(stamp), Ok(depends)) => match stamp.outdated(depends, self.root) {
                 None => Standing::Done,
@@ -157,6 +210,10 @@ impl Runner<'_> {
         };
         // What a step depends on and is not there is missed when it is done.
         Before { depends: depends.unwrap_or_default(), stamp, standing }
+    }
+
+    fn tree<'t>(&self, shown: &'t Path) -> Tree<'t> {
+        Tree { path: self.root.join(shown), shown }
     }
 
     fn digest(&self, dependency: &Dependency) -> Result<Option<Digest>> {
@@ -189,6 +246,10 @@ impl Runner<'_> {
                 tell(Event::Skipped(step.to_string()));
                 None
             }
+            Standing::Doubted(why) => {
+                tell(Event::Warned(step.to_string(), why.clone()));
+                None
+            }
             Standing::Due(why) => {
                 tell(Event::Began(step.to_string(), why.clone()));
                 Some(before)
@@ -198,7 +259,7 @@ impl Runner<'_> {
 
     /// Writes down that a step is done.
     fn end(&self, step: &Step, before: Before, mut left: Vec<PathBuf>) -> Result<()> {
-        let Done::Stamped { stamp, leaves } = &step.done else { return Ok(()) };
+        let Done::Stamped { stamp, leaves, leaves_content } = &step.done else { return Ok(()) };
         // Some of it could not be told before other steps were done, or was missed.
         let depends = match before.depends.len() == step.depends.len() {
             true => before.depends,
@@ -215,7 +276,12 @@ impl Runner<'_> {
             Ok((path, seen))
         };
         let left = left.into_iter().map(seen).collect::<Result<_>>()?;
-        Stamp { depends, left }.write(&self.root.join(stamp))
+        let digest = |path: &PathBuf| {
+            let digest = Digest::of_file(&self.root.join(path)).with_context(|| path.display().to_string())?;
+            Ok((path.clone(), digest))
+        };
+        let content = leaves_content.iter().map(digest).collect::<Result<_>>()?;
+        Stamp { depends, left, content }.write(&self.root.join(stamp))
     }
 
     /// Does steps, some at once, each when those are done that it continues. After a failure no other begins, unless they
@@ -241,8 +307,8 @@ impl Runner<'_> {
                         let stamp = before.stamp.take();
                         running.insert(at, (before, Instant::now()));
                         scope.spawn(move || {
-                            let doer = Doer { root, call, command };
-                            let done = doer.act(step, stamp.as_ref(), &mut |line| {
+                            let doer = Doer { root, call, again: command };
+                            let done = doer.act(step, stamp.as_ref(), &|line| {
                                 news.send(News::Said(at, line)).ok();
                             });
                             news.send(News::Ended(at, done)).ok();
@@ -254,7 +320,8 @@ impl Runner<'_> {
                     break;
                 }
                 match told.recv()? {
-                    News::Said(at, line) => tell(Event::Said(steps[at].to_string(), line)),
+                    News::Said(at, Said::Out(line)) => tell(Event::Said(steps[at].to_string(), line)),
+                    News::Said(at, Said::Err(line)) => tell(Event::Warned(steps[at].to_string(), line)),
                     News::Ended(at, ended) => {
                         let Some((before, began)) = running.remove(&at) else { continue };
                         let step = steps[at];
@@ -280,12 +347,12 @@ impl Runner<'_> {
 struct Doer<'a> {
     root: &'a Path,
     call: &'a (dyn Fn(&str) -> OsString + Sync),
-    command: &'a (dyn Fn(Option<&Step>) -> String + Sync),
+    again: &'a (dyn Fn(Option<&Step>) -> String + Sync),
 }
 
 impl Doer<'_> {
     /// Returns what was left, as far as only the actions know it.
-    fn act(&self, step: &Step, before: Option<&Stamp>, say: &mut (dyn FnMut(String) + Send)) -> Result<Vec<PathBuf>> {
+    fn act(&self, step: &Step, before: Option<&Stamp>, say: &Say<'_>) -> Result<Vec<PathBuf>> {
         let at = |path: &Path| self.root.join(path);
         let mut left = Vec::new();
         for action in &step.actions {
@@ -319,13 +386,17 @@ impl Doer<'_> {
                     let of = Collection { root: self.root, out: &out, report, patterns, flat: *flat, to, before };
                     left.extend(of.collect()?);
                 }
-                Action::Clone { url, to } => Tree { path: &at(to), shown: to }.clone_from(url)?,
+                Action::Clone { url, to } => match (Tree { path: at(to), shown: to }, url) {
+                    (tree, Some(url)) if !tree.path.join(".git").exists() => tree.clone_from(url)?,
+                    (tree, url) => tree.refresh(url.as_deref())?,
+                },
                 Action::Commit { tree, files, message } => {
-                    if !(Tree { path: &at(tree), shown: tree }.commit(files, message)?) {
-                        say("nothing new to commit".to_owned());
+                    if !(Tree { path: at(tree), shown: tree }.commit(files, message)?) {
+                        say(Said::Out("nothing new to commit".to_owned()));
                     }
                 }
-                Action::Push { tree } => Tree { path: &at(tree), shown: tree }.push()?,
+                Action::Vouch { program, signer } => self.vouch(program, signer, say)?,
+                Action::Push { tree } => Tree { path: at(tree), shown: tree }.push()?,
             }
         }
         Ok(left)
@@ -353,21 +424,17 @@ impl Doer<'_> {
         Ok(())
     }
 
-    fn run(&self, step: &Step, program: &Program, say: &mut (dyn FnMut(String) + Send)) -> Result<()> {
+    fn run(&self, step: &Step, program: &Program, say: &Say<'_>) -> Result<()> {
         if step.kind == Kind::Build {
             self.wait_for_earlier(program, say)?;
         }
-        let command = program
-            .command((self.call)(program.name), self.root)
-            // What we started ends with us, however that happens: the next run finds nobody at work.
-            .env("GITIAN_PARENT", std::process::id().to_string());
-        let command = if program.asks { command.may_ask() } else { command };
         let outcome = match program.asks {
-            true => command.run(Streams::inherit()),
+            true => self.command(program).may_ask().run(Streams::inherit()),
             false => {
-                let listen = |pipe: &mut dyn Read| forward(pipe, say);
-                let stdout = Output::Consume(Box::new(listen));
-                command.run(Streams { stdout, merged: true, ..Streams::default() })
+                let stdout = |pipe: &mut dyn Read| forward(pipe, &|line| say(Said::Out(line)));
+                let stderr = |pipe: &mut dyn Read| forward(pipe, &|line| say(Said::Err(line)));
+                let (stdout, stderr) = (Output::Consume(Box::new(stdout)), Output::Consume(Box::new(stderr)));
+                self.command(program).run(Streams { stdout, stderr, ..Streams::default() })
             }
         };
         match outcome?.status {
@@ -375,19 +442,41 @@ impl Doer<'_> {
             // It was asked to stop together with us.
             Status::Exited(130 | 143) if interrupt::check().is_err() => Err(Failure::Interrupted.into()),
             status => {
-                let again = (self.command)(None);
+                let again = (self.again)(None);
                 Err(StepFailed { kind: step.kind, of: step.of.clone(), program: program.name, status, again }.into())
             }
         }
     }
 
+    /// Insists on a good verdict of one's own assertion.
+    fn vouch(&self, program: &Program, signer: &str, say: &Say<'_>) -> Result<()> {
+        let stderr = |pipe: &mut dyn Read| forward(pipe, &|line| say(Said::Err(line)));
+        let streams =
+            Streams { stdout: Output::Capture, stderr: Output::Consume(Box::new(stderr)), ..Streams::default() };
+        let told = self.command(program).run(streams)?;
+        match vouch::verdict(&told.stdout, signer) {
+            Ok(()) => Ok(()),
+            Err(what) => Err(Problem {
+                what: format!("{}: {what}", program.folder.display()),
+                mend: format!("if you are sure: {} --anyway", (self.again)(None)),
+            }
+            .into()),
+        }
+    }
+
+    fn command(&self, program: &Program) -> Command {
+        let command = program.command((self.call)(program.name), self.root);
+        // What we started ends with us, however that happens: the next run finds nobody at work.
+        command.env("GITIAN_PARENT", std::process::id().to_string())
+    }
+
     /// Waits for the build of a run that was killed: it is told, and takes a moment to clean up.
-    fn wait_for_earlier(&self, program: &Program, say: &mut (dyn FnMut(String) + Send)) -> Result<()> {
+    fn wait_for_earlier(&self, program: &Program, say: &Say<'_>) -> Result<()> {
         let workdir = Workdir::new(self.root.join(&program.folder));
         let began = Instant::now();
         while let Some(problem) = workdir.taken()? {
             if began.elapsed() < MOMENT {
-                say("waiting for an earlier build to end".to_owned());
+                say(Said::Out("waiting for an earlier build to end".to_owned()));
             }
             if began.elapsed() > PATIENCE {
                 return Err(problem.into());
@@ -399,7 +488,7 @@ impl Doer<'_> {
 }
 
 /// Tells what a program says, line by line.
-fn forward(pipe: &mut dyn Read, say: &mut (dyn FnMut(String) + Send)) -> io::Result<()> {
+fn forward(pipe: &mut dyn Read, say: &dyn Fn(String)) -> io::Result<()> {
     let mut lines = BufReader::new(pipe);
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line)? > 0 {
@@ -447,7 +536,11 @@ mod tests {
     fn a_chosen_step_does_not_take_what_a_step_that_is_not_chosen_would_do_anew() {
         let folder = tempfile::tempdir().unwrap();
         let step = |kind: Kind, of: &str, needs: &[(Kind, &str)], options: &str| {
-            let done = Done::Stamped { stamp: format!("stamp-{}-{of}", kind.name()).into(), leaves: Vec::new() };
+            let done = Done::Stamped {
+                stamp: format!("stamp-{}-{of}", kind.name()).into(),
+                leaves: Vec::new(),
+                leaves_content: Vec::new(),
+            };
             Step {
                 depends: vec![Dependency { name: "the command line".into(), value: Value::Text(options.into()) }],
                 needs: needs.iter().map(|(kind, of)| (*kind, (*of).to_owned())).collect(),
@@ -458,7 +551,7 @@ mod tests {
             let first = Step { left_out, ..step(Kind::Build, "linux", &[], options) };
             let second = step(Kind::Build, "signed", &[(Kind::Build, "linux")], options);
             let collect = step(Kind::Collect, "linux", &[(Kind::Build, "linux")], options);
-            let sigs = Step::new(Kind::Sigs, "", Vec::new(), Done::Clone("sigs".into()));
+            let sigs = Step::new(Kind::Sigs, "", Vec::new(), Done::Clone { tree: "sigs".into(), url: None });
             let sign = step(Kind::Sign, "linux", &[(Kind::Build, "linux"), (Kind::Sigs, "")], options);
             let verify =
                 Step { needs: sign.needs[1..].to_vec(), ..Step::new(Kind::Verify, "linux", Vec::new(), Done::Never) };

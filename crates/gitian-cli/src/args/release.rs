@@ -72,6 +72,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub import: Option<PathBuf>,
 
+    /// Sign and push what most of the others did not build, too
+    #[arg(long)]
+    pub anyway: bool,
+
     /// Push the commit to where the sigs tree came from
     #[arg(long)]
     pub push: bool,
@@ -107,7 +111,8 @@ impl Args {
         option("--backend", self.backend.as_ref().map(AsRef::as_ref));
         option("--request", self.request.as_ref().map(AsRef::as_ref));
         option("--import", self.import.as_ref().map(AsRef::as_ref));
-        let flags = [(self.push, "--push"), (self.quiet, "--quiet"), (self.dry_run, "--dry-run")];
+        let flags =
+            [(self.anyway, "--anyway"), (self.push, "--push"), (self.quiet, "--quiet"), (self.dry_run, "--dry-run")];
         let flags = flags.into_iter().filter_map(|(set, flag)| set.then_some(flag));
         command.args(flags).arg(self.version.as_str()).to_string()
     }
