@@ -400,7 +400,10 @@ fn what_is_wrong_is_told_with_what_mends_it_before_hours_are_spent() {
     // An input with another content is never taken.
     fs::write(&sdk, "another sdk").unwrap();
     let (code, told) = run(&["--step", "input"]);
-    assert!(code == 1 && told.contains("input sdk.tar") && told.contains("has sha256 "), "{told}");
+    assert!(
+        code == 1 && told.contains("error: input sdk.tar: /") && told.contains("sdk-1.0.tar has sha256 "),
+        "{told}"
+    );
     let there = fs::read_dir(alice.folder.join(".gitian/inputs")).unwrap().count();
     assert_eq!(there, 0);
     // A script that fails is told where it fails, and the next run goes on from there.
@@ -448,7 +451,9 @@ fn an_input_from_a_server_takes_its_place_only_with_the_right_content() {
         (told.code, told.stderr)
     };
     let (code, told) = run(None, None);
-    assert!(code == 1 && told.contains("gitian: error: input sdk.tar: ") && told.contains("404"), "{told}");
+    let refused = format!("gitian: error: input sdk.tar: {}/sdk.tar: ", mirror.url());
+    assert!(code == 1 && told.contains(&refused) && told.contains("404"), "{told}");
+    assert!(told.contains("mkdir -p .gitian/inputs && cp /path/to/sdk.tar .gitian/inputs/\n"), "{told}");
     let (code, told) = run(Some("another"), None);
     assert!(code == 1 && told.contains(" has sha256 ") && told.contains("hint: ask the project"), "{told}");
     assert!(!place.exists() && !part.exists());
