@@ -215,7 +215,7 @@ fn without_a_script_what_is_not_known_is_said_in_comments() {
     assert!(told.stdout.contains("4 descriptors, from these\n") && told.stdout.contains("things are left to look at"));
     let toml = fs::read_to_string(work.path().join("gitian.toml")).unwrap();
     for expected in [
-        "# Nothing said which commit of it a version is; this is what tags usually look like.\ncommit = \"v{version}\"\n",
+        "# Which commit of it a version is was not found; this is what tags usually look like.\ncommit = \"v{version}\"\n",
         "#[inputs.\"secret.tar\"]\n#sha256 = \"\"\n",
         "#[sigs]\n#url = \"https://\"\n",
     ] {
@@ -231,6 +231,49 @@ fn without_a_script_what_is_not_known_is_said_in_comments() {
         .replace("#[sigs]\n#url = \"https://\"", "[sigs]\nurl = \"https://example.org/sigs\"");
     fs::write(work.path().join("gitian.toml"), filled).unwrap();
     assert_eq!(planned(&work).len(), 8);
+}
+
+#[test]
+fn what_the_script_says_by_what_only_its_run_knows_is_told_and_not_guessed() {
+    let head = "git clone https://github.com/coin/gitian.sigs.git\n";
+    let of = "../coin/contrib/gitian-descriptors/gitian";
+    let by_number = format!(
+        "{head}gbuild -j 4 --commit coin=v$1 --url coin=$(pwd) {of}-linux.yml\nmv build/out/coin-$1.tar.gz ../out/\n"
+    );
+    let in_a_loop = format!(
+        "{head}for os in linux win; do\n  gbuild -j 4 -m 4000 --commit coin=v$VERSION {of}-$os.yml\n  \
+         gsign --signer x --release $VERSION-$os -d ../gitian.sigs {of}-$os.yml\ndone\n"
+    );
+    for (script, expected, told) in [
+        (
+            by_number,
+            &[
+                "processors = 4\n",
+                "# The script says v${1}, whatever that is then; this is what tags usually look like.\ncommit = \"v{version}\"\n",
+                "collect = [\"coin-*.tar.gz\"]\n",
+            ][..],
+            None,
+        ),
+        (
+            in_a_loop,
+            &[
+                "# Nothing of this call is here, since it fits no descriptor: gbuild -j 4 -m 4000 --commit coin=v{version} ",
+                "# Which commit of it a version is was not found;",
+            ],
+            Some("gitian: warning: this call of the script fits no descriptor: gbuild -j 4 -m 4000 "),
+        ),
+    ] {
+        let work = repository(Some(("gitian-build.sh", &script)));
+        commit(&work);
+        let answer = work.run("gitian", &["init"]).succeeds();
+        assert_eq!(answer.stderr.contains("fits no descriptor"), told.is_some(), "{}", answer.stderr);
+        assert!(answer.stderr.contains(told.unwrap_or_default()), "{}", answer.stderr);
+        let toml = fs::read_to_string(work.path().join("gitian.toml")).unwrap();
+        for expected in expected {
+            assert!(toml.contains(expected), "{expected}: {toml}");
+        }
+        assert!(!planned(&work).is_empty());
+    }
 }
 
 #[test]

@@ -188,7 +188,9 @@ fn only_what_has_changed_is_done_again_and_the_reason_is_told() {
                     && told
                         .stderr
                         .contains(&format!("gitian: error: {step} linux needs build linux, which is not done: "))
-                    && told.stderr.contains("gitian release --step build …    first\n"),
+                    && told.stderr.contains(&format!(
+                        "hint: gitian release --file ../coin/gitian.toml --step build,{step} --signer alice"
+                    )),
                 "{}{}",
                 told.stdout,
                 told.stderr
@@ -221,6 +223,121 @@ fn a_second_stage_waits_for_its_detached_signatures() {
 }
 
 #[test]
+fn a_second_stage_does_not_continue_another_version() {
+    let Some(project) = Project::new() else { return };
+    let Some(alice) = project.person("alice") else { return };
+    let release = |version: &str, os: &str| {
+        let args = ["release", "--file", "../coin/gitian.toml", "--signer", "alice", "--os", os, version];
+        programs::answer(alice.program("gitian").args(args))
+    };
+    release("1.0", "linux,win").succeeds();
+    project
+        .sh("cd coin && echo 2.0 > VERSION && git commit -qam 2.0 && git tag v2.0; cp ../sdk-1.0.tar ../sdk-2.0.tar")
+        .succeeds();
+    release("2.0", "win").succeeds();
+    let told = release("1.0", "win-signed");
+    let refused = "build win-signed needs build win, which is not done: gbuild's command line has changed\n\
+                   hint: gitian release --file ../coin/gitian.toml --os win-signed,win --signer alice 1.0\n";
+    assert!(told.code == 1 && told.stderr.contains(refused), "{}{}", told.stdout, told.stderr);
+    assert!(!alice.folder.join(".gitian/sigs/1.0-win-signed").exists());
+    let told = release("1.0", "win-signed,win").succeeds().stdout;
+    assert!(told.contains("build win: begins again: ") && told.contains("verify win-signed: alice: OK\n"), "{told}");
+    assert_eq!(
+        fs::read_to_string(alice.folder.join("binaries/1.0/coin-win-setup.txt")).unwrap(),
+        "unsigned\n1.0signed\n"
+    );
+    assert!(!alice.folder.join("binaries/1.0/coin-2.0-win-unsigned.txt").exists());
+}
+
+#[test]
+fn what_others_signed_since_is_looked_at_before_anything_is_signed_or_pushed() {
+    let Some(project) = Project::new() else { return };
+    let (Some(alice), Some(bob)) = (project.person("alice"), project.person("bob")) else { return };
+    alice.knows(&bob);
+    let linux = |person: &support::project::Person, more: &[&str]| person.release(&[&["--os", "linux"], more].concat());
+    let log = || project.sh("git -C gitian.sigs.git log --format=%an:%s").succeeds().stdout;
+    let sdk = |content: &str| {
+        let toml = project.coin().join("gitian.toml");
+        let old = fs::read_to_string(project.path().join("sdk-1.0.tar")).unwrap();
+        let digest = |text: &str| gitian_manifest::Digest::of_bytes(text.as_bytes()).to_string();
+        let text = fs::read_to_string(&toml).unwrap().replace(&digest(&old), &digest(content));
+        fs::write(&toml, text).unwrap();
+        fs::write(project.path().join("sdk-1.0.tar"), content).unwrap();
+    };
+    // Alice has a clone, and has signed; bob builds something else and is quicker.
+    linux(&alice, &[]).succeeds();
+    sdk("other");
+    linux(&bob, &["--push"]).succeeds();
+    sdk("sdk");
+    let told = linux(&alice, &["--push"]);
+    assert!(told.stdout.contains("sigs: begins again: others have signed\n"), "{}", told.stdout);
+    let refused = "what others signed is not what alice built, so that it is not pushed\n";
+    assert!(told.code == 1 && told.stderr.contains(refused), "{}{}", told.stdout, told.stderr);
+    assert!(
+        told.stderr
+            .contains("gitian release --file ../coin/gitian.toml --os linux --signer alice --push 1.0 --anyway\n"),
+        "{}",
+        told.stderr
+    );
+    assert_eq!(log(), "bob:1.0: linux by bob\n");
+    // Whoever has not signed yet does not sign it.
+    alice.sh("rm -r .gitian/sigs .gitian/stamps/1.0").succeeds();
+    let told = linux(&alice, &["--quiet", "--push"]);
+    assert!(
+        told.code == 1 && told.stderr.contains("coin-linux 1.0-linux: what was built here is not what bob built"),
+        "{}",
+        told.stderr
+    );
+    assert!(told.stderr.contains("add --anyway"), "{}", told.stderr);
+    // They know what they do; the tree says what it says.
+    let told = linux(&alice, &["--push", "--anyway"]);
+    assert!(told.stdout.contains("push: done in "), "{}{}", told.stdout, told.stderr);
+    assert_eq!(log(), "alice:1.0: linux by alice\nbob:1.0: linux by bob\n");
+}
+
+#[test]
+fn a_push_behind_that_of_others_is_done_once_and_a_key_that_is_not_known_keeps_it_from_nothing() {
+    let Some(project) = Project::new() else { return };
+    let (Some(alice), Some(bob)) = (project.person("alice"), project.person("bob")) else { return };
+    let linux = ["--os", "linux"];
+    let push = ["--os", "linux", "--push"];
+    alice.release(&linux).succeeds();
+    bob.release(&push).succeeds();
+    let log = || project.sh("git -C gitian.sigs.git log --format=%an").succeeds().stdout;
+    // She does not have his key: the verdict is bad, hers is not.
+    let told = alice.release(&push);
+    assert!(told.code == 1 && told.stdout.contains("push: done in "), "{}{}", told.stdout, told.stderr);
+    assert_eq!(log(), "alice\nbob\n");
+    alice.knows(&bob);
+    let told = alice.release(&push).succeeds().stdout;
+    for step in ["sigs", "sign linux", "commit", "push"] {
+        assert!(told.contains(&format!("{step}: done already\n")), "{told}");
+    }
+    assert_eq!(log(), "alice\nbob\n");
+    // Nobody answers: what is there is looked at, with a warning.
+    project.sh("mv gitian.sigs.git away").succeeds();
+    let told = alice.release(&linux).succeeds();
+    assert!(told.stderr.contains("sigs: where it came from gives no answer ("), "{}", told.stderr);
+    project.sh("mv away gitian.sigs.git").succeeds();
+    // Another repository than that of the clone.
+    let toml = project.coin().join("gitian.toml");
+    let text = fs::read_to_string(&toml).unwrap().replace("../gitian.sigs.git", "../third.git");
+    fs::write(&toml, text).unwrap();
+    project.sh("git init -q --bare third.git").succeeds();
+    let told = alice.release(&push);
+    let third = project.path().join("third.git").display().to_string();
+    let hint = format!("hint: git -C .gitian/sigs remote set-url origin {third}\n");
+    assert!(told.code == 1 && told.stderr.contains(&hint), "{}{}", told.stdout, told.stderr);
+    alice.sh(&format!("git -C .gitian/sigs remote set-url origin {third}")).succeeds();
+    alice.release(&push).succeeds();
+    assert_eq!(project.sh("git -C third.git log --format=%an").succeeds().stdout, "alice\nbob\n");
+    // Another tree gets its own commit, and its own push.
+    project.sh("git init -q --bare other.git; git clone -q other.git other").succeeds();
+    alice.release(&["--os", "linux", "--push", "--sigs", "../other"]).succeeds();
+    assert_eq!(project.sh("git -C other.git log --format=%an").succeeds().stdout, "alice\n");
+}
+
+#[test]
 fn what_is_wrong_is_told_with_what_mends_it_before_hours_are_spent() {
     let Some(project) = Project::new() else { return };
     let Some(alice) = project.person("alice") else { return };
@@ -245,7 +362,36 @@ fn what_is_wrong_is_told_with_what_mends_it_before_hours_are_spent() {
         assert!(told.contains(expected), "{to}: {told}");
         assert_eq!(fs::read_dir(&alice.folder).unwrap().count(), 0, "{to}");
     }
+    // Where nothing can be pushed to, and where one assertion would replace another.
+    let [no_url, same] = [
+        good.replace("[sigs]\nurl = \"../gitian.sigs.git\"", ""),
+        good.replace("release = \"{version}-win-unsigned\"", "release = \"{version}-linux\""),
+    ];
+    fs::write(&toml, no_url).unwrap();
+    let (code, told) = run(&["--push"]);
+    assert!(code == 1 && told.contains("gitian.toml has no [sigs] url: there is nowhere to push to"), "{told}");
+    fs::write(&toml, same).unwrap();
+    project
+        .sh("cd coin && sed -i s/coin-win$/coin-linux/ contrib/gitian-win.yml && git commit -qam n && git tag -f v1.0")
+        .succeeds();
+    let (code, told) = run(&[]);
+    assert!(code == 1 && told.contains("linux and win both sign coin-linux as 1.0-linux"), "{told}");
+    project.sh("cd coin && git revert --no-edit HEAD && git tag -f v1.0").succeeds();
     fs::write(&toml, &good).unwrap();
+    for (more, expected) in [
+        (
+            &["--step", "verify"][..],
+            "verify linux needs sigs, which is not done\nhint: gitian release --file ../coin/gitian.toml --step sigs,verify --signer alice 1.0\n",
+        ),
+        (&["--sigs", "nowhere"], "sigs tree nowhere does not exist\nhint: git clone -- /"),
+        (
+            &["--os", "win-signed"],
+            "build win-signed needs build win, which is not done\nhint: gitian release --file ../coin/gitian.toml --os win-signed,win --signer alice 1.0\n",
+        ),
+    ] {
+        let (code, told) = run(more);
+        assert!(code == 1 && told.contains(expected), "{told}");
+    }
     let (code, told) = run(&["--os", "linux,mac"]);
     assert!(
         code == 2 && told.contains("--os mac: gitian.toml has no such descriptor (it has linux, win, win-signed)"),
@@ -254,7 +400,10 @@ fn what_is_wrong_is_told_with_what_mends_it_before_hours_are_spent() {
     // An input with another content is never taken.
     fs::write(&sdk, "another sdk").unwrap();
     let (code, told) = run(&["--step", "input"]);
-    assert!(code == 1 && told.contains("input sdk.tar") && told.contains("has sha256 "), "{told}");
+    assert!(
+        code == 1 && told.contains("error: input sdk.tar: /") && told.contains("sdk-1.0.tar has sha256 "),
+        "{told}"
+    );
     let there = fs::read_dir(alice.folder.join(".gitian/inputs")).unwrap().count();
     assert_eq!(there, 0);
     // A script that fails is told where it fails, and the next run goes on from there.
@@ -265,7 +414,12 @@ fn what_is_wrong_is_told_with_what_mends_it_before_hours_are_spent() {
     let (code, told) = run(&[]);
     assert_eq!(code, 1, "{told}");
     assert!(told.contains("gitian: error: build win: gbuild ended with exit status 1\n"), "{told}");
-    assert!(told.contains("gitian release --step build --os win"), "{told}");
+    assert!(told.contains("to go on: gitian release --file ../coin/gitian.toml --signer alice 1.0\n"), "{told}");
+    // Quiet or not, it is told why.
+    for more in [&[][..], &["--quiet"]] {
+        let (_, told) = run(more);
+        assert!(told.contains("build win: gbuild: error: ") && told.contains(".gitian/win/var/build.log"), "{told}");
+    }
     assert!(!alice.folder.join(".gitian/sigs").exists(), "nothing is signed");
     project.sh("cd coin && git revert --no-edit HEAD && git tag -f v1.0").succeeds();
     let told = alice.release(&[]).succeeds().stdout;
@@ -297,7 +451,9 @@ fn an_input_from_a_server_takes_its_place_only_with_the_right_content() {
         (told.code, told.stderr)
     };
     let (code, told) = run(None, None);
-    assert!(code == 1 && told.contains("gitian: error: input sdk.tar: ") && told.contains("404"), "{told}");
+    let refused = format!("gitian: error: input sdk.tar: {}/sdk.tar: ", mirror.url());
+    assert!(code == 1 && told.contains(&refused) && told.contains("404"), "{told}");
+    assert!(told.contains("mkdir -p .gitian/inputs && cp /path/to/sdk.tar .gitian/inputs/\n"), "{told}");
     let (code, told) = run(Some("another"), None);
     assert!(code == 1 && told.contains(" has sha256 ") && told.contains("hint: ask the project"), "{told}");
     assert!(!place.exists() && !part.exists());

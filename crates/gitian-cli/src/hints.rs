@@ -166,13 +166,17 @@ fn package_of(program: &str) -> Option<&'static str> {
 
 /// Returns how to go on with a step that failed, where the program's own words do not say it.
 fn step_hint(failed: &StepFailed) -> Option<String> {
-    let again = format!("gitian release --step {} --os {} …", failed.kind.name(), failed.of);
+    let again = &failed.again;
     match failed.kind {
         Kind::Build => {
             let log = gitian_build::Workdir::new(gitian_release::workdir(&failed.of)).build_log();
-            Some(format!("the script's log is {}; to try again: {again}", log.display()))
+            Some(format!("the script's log is {}; then, to go on: {again}", log.display()))
         }
-        Kind::Sign => Some(format!("what is built stays; to try again: {again}")),
+        // What gsign advises is for the folder that it ran in.
+        Kind::Sign => Some(format!(
+            "what is built stays, in {}; to go on: {again}; to sign what others did not build: add --anyway",
+            gitian_release::workdir(&failed.of).display()
+        )),
         _ => None,
     }
 }

@@ -26,6 +26,9 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         .into());
     }
     let draft = init::draft(&repository, args.script.as_deref())?;
+    for call in &draft.lost {
+        tell(&printable(&format!("gitian: warning: this call of the script fits no descriptor: {call}")));
+    }
     let project = draft.check().context("what was read does not fit together; what was written")?;
     if args.print {
         out.write_all(draft.text.as_bytes())?;

@@ -1,5 +1,6 @@
 //! `gitian release`: what `gitian.toml` says → the steps of a release, told line by line.
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,8 @@ use gitian_build::{BuildStopped, Workdir};
 use gitian_descriptor::{Descriptor, Loaded, SignerName};
 use gitian_process::{Command, Failure, Streams};
 use gitian_release::{
-    Chosen, Event, Kind, Order, Origin, Project, ProjectRefused, Runner, Signing, Source, Standing, State, Step, WORK,
+    Chosen, DescriptorRule, Event, Kind, Order, Origin, Project, ProjectRefused, Runner, Signing, Source, Standing,
+    State, Step, StepFailed, WORK,
 };
 use gitian_vm::{Backend, Problem, TargetId};
 
@@ -39,17 +41,18 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     let base = |target: &TargetId| backend.base_id(target).ok();
     let call = |name: &str| around.calls.own(name);
     let jobs = release.jobs(&chosen);
-    let runner = Runner { root: &around.workdir, call: &call, base: &base, jobs, again: args.again };
+    let command = |step: Option<&Step>| args.command(step);
+    let runner = Runner { root: &around.workdir, call: &call, base: &base, jobs, again: args.again, command: &command };
     if args.dry_run {
         release.tell_plan(&steps, &runner, out)?;
     } else {
         let lock = Workdir::new(around.workdir.join(WORK)).lock()?;
-        runner.run(&steps, &|kind| release.does(kind), &mut |event| {
-            if !args.quiet {
-                // A reader that has gone away must not end the release.
-                writeln!(out, "{}", printable(&words(&event))).and_then(|()| out.flush()).ok();
-            }
-        })?;
+        let mut teller = Teller { quiet: args.quiet, out, held: BTreeMap::new() };
+        let done = runner.run(&steps, &|kind| release.does(kind), &mut |event| teller.tell(&event));
+        if let Err(error) = &done {
+            teller.tell_held(error);
+        }
+        done?;
         drop(lock);
     }
     for (name, source) in &waits {
@@ -82,13 +85,48 @@ pub fn load(file: &Path, around: &Surroundings) -> Result<Project> {
     })
 }
 
-fn words(event: &Event) -> String {
-    match event {
-        Event::Skipped(step) => format!("{step}: done already"),
-        Event::Began(step, None) => format!("{step}: begins"),
-        Event::Began(step, Some(why)) => format!("{step}: begins again: {why}"),
-        Event::Said(step, line) => format!("{step}: {line}"),
-        Event::Ended(step, time) => format!("{step}: done in {:.1} s", time.as_secs_f64()),
+/// Tells what happens; if it is to be quiet, only warnings, and what a program that failed said last.
+struct Teller<'a> {
+    quiet: bool,
+    out: &'a mut dyn Write,
+    /// What steps said, by their names.
+    held: BTreeMap<String, VecDeque<String>>,
+}
+
+impl Teller<'_> {
+    /// How many lines of a step are held.
+    const LINES: usize = 20;
+
+    fn tell(&mut self, event: &Event) {
+        let line = match event {
+            Event::Warned(step, line) => return tell(&printable(&format!("{step}: {line}"))),
+            Event::Skipped(step) => format!("{step}: done already"),
+            Event::Began(step, None) => format!("{step}: begins"),
+            Event::Began(step, Some(why)) => format!("{step}: begins again: {why}"),
+            Event::Said(step, line) if self.quiet => {
+                let lines = self.held.entry(step.clone()).or_default();
+                lines.push_back(line.clone());
+                if lines.len() > Self::LINES {
+                    lines.pop_front();
+                }
+                return;
+            }
+            Event::Said(step, line) => format!("{step}: {line}"),
+            Event::Ended(step, time) => format!("{step}: done in {:.1} s", time.as_secs_f64()),
+        };
+        if !self.quiet {
+            // A reader that has gone away must not end the release.
+            writeln!(self.out, "{}", printable(&line)).and_then(|()| self.out.flush()).ok();
+        }
+    }
+
+    /// Tells what the program of a step that failed said.
+    fn tell_held(&self, error: &anyhow::Error) {
+        let Some(failed) = error.downcast_ref::<StepFailed>() else { return };
+        let step = format!("{} {}", failed.kind.name(), failed.of);
+        for line in self.held.get(&step).into_iter().flatten() {
+            tell(&printable(&format!("{step}: {line}")));
+        }
     }
 }
 
@@ -115,7 +153,25 @@ impl Release<'_> {
         self.args.backend.as_deref().or(self.project.backend.as_deref())
     }
 
-    /// Reads the descriptors that `--os` chooses.
+    /// Which descriptors of the project are asked for, and which are those that they continue, by number; each with
+    /// whether it is asked for.
+    fn numbers(&self) -> BTreeMap<usize, bool> {
+        let rules = &self.project.descriptors;
+        let wanted = |rule: &DescriptorRule| self.args.os.is_empty() || self.args.os.contains(&rule.name);
+        let mut numbers: BTreeMap<usize, bool> =
+            rules.iter().enumerate().filter(|(_, rule)| wanted(rule)).map(|(number, _)| (number, true)).collect();
+        // What is continued comes first in the file.
+        for number in (0..rules.len()).rev() {
+            if numbers.contains_key(&number) {
+                for stage in &rules[number].stages {
+                    numbers.entry(stage.from).or_insert(false);
+                }
+            }
+        }
+        numbers
+    }
+
+    /// Reads the descriptors that `--os` chooses, and those that they continue.
     fn choose(&self) -> Result<(Vec<Chosen>, Box<dyn Backend>)> {
         for name in &self.args.os {
             if self.project.descriptor(name).is_none() {
@@ -130,14 +186,12 @@ impl Release<'_> {
         }
         let here = std::path::absolute(self.around.workdir.join(self.here()))?;
         let mut chosen = Vec::new();
-        for (number, rule) in self.project.descriptors.iter().enumerate() {
-            if !self.args.os.is_empty() && !self.args.os.contains(&rule.name) {
-                continue;
-            }
+        for (number, wanted) in self.numbers() {
+            let rule = &self.project.descriptors[number];
             let (loaded, origin) = self.descriptor(&rule.file)?;
             let source = |remote| Source::new(remote, self.project, &self.args.version, &here);
             let sources = loaded.descriptor.remotes.iter().map(source).collect();
-            chosen.push(Chosen { number, loaded, origin, targets: Vec::new(), sources });
+            chosen.push(Chosen { number, loaded, origin, targets: Vec::new(), sources, left_out: !wanted });
         }
         let wanted: Vec<_> = chosen
             .iter()
@@ -184,24 +238,29 @@ impl Release<'_> {
     }
 
     fn warn_of_silence(&self, chosen: &[Chosen]) {
+        let mut told = BTreeSet::new();
         for source in chosen.iter().flat_map(|chosen| &chosen.sources) {
-            if let State::Unknown(Some(why)) = &source.state {
+            if let State::Unknown(Some(why)) = &source.state
+                && told.insert((&source.dir, &source.url))
+            {
                 let line = format!("remote {}: {} gives no answer ({why})", source.dir, source.url);
                 tell(&format!("gitian: warning: {}; taken to be what it was", one_line(&line)));
             }
         }
     }
 
-    /// Takes out what waits for a commit of somebody else.
+    /// Takes out what waits for a commit of somebody else, and what continues that.
     fn take_waiting(&self, chosen: &mut Vec<Chosen>) -> Vec<(String, Source)> {
-        let mut waits = Vec::new();
+        let mut waiting: BTreeMap<usize, Source> = BTreeMap::new();
         chosen.retain(|chosen| {
-            let waiting = chosen.waits_for(self.project).cloned();
-            let name = || self.project.descriptors[chosen.number].name.clone();
-            waits.extend(waiting.iter().map(|source| (name(), source.clone())));
-            waiting.is_none()
+            let mut stages = self.project.descriptors[chosen.number].stages.iter();
+            let source = chosen.waits_for(self.project).or_else(|| stages.find_map(|stage| waiting.get(&stage.from)));
+            let source = source.filter(|_| !chosen.left_out).cloned();
+            let stays = source.is_none();
+            waiting.extend(source.map(|source| (chosen.number, source)));
+            stays
         });
-        waits
+        waiting.into_iter().map(|(number, source)| (self.project.descriptors[number].name.clone(), source)).collect()
     }
 
     fn plan(&self, chosen: &[Chosen]) -> Result<Vec<Step>> {
@@ -210,7 +269,20 @@ impl Release<'_> {
         let here = std::path::absolute(self.around.workdir.join(self.here()))?;
         let sigs =
             self.args.sigs.clone().or_else(|| self.project.sigs.folder.clone()).unwrap_or_else(gitian_release::sigs);
-        let is_clone = self.project.sigs.url.is_some() || self.around.workdir.join(&sigs).join(".git").exists();
+        let sigs_folder = self.around.workdir.join(&sigs);
+        if self.args.sigs.is_some() && !sigs_folder.is_dir() {
+            let url = self.project.sigs.url.as_deref().map(|url| gitian_release::absolute(url, &here));
+            let url = url.as_deref().unwrap_or("URL");
+            return Err(Problem {
+                what: format!("sigs tree {} does not exist", sigs.display()),
+                mend: Command::new("git").args(["clone", "--", url]).arg(&sigs).to_string(),
+            }
+            .into());
+        }
+        let is_there = sigs_folder.join(".git").exists();
+        // A clone that the user names may be of a repository of his own.
+        let own = self.args.sigs.is_some() && is_there;
+        let sigs_url = self.project.sigs.url.as_deref().filter(|_| !own);
         let binaries = self.args.binaries.clone();
         let binaries = binaries.unwrap_or_else(|| self.project.binaries.of(&self.args.version).into());
         let order = Order {
@@ -221,7 +293,8 @@ impl Release<'_> {
             backend: self.backend(),
             signer: signer.as_ref(),
             sigs: &sigs,
-            sigs_is_clone: is_clone,
+            sigs_is_clone: sigs_url.is_some() || is_there,
+            sigs_url,
             binaries: &binaries,
             signing: match (&self.args.request, &self.args.import) {
                 (Some(folder), _) => Signing::Request(folder),
@@ -229,6 +302,7 @@ impl Release<'_> {
                 (None, None) => Signing::Here,
             },
             push: self.args.push || self.args.step.contains(&Kind::Push),
+            anyway: self.args.anyway,
             program: env!("CARGO_PKG_VERSION"),
         };
         Ok(gitian_release::plan(&order).map_err(|problems| BuildStopped { problems })?)
@@ -257,7 +331,8 @@ impl Release<'_> {
         if let Some(jobs) = self.args.jobs {
             return jobs as usize;
         }
-        let most = |of: fn(&gitian_release::DescriptorRule) -> Option<u32>, all: Option<u32>, default: u32| {
+        let chosen: Vec<&Chosen> = chosen.iter().filter(|chosen| !chosen.left_out).collect();
+        let most = |of: fn(&DescriptorRule) -> Option<u32>, all: Option<u32>, default: u32| {
             let each =
                 chosen.iter().map(|chosen| of(&self.project.descriptors[chosen.number]).or(all).unwrap_or(default));
             u64::from(each.max().unwrap_or(default))
@@ -277,10 +352,16 @@ impl Release<'_> {
     fn tell_plan(&self, steps: &[Step], runner: &Runner<'_>, out: &mut dyn Write) -> Result<()> {
         let call = |name: &str| self.around.calls.own_in_line(name);
         let does = |kind| self.does(kind);
-        runner.check(steps, &does)?;
-        for step in steps.iter().filter(|step| does(step.kind)) {
+        let warn = |event: Event| {
+            if let Event::Warned(step, line) = event {
+                tell(&printable(&format!("{step}: {line}")));
+            }
+        };
+        runner.check(steps, &does, &mut { warn })?;
+        for step in steps.iter().filter(|step| !step.left_out && does(step.kind)) {
             match runner.standing(step) {
                 Standing::Done => writeln!(out, "# {}: done already", printable(&step.to_string()))?,
+                Standing::Doubted(why) => writeln!(out, "# {}", printable(&format!("{step}: {why}")))?,
                 Standing::Due(why) => {
                     let why = why.map_or_else(String::new, |why| format!(": {why}"));
                     writeln!(out, "# {}", printable(&format!("{step}{why}")))?;

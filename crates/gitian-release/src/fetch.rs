@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use gitian_manifest::Digest;
 use gitian_process::{Command, Failure, Streams, interrupt};
 use gitian_vm::Problem;
@@ -33,7 +33,7 @@ pub(crate) fn path_of(url: &str) -> &Path {
 }
 
 /// Brings a file to its place, or finds it there; nothing else is ever in that place. One with another content stays,
-/// unless it is `ours`: brought by us before, and unchanged since.
+/// unless it is `ours`: brought by us before, and unchanged since. That it is an input, and which, the caller says.
 pub(crate) fn fetch(url: &str, sha256: &Digest, to: &Path, shown: &Path, ours: bool) -> Result<()> {
     if to.exists() {
         match check(to, sha256, shown) {
@@ -56,7 +56,7 @@ pub(crate) fn fetch(url: &str, sha256: &Digest, to: &Path, shown: &Path, ours: b
     if found != *sha256 {
         fs::remove_file(&part).with_context(|| part.display().to_string())?;
         return Err(Problem {
-            what: format!("input {}: {url} has sha256 {found}, not {sha256}", name(shown)),
+            what: format!("{url} has sha256 {found}, not {sha256}"),
             mend: format!("ask the project which is right; gitian.toml, [inputs.{:?}], has the digest", name(shown)),
         }
         .into());
@@ -72,7 +72,7 @@ pub(crate) fn check(file: &Path, sha256: &Digest, shown: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Problem {
-        what: format!("input {} has sha256 {found}, not {sha256}", shown.display()),
+        what: format!("{} has sha256 {found}, not {sha256}", shown.display()),
         mend: format!("rm {}    and put the right one there", Command::new(shown)),
     }
     .into())
@@ -83,12 +83,13 @@ pub(crate) fn expect(file: &Path, shown: &Path) -> Result<()> {
     if file.is_file() {
         return Ok(());
     }
+    Err(Problem { what: format!("{} does not exist", shown.display()), mend: by_hand(shown) }.into())
+}
+
+/// How a file is put there by hand.
+fn by_hand(shown: &Path) -> String {
     let folder = Command::new(shown.parent().unwrap_or(Path::new("."))).to_string();
-    Err(Problem {
-        what: format!("input {} does not exist", shown.display()),
-        mend: format!("mkdir -p {folder} && cp /path/to/{} {folder}/", name(shown)),
-    }
-    .into())
+    format!("mkdir -p {folder} && cp {} {folder}/", Command::new(Path::new("/path/to").join(&*name(shown))))
 }
 
 fn name(path: &Path) -> std::borrow::Cow<'_, str> {
@@ -102,7 +103,11 @@ fn bring(url: &str, part: &Path, shown: &Path) -> Result<Digest> {
             Ok(_) if !part.exists() => drop(File::create(part)?),
             Ok(_) => {}
             Err(Failure::ProgramFailed { last_lines, .. }) => {
-                bail!("input {}: {url}: {}", name(shown), last_lines.join(": "))
+                return Err(Problem {
+                    what: format!("{url}: {}", last_lines.join(": ")),
+                    mend: format!("run it again; or, with the file from elsewhere: {}", by_hand(shown)),
+                }
+                .into());
             }
             Err(other) => return Err(other.into()),
         },
@@ -114,7 +119,7 @@ fn bring(url: &str, part: &Path, shown: &Path) -> Result<Digest> {
                 }
                 io::copy(&mut from, &mut File::create(part)?).map(drop)
             };
-            copy().with_context(|| format!("input {}: {url}", name(shown)))?;
+            copy().with_context(|| url.to_owned())?;
         }
     }
     Digest::of_file(part).with_context(|| part.display().to_string())
@@ -142,9 +147,12 @@ mod tests {
         };
         assert_eq!(bring("old", "old", false), (Ok(()), "old".to_owned()));
         let (refused, there) = bring("new", "new", false);
-        assert!(refused.unwrap_err().starts_with("input sdk has sha256 ") && there == "old");
+        assert!(refused.unwrap_err().starts_with("sdk has sha256 ") && there == "old");
         let (refused, there) = bring("old", "new", true);
-        assert!(refused.unwrap_err().starts_with("input sdk: ") && there == "old", "the address still has the old one");
+        assert!(
+            refused.unwrap_err().starts_with(&at("old").display().to_string()) && there == "old",
+            "the address still has the old one"
+        );
         assert_eq!(bring("new", "new", true), (Ok(()), "new".to_owned()));
         assert!(!part(&at("sdk")).exists());
     }

@@ -27,12 +27,13 @@ mod stamp;
 mod step;
 mod template;
 mod tree;
+mod vouch;
 
 pub use pattern::Pattern;
 pub use place::{WORK, inputs, sigs, workdir};
 pub use plan::{Chosen, Order, Origin, Signing, plan};
 pub use project::{DescriptorRule, InputRule, Project, ProjectRefused, RemoteRule, Sigs, Stage, Version};
-pub use remotes::{Source, State, ask};
+pub use remotes::{Source, State, absolute, ask};
 pub use run::{BaseId, Event, Runner, Standing, StepFailed, room_for};
 pub use step::{Action, Dependency, Done, Kind, Program, Step, Value};
 pub use template::Template;

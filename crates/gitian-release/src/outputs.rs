@@ -224,7 +224,7 @@ mod tests {
             let (out, report, to) = (Path::new("out"), Path::new("report"), Path::new(to));
             let left = Collection { root, out, report, patterns: None, flat: false, to, before }.collect().unwrap();
             let seen = |path: PathBuf| (path.clone(), crate::stamp::Seen::at(&root.join(&path)).unwrap());
-            Stamp { depends: Vec::new(), left: left.into_iter().map(seen).collect() }
+            Stamp { depends: Vec::new(), left: left.into_iter().map(seen).collect(), ..Stamp::default() }
         };
         let first = collect("a", "binaries", None);
         let other = collect("a", "other", Some(&first));

@@ -1,7 +1,7 @@
 //! The steps of a release, from what a project says and what is known about its descriptors. Nothing is done here, and
 //! nothing looked at.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ pub struct Order<'a> {
     pub here: &'a Path,
     /// Which version.
     pub version: &'a Version,
-    /// The descriptors that are built, in the order of the file.
+    /// The descriptors that are built, and those that they continue, in the order of the file.
     pub chosen: &'a [Chosen],
     /// The kind of guest, if somebody says which.
     pub backend: Option<&'a str>,
@@ -36,12 +36,16 @@ pub struct Order<'a> {
     pub sigs: &'a Path,
     /// The sigs tree is, or will be, a clone.
     pub sigs_is_clone: bool,
+    /// The repository that it has to be a clone of; nothing if it is taken as it is.
+    pub sigs_url: Option<&'a str>,
     /// Where the outputs are collected.
     pub binaries: &'a Path,
     /// How what is built is signed.
     pub signing: Signing<'a>,
     /// Commits are pushed.
     pub push: bool,
+    /// What most of the others did not build is signed and pushed too.
+    pub anyway: bool,
     /// The program's own version: another may build otherwise.
     pub program: &'a str,
 }
@@ -70,6 +74,8 @@ pub struct Chosen {
     pub targets: Vec<TargetId>,
     /// Its remotes.
     pub sources: Vec<Source>,
+    /// It is here for another that continues its build; nobody asked for it.
+    pub left_out: bool,
 }
 
 /// Where a descriptor comes from.
@@ -100,17 +106,25 @@ impl Chosen {
 /// # Errors
 /// Everything that keeps a descriptor from being built whatever is done.
 pub fn plan(order: &Order<'_>) -> Result<Vec<Step>, Vec<Problem>> {
-    let problems: Vec<Problem> = order.chosen.iter().flat_map(|chosen| order.problems(chosen)).collect();
+    let mut problems: Vec<Problem> = order.chosen.iter().flat_map(|chosen| order.problems(chosen)).collect();
+    problems.extend(order.same_assertion());
+    if order.push && !order.sigs_is_clone {
+        problems.push(Problem {
+            what: "gitian.toml has no [sigs] url: there is nowhere to push to".into(),
+            mend: "write into gitian.toml: [sigs], url = \"https://…\"; or name a clone: --sigs DIR".into(),
+        });
+    }
     if !problems.is_empty() {
         return Err(problems);
     }
+    let each = |step: &dyn Fn(&Chosen) -> Step| order.wanted().map(step).collect::<Vec<_>>();
     let mut steps = order.bases();
     steps.extend(order.inputs());
     steps.extend(order.chosen.iter().map(|chosen| order.build(chosen)));
-    steps.extend(order.chosen.iter().map(|chosen| order.collect(chosen)));
+    steps.extend(each(&|chosen| order.collect(chosen)));
     steps.push(order.tree());
     if let Some(signer) = order.signer {
-        steps.extend(order.chosen.iter().map(|chosen| order.sign(chosen, signer)));
+        steps.extend(each(&|chosen| order.sign(chosen, signer)));
         if let Signing::Request(_) = order.signing {
             // The rest is done when the answers are there.
             return Ok(steps);
@@ -119,8 +133,8 @@ pub fn plan(order: &Order<'_>) -> Result<Vec<Step>, Vec<Problem>> {
             steps.push(order.commit(signer));
         }
     }
-    steps.extend(order.chosen.iter().map(|chosen| order.verify(chosen)));
-    if order.push && order.sigs_is_clone {
+    steps.extend(each(&|chosen| order.verify(chosen)));
+    if order.push {
         steps.extend(order.signer.map(|signer| order.push(signer)));
     }
     Ok(steps)
@@ -129,6 +143,16 @@ pub fn plan(order: &Order<'_>) -> Result<Vec<Step>, Vec<Problem>> {
 impl Order<'_> {
     fn rule(&self, chosen: &Chosen) -> &DescriptorRule {
         &self.project.descriptors[chosen.number]
+    }
+
+    /// The descriptors that somebody asked for.
+    fn wanted(&self) -> impl Iterator<Item = &Chosen> {
+        self.chosen.iter().filter(|chosen| !chosen.left_out)
+    }
+
+    /// Every descriptor's step of a kind.
+    fn all(&self, kind: Kind) -> impl Iterator<Item = (Kind, String)> {
+        self.wanted().map(move |chosen| (kind, self.rule(chosen).name.clone()))
     }
 
     fn problems(&self, chosen: &Chosen) -> Vec<Problem> {
@@ -153,8 +177,25 @@ impl Order<'_> {
         problems
     }
 
+    /// Of two descriptors with the same place in the sigs tree, one's assertion would replace the other's.
+    fn same_assertion(&self) -> Option<Problem> {
+        let place = |chosen: &&Chosen| {
+            (self.rule(chosen).release.of(self.version), chosen.loaded.descriptor.name.as_str().to_owned())
+        };
+        let mut seen = BTreeMap::new();
+        self.wanted().find_map(|chosen| {
+            let (release, package) = place(&chosen);
+            let other = seen.insert((release.clone(), package.clone()), &self.rule(chosen).name)?;
+            let name = &self.rule(chosen).name;
+            Some(Problem {
+                what: format!("{other} and {name} both sign {package} as {release}: one would replace the other"),
+                mend: format!("give [descriptors.{}] a release of its own in gitian.toml", key(name)),
+            })
+        })
+    }
+
     fn stamped(&self, kind: Kind, of: &str, leaves: Vec<PathBuf>) -> Done {
-        Done::Stamped { stamp: place::stamp(kind, of, self.version), leaves }
+        Done::Stamped { stamp: place::stamp(kind, of, self.version), leaves, leaves_content: Vec::new() }
     }
 
     fn backend_option(&self) -> Vec<OsString> {
@@ -164,7 +205,7 @@ impl Order<'_> {
     fn bases(&self) -> Vec<Step> {
         let mut seen = BTreeSet::new();
         let mut steps = Vec::new();
-        for chosen in self.chosen {
+        for chosen in self.wanted() {
             for target in &chosen.targets {
                 let of = format!("{}-{}", target.suite, target.architecture.debian());
                 if !seen.insert((of.clone(), target.distro.clone())) {
@@ -181,14 +222,8 @@ impl Order<'_> {
                 args.extend(["--arch".into(), architecture.into()]);
                 args.extend(self.backend_option());
                 let program = Program { name: "make-base-vm", args, folder: WORK.into(), asks: false };
-                steps.push(Step {
-                    kind: Kind::Base,
-                    of,
-                    depends: Vec::new(),
-                    actions: vec![Action::MakeFolder(WORK.into()), Action::Run(program)],
-                    done: Done::Base(target.clone()),
-                    after: Vec::new(),
-                });
+                let actions = vec![Action::MakeFolder(WORK.into()), Action::Run(program)];
+                steps.push(Step::new(Kind::Base, of, actions, Done::Base(target.clone())));
             }
         }
         steps
@@ -198,7 +233,7 @@ impl Order<'_> {
     fn inputs(&self) -> Vec<Step> {
         let mut seen = BTreeSet::new();
         let mut steps = Vec::new();
-        for chosen in self.chosen {
+        for chosen in self.wanted() {
             let rule = self.rule(chosen);
             for file in &chosen.loaded.descriptor.files {
                 let name = file.as_str();
@@ -213,14 +248,7 @@ impl Order<'_> {
 
     fn input(&self, name: &str) -> Step {
         let to = place::inputs().join(name);
-        let step = |depends, actions, done| Step {
-            kind: Kind::Input,
-            of: name.to_owned(),
-            depends,
-            actions,
-            done,
-            after: Vec::new(),
-        };
+        let step = |depends, actions, done| Step { depends, ..Step::new(Kind::Input, name, actions, done) };
         let Some(rule) = self.project.inputs.get(name) else {
             return step(Vec::new(), vec![Action::Expect(to)], Done::Never);
         };
@@ -278,7 +306,7 @@ impl Order<'_> {
         actions.extend(self.write_descriptor(chosen));
         let mut depends = vec![
             text("gbuild's version", self.program.to_owned()),
-            text("gbuild's options", format!("{:?}", program.args)),
+            text("gbuild's command line", format!("{:?}", program.args)),
             text("the descriptor", Digest::of_bytes(chosen.loaded.source.as_bytes()).to_string()),
         ];
         for file in &chosen.loaded.descriptor.files {
@@ -316,14 +344,13 @@ impl Order<'_> {
             depends.push(Dependency { name: format!("the remote {}", source.dir), value });
         }
         actions.push(Action::Run(program));
-        let of = |stage: &crate::project::Stage| self.project.descriptors[stage.from].name.clone();
+        let done = self.stamped(Kind::Build, &rule.name, vec![self.report(chosen), workdir.out()]);
+        let of = |stage: &crate::project::Stage| (Kind::Build, self.project.descriptors[stage.from].name.clone());
         Step {
-            kind: Kind::Build,
-            of: rule.name.clone(),
             depends,
-            actions,
-            done: self.stamped(Kind::Build, &rule.name, vec![self.report(chosen), workdir.out()]),
-            after: rule.stages.iter().map(of).collect(),
+            needs: rule.stages.iter().map(of).collect(),
+            left_out: chosen.left_out,
+            ..Step::new(Kind::Build, &rule.name, actions, done)
         }
     }
 
@@ -368,30 +395,24 @@ impl Order<'_> {
             to: self.binaries.to_owned(),
         };
         let choice = Value::Text(format!("{} {:?} {:?}", self.project.flat, rule.collect, self.binaries));
+        let done = self.stamped(Kind::Collect, &rule.name, Vec::new());
         Step {
-            kind: Kind::Collect,
-            of: rule.name.clone(),
             depends: vec![self.of_report(chosen), Dependency { name: "the choice of outputs".into(), value: choice }],
-            actions: vec![collect],
-            done: self.stamped(Kind::Collect, &rule.name, Vec::new()),
-            after: Vec::new(),
+            needs: vec![(Kind::Build, rule.name.clone())],
+            ..Step::new(Kind::Collect, &rule.name, vec![collect], done)
         }
     }
 
     fn tree(&self) -> Step {
         let to = self.sigs.to_owned();
-        let (action, done) = match &self.project.sigs.url {
-            Some(url) => (Action::Clone { url: remotes::absolute(url, self.here), to: to.clone() }, Done::Clone(to)),
-            None => (Action::MakeFolder(to.clone()), Done::Folder(to)),
+        let (action, done) = match self.sigs_is_clone {
+            true => {
+                let url = self.sigs_url.map(|url| remotes::absolute(url, self.here));
+                (Action::Clone { url: url.clone(), to: to.clone() }, Done::Clone { tree: to, url })
+            }
+            false => (Action::MakeFolder(to.clone()), Done::Folder(to)),
         };
-        Step {
-            kind: Kind::Sigs,
-            of: String::new(),
-            depends: Vec::new(),
-            actions: vec![action],
-            done,
-            after: Vec::new(),
-        }
+        Step::new(Kind::Sigs, "", vec![action], done)
     }
 
     /// The files that a signer leaves in the sigs tree, from there.
@@ -404,6 +425,7 @@ impl Order<'_> {
     fn of_tree(&self, chosen: &Chosen, name: &'static str, more: Vec<OsString>, asks: bool) -> Program {
         let rule = self.rule(chosen);
         let mut args = more;
+        args.extend(self.anyway.then(|| "--anyway".into()).filter(|_| name == "gsign"));
         args.extend(["--release".into(), rule.release.of(self.version).into()]);
         args.extend(["--destination".into(), from_workdir(self.sigs).into()]);
         args.push(self.descriptor(chosen).into());
@@ -415,64 +437,49 @@ impl Order<'_> {
         let signed_by = ["--signer".into(), signer.as_str().into()];
         let tree: Vec<PathBuf> = self.signed(chosen, signer).map(|file| self.sigs.join(file)).into();
         let mut actions = Vec::new();
-        let (program, stamp, leaves) = match self.signing {
-            Signing::Here => (self.of_tree(chosen, "gsign", signed_by.into(), true), name.clone(), tree),
+        let (program, stamp, (leaves, leaves_content)) = match self.signing {
+            Signing::Here => (self.of_tree(chosen, "gsign", signed_by.into(), true), name.clone(), (Vec::new(), tree)),
             Signing::Request(folder) => {
                 let file = request(folder, name);
                 actions.push(Action::MakeFolder(folder.to_owned()));
                 let mut args = Vec::from(signed_by);
                 args.extend(["--request".into(), from_workdir(&file).into()]);
-                (self.of_tree(chosen, "gsign", args, true), format!("{name}-request"), vec![file])
+                (self.of_tree(chosen, "gsign", args, true), format!("{name}-request"), (vec![file], Vec::new()))
             }
             Signing::Import(folder) => {
                 let mut answer = request(folder, name).into_os_string();
                 answer.push(".signed");
                 let args = ["--import".into(), from_workdir(Path::new(&answer)).into()];
                 let tree_args = ["--destination".into(), from_workdir(self.sigs).into()];
-                let args = args.into_iter().chain(tree_args).collect();
+                let anyway = self.anyway.then(|| "--anyway".into());
+                let args = args.into_iter().chain(tree_args).chain(anyway).collect();
                 let program = Program { name: "gsign", args, folder: place::workdir(name), asks: true };
-                (program, name.clone(), tree)
+                (program, name.clone(), (Vec::new(), tree))
             }
         };
         actions.push(Action::Run(program));
+        let stamp = place::stamp(Kind::Sign, &stamp, self.version);
         // Not how: what was signed elsewhere is signed.
         let who = Value::Text(format!("{signer} {} {:?}", self.rule(chosen).release.of(self.version), self.sigs));
         Step {
-            kind: Kind::Sign,
-            of: name.clone(),
             depends: vec![self.of_report(chosen), Dependency { name: "who signs".into(), value: who }],
-            actions,
-            done: self.stamped(Kind::Sign, &stamp, leaves),
-            after: Vec::new(),
+            needs: vec![(Kind::Build, name.clone()), (Kind::Sigs, String::new())],
+            ..Step::new(Kind::Sign, name, actions, Done::Stamped { stamp, leaves, leaves_content })
         }
     }
 
     fn signed_files(&self, signer: &SignerName) -> Vec<PathBuf> {
-        self.chosen.iter().flat_map(|chosen| self.signed(chosen, signer)).collect()
-    }
-
-    fn of_signed_files(&self, signer: &SignerName) -> Vec<Dependency> {
-        let of = |file: &PathBuf| Dependency {
-            name: file.display().to_string(),
-            value: Value::File(self.sigs.join(file), None),
-        };
-        self.signed_files(signer).iter().map(of).collect()
+        self.wanted().flat_map(|chosen| self.signed(chosen, signer)).collect()
     }
 
     fn commit(&self, signer: &SignerName) -> Step {
-        let names: Vec<&str> = self.chosen.iter().map(|chosen| &*self.rule(chosen).name).collect();
-        let commit = Action::Commit {
-            tree: self.sigs.to_owned(),
-            files: self.signed_files(signer),
-            message: format!("{}: {} by {signer}", self.version, names.join(", ")),
-        };
+        let names: Vec<&str> = self.wanted().map(|chosen| &*self.rule(chosen).name).collect();
+        let (tree, files) = (self.sigs.to_owned(), self.signed_files(signer));
+        let done = Done::Committed { tree: tree.clone(), files: files.clone() };
+        let message = format!("{}: {} by {signer}", self.version, names.join(", "));
         Step {
-            kind: Kind::Commit,
-            of: String::new(),
-            depends: self.of_signed_files(signer),
-            actions: vec![commit],
-            done: self.stamped(Kind::Commit, "", vec![]),
-            after: Vec::new(),
+            needs: self.all(Kind::Sign).chain([(Kind::Sigs, String::new())]).collect(),
+            ..Step::new(Kind::Commit, "", vec![Action::Commit { tree, files, message }], done)
         }
     }
 
@@ -481,24 +488,22 @@ impl Order<'_> {
         let mut actions = vec![Action::MakeFolder(place::workdir(name))];
         actions.extend(self.write_descriptor(chosen));
         actions.push(Action::Run(self.of_tree(chosen, "gverify", Vec::new(), false)));
-        Step {
-            kind: Kind::Verify,
-            of: name.clone(),
-            depends: Vec::new(),
-            actions,
-            done: Done::Never,
-            after: Vec::new(),
-        }
+        let needs = vec![(Kind::Sigs, String::new())];
+        Step { needs, ..Step::new(Kind::Verify, name, actions, Done::Never) }
     }
 
     fn push(&self, signer: &SignerName) -> Step {
+        let tree = self.sigs.to_owned();
+        let vouch = |chosen| {
+            let program = self.of_tree(chosen, "gverify", vec!["--json".into()], false);
+            Action::Vouch { program, signer: signer.to_string() }
+        };
+        // Others may have built something else since it was signed.
+        let mut actions: Vec<Action> = self.wanted().filter(|_| !self.anyway).map(vouch).collect();
+        actions.push(Action::Push { tree: tree.clone() });
         Step {
-            kind: Kind::Push,
-            of: String::new(),
-            depends: self.of_signed_files(signer),
-            actions: vec![Action::Push { tree: self.sigs.to_owned() }],
-            done: self.stamped(Kind::Push, "", vec![]),
-            after: Vec::new(),
+            needs: vec![(Kind::Sigs, String::new()), (Kind::Commit, String::new())],
+            ..Step::new(Kind::Push, "", actions, Done::Pushed(tree))
         }
     }
 }
@@ -539,7 +544,7 @@ mod tests {
             suite: "bookworm".parse().unwrap(),
             architecture: Architecture::Amd64,
         };
-        Chosen { number, loaded, origin, targets: vec![target], sources }
+        Chosen { number, loaded, origin, targets: vec![target], sources, left_out: false }
     }
 
     fn with_plan(check: impl FnOnce(&[Chosen], &dyn Fn(&[Chosen], bool) -> Vec<Step>)) {
@@ -559,6 +564,8 @@ mod tests {
                 signer: Some(&"alice".parse().unwrap()),
                 sigs: &place::sigs(),
                 sigs_is_clone: true,
+                sigs_url: project.sigs.url.as_deref(),
+                anyway: false,
                 binaries: Path::new("binaries/1.0"),
                 signing: Signing::Here,
                 push,
@@ -611,7 +618,7 @@ mkdir -p binaries/1.0
 mkdir -p binaries/1.0
 (cd .gitian/win-signed/build/out && find . -type f -exec ln -f -t \"$OLDPWD\"/binaries/1.0 {} +)
 # sigs
-git clone --quiet -- https://example.org/sigs .gitian/sigs
+if [ -e .gitian/sigs/.git ]; then git -C .gitian/sigs pull --quiet --rebase --autostash; else git clone --quiet -- https://example.org/sigs .gitian/sigs; fi
 # sign win
 (cd .gitian/win && gsign --signer alice --release 1.0-win --destination ../sigs ../../c/win.yml)
 # sign win-signed
@@ -627,7 +634,7 @@ mkdir -p .gitian/win-signed
 git -C . show v1.0:./c/sign.yml > .gitian/win-signed/sign.yml
 (cd .gitian/win-signed && gverify --release 1.0-win-signed --destination ../sigs sign.yml)
 # push
-git -C .gitian/sigs push --quiet origin HEAD || { git -C .gitian/sigs pull --quiet --rebase && git -C .gitian/sigs push --quiet origin HEAD; }";
+git -C .gitian/sigs push --quiet origin HEAD";
             assert_eq!(lines.join("\n"), expected);
         });
     }
@@ -638,12 +645,32 @@ git -C .gitian/sigs push --quiet origin HEAD || { git -C .gitian/sigs pull --qui
             let steps = plan(all, false);
             let of = |name: &str| steps.iter().find(|step| step.kind == Kind::Build && step.of == name).unwrap();
             let names = |name: &str| of(name).depends.iter().map(|of| of.name.clone()).collect::<Vec<_>>().join(", ");
-            let common = "gbuild's version, gbuild's options, the descriptor";
+            let common = "gbuild's version, gbuild's command line, the descriptor";
             let rest = "the base image bookworm-amd64, the remote coin";
             assert_eq!(names("win"), format!("{common}, the input sdk, the input by-hand, {rest}"));
             assert_eq!(names("win-signed"), format!("{common}, the input unsigned, {rest}"));
-            assert_eq!((of("win").after.len(), &of("win-signed").after), (0, &vec!["win".to_owned()]));
+            assert_eq!(of("win").needs, []);
+            assert_eq!(of("win-signed").needs, [(Kind::Build, "win".to_owned())]);
             assert!(!steps.iter().any(|step| step.kind == Kind::Push));
+        });
+    }
+
+    #[test]
+    fn what_another_continues_is_known_for_its_build_only() {
+        with_plan(|all, plan| {
+            let mut all = all.to_vec();
+            all[0].left_out = true;
+            let steps = plan(&all, true);
+            let of_win: Vec<_> =
+                steps.iter().filter(|step| step.of == "win").map(|step| (step.kind, step.left_out)).collect();
+            assert_eq!(of_win, [(Kind::Build, true)]);
+            assert_eq!(steps.iter().filter(|step| step.kind == Kind::Input).count(), 0);
+            let commit = steps.iter().find(|step| step.kind == Kind::Commit).unwrap();
+            assert!(
+                matches!(&commit.actions[..], [Action::Commit { files, message, .. }]
+                if files.len() == 2 && message == "1.0: win-signed by alice"),
+                "{commit:?}"
+            );
         });
     }
 
@@ -675,21 +702,64 @@ git -C .gitian/sigs push --quiet origin HEAD || { git -C .gitian/sigs pull --qui
         let project = Project::parse(Path::new("gitian.toml"), "[descriptors.a]\nfile = 'a.yml'\n").unwrap();
         let mut chosen = chosen(&project, 0, "", Origin::File("a.yml".into()));
         chosen.sources[0].dir = "coin-1.0".into();
+        let version = "1.0".parse().unwrap();
         let order = Order {
             project: &project,
             here: Path::new("/here"),
-            version: &"1.0".parse().unwrap(),
+            version: &version,
             chosen: &[chosen],
             backend: None,
             signer: None,
             sigs: &place::sigs(),
             sigs_is_clone: false,
+            sigs_url: None,
+            anyway: false,
             binaries: Path::new("binaries/1.0"),
             signing: Signing::Here,
-            push: false,
+            push: true,
             program: "1",
         };
         let problems = plan(&order).unwrap_err();
-        assert_eq!(problems[0].mend, "write into gitian.toml: [remotes.\"coin-1.0\"], commit = \"v{version}\"");
+        let mends: Vec<&str> = problems.iter().map(|problem| &*problem.mend).collect();
+        assert_eq!(
+            mends,
+            [
+                "write into gitian.toml: [remotes.\"coin-1.0\"], commit = \"v{version}\"",
+                "write into gitian.toml: [sigs], url = \"https://…\"; or name a clone: --sigs DIR",
+            ]
+        );
+    }
+
+    #[test]
+    fn two_descriptors_do_not_sign_the_same_package_of_one_release() {
+        let text = "[descriptors.a]\nfile = 'a.yml'\nrelease = '{version}'\n[descriptors.b]\nfile = 'b.yml'\nrelease = '{version}'\n[remotes.coin]\ncommit = 'x'\n";
+        let project = Project::parse(Path::new("gitian.toml"), text).unwrap();
+        let mut both = [0, 1].map(|number| chosen(&project, number, "", Origin::File("a.yml".into())));
+        let version = "1.0".parse().unwrap();
+        let refused = |chosen: &[Chosen]| {
+            let order = Order {
+                project: &project,
+                here: Path::new("/here"),
+                version: &version,
+                chosen,
+                backend: None,
+                signer: None,
+                sigs: &place::sigs(),
+                sigs_is_clone: false,
+                sigs_url: None,
+                anyway: false,
+                binaries: Path::new("binaries/1.0"),
+                signing: Signing::Here,
+                push: false,
+                program: "1",
+            };
+            plan(&order).err().map(|problems| problems[0].what.clone())
+        };
+        assert_eq!(refused(&both), None, "they have names of their own");
+        both[1].loaded = both[0].loaded.clone();
+        let told = "a and b both sign coin-0 as 1.0: one would replace the other";
+        assert_eq!(refused(&both).as_deref(), Some(told));
+        both[0].left_out = true;
+        assert_eq!(refused(&both), None, "only one is asked for");
     }
 }

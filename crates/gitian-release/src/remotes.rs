@@ -98,8 +98,8 @@ fn git() -> Command {
         .without_env("GIT_WORK_TREE")
 }
 
-/// Returns an address with a path that begins with `.` made whole.
-pub(crate) fn absolute(url: &str, here: &Path) -> String {
+/// Returns an address with a path that begins with `.` made whole; `here` is the folder of `gitian.toml`, as a whole path.
+pub fn absolute(url: &str, here: &Path) -> String {
     if url == "." || url.starts_with("./") || url == ".." || url.starts_with("../") {
         return lexical(&here.join(url)).display().to_string();
     }

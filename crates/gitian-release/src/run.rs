@@ -11,19 +11,23 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use gitian_build::Workdir;
 use gitian_manifest::Digest;
-use gitian_process::{Failure, Output, Status, Streams, interrupt};
+use gitian_process::{Command, Failure, Output, Status, Streams, interrupt};
 use gitian_vm::{Problem, TargetId};
 
 use crate::fetch;
 use crate::outputs::{self, Collection};
 use crate::stamp::{Seen, Stamp};
 use crate::step::{Action, Dependency, Done, Kind, Program, Step, Value};
-use crate::tree::Tree;
+use crate::tree::{Late, Stands, Tree};
+use crate::vouch;
 
 /// How long the build of a run that was killed may take to come to its end.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often that is looked at.
 const MOMENT: Duration = Duration::from_millis(200);
+
+/// How often others may be quicker with their commits.
+const TRIES: usize = 5;
 
 /// Answers what identifies the content of a base image; nothing if there is none.
 pub type BaseId<'a> = dyn Fn(&TargetId) -> Option<String> + 'a;
@@ -40,6 +44,8 @@ pub struct Runner<'a> {
     pub jobs: usize,
     /// Steps are done again although they are done.
     pub again: bool,
+    /// The user's command line, with such a step added to what it asks for.
+    pub command: &'a (dyn Fn(Option<&Step>) -> String + Sync),
 }
 
 /// What happens.
@@ -51,6 +57,8 @@ pub enum Event {
     Began(String, Option<String>),
     /// A step's program says something.
     Said(String, String),
+    /// It says something on standard error, or we have a doubt about the step.
+    Warned(String, String),
     /// A step is done, after this time.
     Ended(String, Duration),
 }
@@ -67,6 +75,8 @@ pub struct StepFailed {
     pub program: &'static str,
     /// How that ended.
     pub status: Status,
+    /// The command line that goes on from there.
+    pub again: String,
 }
 
 /// How a step stands.
@@ -74,15 +84,26 @@ pub struct StepFailed {
 pub enum Standing {
     /// It is done.
     Done,
+    /// It was done; whether there is more to do nobody could tell, for this reason.
+    Doubted(String),
     /// It has to be done; for this reason, if it was done before.
     Due(Option<String>),
 }
 
 /// What a step that runs has to say, by its number.
 enum News {
-    Said(usize, String),
+    Said(usize, Said),
     Ended(usize, Result<Vec<PathBuf>>),
 }
+
+/// A line of a program.
+enum Said {
+    Out(String),
+    Err(String),
+}
+
+/// What is told while a step is done.
+type Say<'a> = dyn Fn(Said) + Sync + 'a;
 
 /// What is known about a step before it is done.
 struct Before {
@@ -93,38 +114,59 @@ struct Before {
 
 impl Runner<'_> {
     /// Does those of a plan's steps that are chosen, as far as they are not done. The error is the first one; builds and
-    /// verdicts beside it go on to their end.
+    /// verdicts beside it go on to their end, and what others signed keeps ours from nothing.
     pub fn run(&self, plan: &[Step], chosen: &dyn Fn(Kind) -> bool, tell: &mut dyn FnMut(Event)) -> Result<()> {
-        self.check(plan, chosen)?;
-        let steps = plan.chunk_by(|one, other| one.kind == other.kind);
-        for same in steps.filter(|same| same.first().is_some_and(|step| chosen(step.kind))) {
-            let (at_once, go_on) = match same.first().map(|step| step.kind) {
-                Some(Kind::Build) => (self.jobs.max(1), false),
-                Some(Kind::Verify) => (1, true),
-                _ => (1, false),
-            };
-            self.side_by_side(same, at_once, go_on, tell)?;
+        self.check(plan, chosen, tell)?;
+        let mut verdict = Ok(());
+        let steps: Vec<&Step> = plan.iter().filter(|step| !step.left_out && chosen(step.kind)).collect();
+        for same in steps.chunk_by(|one, other| one.kind == other.kind) {
+            match same.first().map(|step| step.kind) {
+                Some(Kind::Build) => self.side_by_side(same, self.jobs.max(1), false, tell)?,
+                Some(Kind::Verify) => {
+                    verdict = self.side_by_side(same, 1, true, tell);
+                    interrupt::check()?;
+                }
+                Some(Kind::Push) => self.push(plan, same, tell)?,
+                _ => self.side_by_side(same, 1, false, tell)?,
+            }
         }
-        Ok(())
+        verdict
+    }
+
+    /// Pushes; while others are quicker, with what they sent, and after another look at what it means for ours.
+    fn push(&self, plan: &[Step], push: &[&Step], tell: &mut dyn FnMut(Event)) -> Result<()> {
+        let sigs: Vec<&Step> = plan.iter().filter(|step| step.kind == Kind::Sigs).collect();
+        for _ in 1..TRIES {
+            match self.side_by_side(push, 1, false, tell) {
+                Err(late) if late.is::<Late>() => self.side_by_side(&sigs, 1, false, tell)?,
+                other => return other,
+            }
+        }
+        self.side_by_side(push, 1, false, tell)
     }
 
     /// Insists on what chosen steps need of those that are not chosen: what lies there may be another version's.
-    pub fn check(&self, plan: &[Step], chosen: &dyn Fn(Kind) -> bool) -> Result<()> {
+    pub fn check(&self, plan: &[Step], chosen: &dyn Fn(Kind) -> bool, tell: &mut dyn FnMut(Event)) -> Result<()> {
         let without_force = Runner { again: false, ..*self };
-        let left_out: Vec<&Step> = plan.iter().filter(|step| !chosen(step.kind)).collect();
-        for step in plan.iter().filter(|step| chosen(step.kind)) {
-            for needed in left_out.iter().filter(|other| step.needs(other)) {
-                let (Standing::Due(_), Standing::Due(why)) = (self.standing(step), without_force.standing(needed))
-                else {
+        let (asked, left_out): (Vec<&Step>, Vec<&Step>) =
+            plan.iter().partition(|step| !step.left_out && chosen(step.kind));
+        for needed in left_out {
+            let takes = |step: &&Step| step.needs(needed) && matches!(self.standing(step), Standing::Due(_));
+            let Some(step) = asked.iter().copied().find(takes) else { continue };
+            let why = match without_force.standing(needed) {
+                Standing::Done => continue,
+                Standing::Doubted(why) => {
+                    tell(Event::Warned(needed.to_string(), why));
                     continue;
-                };
-                let why = why.map_or_else(String::new, |why| format!(": {why}"));
-                return Err(Problem {
-                    what: format!("{step} needs {needed}, which is not done{why}"),
-                    mend: format!("gitian release --step {} …    first", needed.kind.name()),
                 }
-                .into());
+                Standing::Due(why) => why,
+            };
+            let why = why.map_or_else(String::new, |why| format!(": {why}"));
+            return Err(Problem {
+                what: format!("{step} needs {needed}, which is not done{why}"),
+                mend: (self.command)(Some(needed)),
             }
+            .into());
         }
         Ok(())
     }
@@ -144,7 +186,20 @@ impl Runner<'_> {
         let standing = match (&step.done, &stamp, &depends) {
             (Done::Base(target), ..) if (self.base)(target).is_some() => Standing::Done,
             (Done::Folder(folder), ..) if self.root.join(folder).is_dir() => Standing::Done,
-            (Done::Clone(folder), ..) if self.root.join(folder).join(".git").exists() => Standing::Done,
+            (Done::Clone { tree, url }, ..) if self.root.join(tree).join(".git").exists() => {
+                match self.tree(tree).stands(url.as_deref()) {
+                    Stands::UpToDate { .. } => Standing::Done,
+                    Stands::Behind => Standing::Due(Some("others have signed".into())),
+                    Stands::Elsewhere(origin) => Standing::Due(Some(format!("it is a clone of {origin}"))),
+                    Stands::Silent(why) => {
+                        Standing::Doubted(format!("where it came from gives no answer ({why}); taken as it is"))
+                    }
+                }
+            }
+            (Done::Committed { tree, files }, ..) if self.tree(tree).has_committed(files) => Standing::Done,
+            (Done::Pushed(tree), ..) if self.tree(tree).stands(None) == (Stands::UpToDate { sent: true }) => {
+                Standing::Done
+            }
             (Done::Stamped { .. }, Some(_), _) if self.again => Standing::Due(Some("asked for".into())),
             (Done::Stamped { .. }, Some(stamp), Ok(depends)) => match stamp.outdated(depends, self.root) {
                 None => Standing::Done,
@@ -155,6 +210,10 @@ impl Runner<'_> {
         };
         // What a step depends on and is not there is missed when it is done.
         Before { depends: depends.unwrap_or_default(), stamp, standing }
+    }
+
+    fn tree<'t>(&self, shown: &'t Path) -> Tree<'t> {
+        Tree { path: self.root.join(shown), shown }
     }
 
     fn digest(&self, dependency: &Dependency) -> Result<Option<Digest>> {
@@ -187,6 +246,10 @@ impl Runner<'_> {
                 tell(Event::Skipped(step.to_string()));
                 None
             }
+            Standing::Doubted(why) => {
+                tell(Event::Warned(step.to_string(), why.clone()));
+                None
+            }
             Standing::Due(why) => {
                 tell(Event::Began(step.to_string(), why.clone()));
                 Some(before)
@@ -196,7 +259,7 @@ impl Runner<'_> {
 
     /// Writes down that a step is done.
     fn end(&self, step: &Step, before: Before, mut left: Vec<PathBuf>) -> Result<()> {
-        let Done::Stamped { stamp, leaves } = &step.done else { return Ok(()) };
+        let Done::Stamped { stamp, leaves, leaves_content } = &step.done else { return Ok(()) };
         // Some of it could not be told before other steps were done, or was missed.
         let depends = match before.depends.len() == step.depends.len() {
             true => before.depends,
@@ -213,12 +276,17 @@ impl Runner<'_> {
             Ok((path, seen))
         };
         let left = left.into_iter().map(seen).collect::<Result<_>>()?;
-        Stamp { depends, left }.write(&self.root.join(stamp))
+        let digest = |path: &PathBuf| {
+            let digest = Digest::of_file(&self.root.join(path)).with_context(|| path.display().to_string())?;
+            Ok((path.clone(), digest))
+        };
+        let content = leaves_content.iter().map(digest).collect::<Result<_>>()?;
+        Stamp { depends, left, content }.write(&self.root.join(stamp))
     }
 
     /// Does steps, some at once, each when those are done that it continues. After a failure no other begins, unless they
     /// shall go on.
-    fn side_by_side(&self, steps: &[Step], at_once: usize, go_on: bool, tell: &mut dyn FnMut(Event)) -> Result<()> {
+    fn side_by_side(&self, steps: &[&Step], at_once: usize, go_on: bool, tell: &mut dyn FnMut(Event)) -> Result<()> {
         let (news, told) = channel();
         std::thread::scope(|scope| {
             let mut waiting: BTreeSet<usize> = (0..steps.len()).collect();
@@ -226,26 +294,21 @@ impl Runner<'_> {
             let mut failed: Option<anyhow::Error> = None;
             loop {
                 let free = |of: &usize, running: &BTreeMap<usize, _>, waiting: &BTreeSet<usize>| {
-                    let unfinished = |name: &String| {
-                        steps
-                            .iter()
-                            .enumerate()
-                            .any(|(at, step)| step.of == *name && (running.contains_key(&at) || waiting.contains(&at)))
-                    };
-                    !steps[*of].after.iter().any(unfinished)
+                    let mut unfinished = running.keys().chain(waiting);
+                    !unfinished.any(|at| steps[*of].needs(steps[*at]))
                 };
                 let next = waiting.iter().copied().find(|at| free(at, &running, &waiting));
                 let may_begin = running.len() < at_once && (failed.is_none() || go_on && interrupt::check().is_ok());
                 if let (Some(at), true) = (next, may_begin) {
                     waiting.remove(&at);
-                    let step = &steps[at];
+                    let step = steps[at];
                     if let Some(mut before) = self.begin(step, tell) {
-                        let (news, call, root) = (news.clone(), self.call, self.root);
+                        let (news, call, root, command) = (news.clone(), self.call, self.root, self.command);
                         let stamp = before.stamp.take();
                         running.insert(at, (before, Instant::now()));
                         scope.spawn(move || {
-                            let doer = Doer { root, call };
-                            let done = doer.act(step, stamp.as_ref(), &mut |line| {
+                            let doer = Doer { root, call, again: command };
+                            let done = doer.act(step, stamp.as_ref(), &|line| {
                                 news.send(News::Said(at, line)).ok();
                             });
                             news.send(News::Ended(at, done)).ok();
@@ -257,10 +320,11 @@ impl Runner<'_> {
                     break;
                 }
                 match told.recv()? {
-                    News::Said(at, line) => tell(Event::Said(steps[at].to_string(), line)),
+                    News::Said(at, Said::Out(line)) => tell(Event::Said(steps[at].to_string(), line)),
+                    News::Said(at, Said::Err(line)) => tell(Event::Warned(steps[at].to_string(), line)),
                     News::Ended(at, ended) => {
                         let Some((before, began)) = running.remove(&at) else { continue };
-                        let step = &steps[at];
+                        let step = steps[at];
                         // The program of an earlier run that was killed may have been quicker.
                         let ended = match &step.done {
                             Done::Base(target) if ended.is_err() && (self.base)(target).is_some() => Ok(Vec::new()),
@@ -283,11 +347,12 @@ impl Runner<'_> {
 struct Doer<'a> {
     root: &'a Path,
     call: &'a (dyn Fn(&str) -> OsString + Sync),
+    again: &'a (dyn Fn(Option<&Step>) -> String + Sync),
 }
 
 impl Doer<'_> {
     /// Returns what was left, as far as only the actions know it.
-    fn act(&self, step: &Step, before: Option<&Stamp>, say: &mut (dyn FnMut(String) + Send)) -> Result<Vec<PathBuf>> {
+    fn act(&self, step: &Step, before: Option<&Stamp>, say: &Say<'_>) -> Result<Vec<PathBuf>> {
         let at = |path: &Path| self.root.join(path);
         let mut left = Vec::new();
         for action in &step.actions {
@@ -321,13 +386,17 @@ impl Doer<'_> {
                     let of = Collection { root: self.root, out: &out, report, patterns, flat: *flat, to, before };
                     left.extend(of.collect()?);
                 }
-                Action::Clone { url, to } => Tree { path: &at(to), shown: to }.clone_from(url)?,
+                Action::Clone { url, to } => match (Tree { path: at(to), shown: to }, url) {
+                    (tree, Some(url)) if !tree.path.join(".git").exists() => tree.clone_from(url)?,
+                    (tree, url) => tree.refresh(url.as_deref())?,
+                },
                 Action::Commit { tree, files, message } => {
-                    if !(Tree { path: &at(tree), shown: tree }.commit(files, message)?) {
-                        say("nothing new to commit".to_owned());
+                    if !(Tree { path: at(tree), shown: tree }.commit(files, message)?) {
+                        say(Said::Out("nothing new to commit".to_owned()));
                     }
                 }
-                Action::Push { tree } => Tree { path: &at(tree), shown: tree }.push()?,
+                Action::Vouch { program, signer } => self.vouch(program, signer, say)?,
+                Action::Push { tree } => Tree { path: at(tree), shown: tree }.push()?,
             }
         }
         Ok(left)
@@ -355,38 +424,59 @@ impl Doer<'_> {
         Ok(())
     }
 
-    fn run(&self, step: &Step, program: &Program, say: &mut (dyn FnMut(String) + Send)) -> Result<()> {
+    fn run(&self, step: &Step, program: &Program, say: &Say<'_>) -> Result<()> {
         if step.kind == Kind::Build {
             self.wait_for_earlier(program, say)?;
         }
-        let command = program
-            .command((self.call)(program.name), self.root)
-            // What we started ends with us, however that happens: the next run finds nobody at work.
-            .env("GITIAN_PARENT", std::process::id().to_string());
-        let command = if program.asks { command.may_ask() } else { command };
         let outcome = match program.asks {
-            true => command.run(Streams::inherit()),
+            true => self.command(program).may_ask().run(Streams::inherit()),
             false => {
-                let listen = |pipe: &mut dyn Read| forward(pipe, say);
-                let stdout = Output::Consume(Box::new(listen));
-                command.run(Streams { stdout, merged: true, ..Streams::default() })
+                let stdout = |pipe: &mut dyn Read| forward(pipe, &|line| say(Said::Out(line)));
+                let stderr = |pipe: &mut dyn Read| forward(pipe, &|line| say(Said::Err(line)));
+                let (stdout, stderr) = (Output::Consume(Box::new(stdout)), Output::Consume(Box::new(stderr)));
+                self.command(program).run(Streams { stdout, stderr, ..Streams::default() })
             }
         };
         match outcome?.status {
             status if status.success() => Ok(()),
             // It was asked to stop together with us.
             Status::Exited(130 | 143) if interrupt::check().is_err() => Err(Failure::Interrupted.into()),
-            status => Err(StepFailed { kind: step.kind, of: step.of.clone(), program: program.name, status }.into()),
+            status => {
+                let again = (self.again)(None);
+                Err(StepFailed { kind: step.kind, of: step.of.clone(), program: program.name, status, again }.into())
+            }
         }
     }
 
+    /// Insists on a good verdict of one's own assertion.
+    fn vouch(&self, program: &Program, signer: &str, say: &Say<'_>) -> Result<()> {
+        let stderr = |pipe: &mut dyn Read| forward(pipe, &|line| say(Said::Err(line)));
+        let streams =
+            Streams { stdout: Output::Capture, stderr: Output::Consume(Box::new(stderr)), ..Streams::default() };
+        let told = self.command(program).run(streams)?;
+        match vouch::verdict(&told.stdout, signer) {
+            Ok(()) => Ok(()),
+            Err(what) => Err(Problem {
+                what: format!("{}: {what}", program.folder.display()),
+                mend: format!("if you are sure: {} --anyway", (self.again)(None)),
+            }
+            .into()),
+        }
+    }
+
+    fn command(&self, program: &Program) -> Command {
+        let command = program.command((self.call)(program.name), self.root);
+        // What we started ends with us, however that happens: the next run finds nobody at work.
+        command.env("GITIAN_PARENT", std::process::id().to_string())
+    }
+
     /// Waits for the build of a run that was killed: it is told, and takes a moment to clean up.
-    fn wait_for_earlier(&self, program: &Program, say: &mut (dyn FnMut(String) + Send)) -> Result<()> {
+    fn wait_for_earlier(&self, program: &Program, say: &Say<'_>) -> Result<()> {
         let workdir = Workdir::new(self.root.join(&program.folder));
         let began = Instant::now();
         while let Some(problem) = workdir.taken()? {
             if began.elapsed() < MOMENT {
-                say("waiting for an earlier build to end".to_owned());
+                say(Said::Out("waiting for an earlier build to end".to_owned()));
             }
             if began.elapsed() > PATIENCE {
                 return Err(problem.into());
@@ -398,7 +488,7 @@ impl Doer<'_> {
 }
 
 /// Tells what a program says, line by line.
-fn forward(pipe: &mut dyn Read, say: &mut (dyn FnMut(String) + Send)) -> io::Result<()> {
+fn forward(pipe: &mut dyn Read, say: &dyn Fn(String)) -> io::Result<()> {
     let mut lines = BufReader::new(pipe);
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line)? > 0 {
@@ -445,42 +535,66 @@ mod tests {
     #[test]
     fn a_chosen_step_does_not_take_what_a_step_that_is_not_chosen_would_do_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let stamp = |of: &str| PathBuf::from(format!("stamp-{of}"));
-        let step = |kind, of: &str, options: &str| Step {
-            kind,
-            of: of.to_owned(),
-            depends: vec![Dependency { name: "the options".into(), value: Value::Text(options.into()) }],
-            actions: Vec::new(),
-            done: Done::Stamped { stamp: stamp(&format!("{}-{of}", kind.name())), leaves: Vec::new() },
-            after: Vec::new(),
+        let step = |kind: Kind, of: &str, needs: &[(Kind, &str)], options: &str| {
+            let done = Done::Stamped {
+                stamp: format!("stamp-{}-{of}", kind.name()).into(),
+                leaves: Vec::new(),
+                leaves_content: Vec::new(),
+            };
+            Step {
+                depends: vec![Dependency { name: "the command line".into(), value: Value::Text(options.into()) }],
+                needs: needs.iter().map(|(kind, of)| (*kind, (*of).to_owned())).collect(),
+                ..Step::new(kind, of, Vec::new(), done)
+            }
         };
-        let clone = Step { done: Done::Clone("sigs".into()), ..step(Kind::Sigs, "", "") };
-        let plan = |options: &str| {
-            let [build, collect, sign] =
-                [Kind::Build, Kind::Collect, Kind::Sign].map(|kind| step(kind, "linux", options));
-            [build, collect, clone.clone(), sign]
+        let plan = |options: &str, left_out: bool| {
+            let first = Step { left_out, ..step(Kind::Build, "linux", &[], options) };
+            let second = step(Kind::Build, "signed", &[(Kind::Build, "linux")], options);
+            let collect = step(Kind::Collect, "linux", &[(Kind::Build, "linux")], options);
+            let sigs = Step::new(Kind::Sigs, "", Vec::new(), Done::Clone { tree: "sigs".into(), url: None });
+            let sign = step(Kind::Sign, "linux", &[(Kind::Build, "linux"), (Kind::Sigs, "")], options);
+            let verify =
+                Step { needs: sign.needs[1..].to_vec(), ..Step::new(Kind::Verify, "linux", Vec::new(), Done::Never) };
+            [first, second, collect, sigs, sign, verify]
         };
         let call = |name: &str| OsString::from(name);
-        let runner = Runner { root: folder.path(), call: &call, base: &|_| None, jobs: 1, again: false };
-        let run = |options: &str, kinds: &[Kind]| {
-            let done = runner.run(&plan(options), &|kind| kinds.contains(&kind), &mut |_| {});
+        let command = |step: Option<&Step>| format!("with {}", step.unwrap());
+        let runner =
+            Runner { root: folder.path(), call: &call, base: &|_| None, jobs: 1, again: false, command: &command };
+        let run_of = |runner: &Runner<'_>, plan: &[Step], kinds: &[Kind]| {
+            let done = runner.run(plan, &|kind| kinds.contains(&kind), &mut |_| {});
             done.map_err(|refused| refused.to_string())
         };
+        let run = |options: &str, kinds: &[Kind]| run_of(&runner, &plan(options, false), kinds);
         let refused = |told: &str| Err(told.to_owned());
-        let (collect, sign) = (&[Kind::Collect][..], &[Kind::Sign][..]);
+        let (build, collect, sign) = (&[Kind::Build][..], &[Kind::Collect][..], &[Kind::Sign][..]);
         assert_eq!(run("1.0", collect), refused("collect linux needs build linux, which is not done"));
+        assert_eq!(
+            run_of(&runner, &plan("1.0", true), build),
+            refused("build signed needs build linux, which is not done")
+        );
         assert_eq!(run("1.0", &[Kind::Build, Kind::Collect]), Ok(()));
-        assert_eq!(run("1.0", sign), refused("sign linux needs sigs, which is not done"));
+        for step in [Kind::Sign, Kind::Verify] {
+            let told = format!("{} linux needs sigs, which is not done", step.name());
+            assert_eq!(run("1.0", &[step]), Err(told));
+        }
         fs::create_dir_all(folder.path().join("sigs/.git")).unwrap();
         for kinds in [collect, sign] {
             let told = run("2.0", kinds).unwrap_err();
-            assert!(told.ends_with(" linux needs build linux, which is not done: the options has changed"), "{told}");
+            assert!(
+                told.ends_with(" linux needs build linux, which is not done: the command line has changed"),
+                "{told}"
+            );
             assert_eq!(run("1.0", kinds), Ok(()));
         }
-        assert_eq!(run("2.0", &[Kind::Build]), Ok(()));
+        // The one that is continued was built for another version.
+        assert_eq!(run_of(&runner, &plan("1.0", true), build), Ok(()));
+        let told = run_of(&runner, &plan("2.0", true), build).unwrap_err();
+        assert_eq!(told, "build signed needs build linux, which is not done: the command line has changed");
+        assert_eq!(run("2.0", build), Ok(()));
         assert_eq!(run("1.0", collect), Ok(()), "what is done takes nothing");
         let again = Runner { again: true, ..runner };
-        assert!(again.run(&plan("1.0"), &|kind| kind == Kind::Collect, &mut |_| {}).is_err());
-        assert!(again.run(&plan("2.0"), &|kind| kind == Kind::Collect, &mut |_| {}).is_ok());
+        assert!(run_of(&again, &plan("1.0", false), collect).is_err());
+        assert!(run_of(&again, &plan("2.0", false), collect).is_ok());
     }
 }

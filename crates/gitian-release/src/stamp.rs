@@ -23,6 +23,8 @@ pub(crate) struct Stamp {
     pub depends: Vec<(String, Option<Digest>)>,
     /// What it left: paths from the folder of the release, and what identifies their content.
     pub left: Vec<(PathBuf, Seen)>,
+    /// What it left that others may write anew as it is.
+    pub content: Vec<(PathBuf, Digest)>,
 }
 
 /// What tells, without reading it, that a file is still the one that was seen.
@@ -66,6 +68,11 @@ impl Stamp {
                     let seen = Seen { size: words.next()?.parse().ok()?, written: words.next()?.parse().ok()? };
                     stamp.left.push((words.next()?.into(), seen));
                 }
+                "content" => {
+                    let digest = words.next()?.parse().ok()?;
+                    let path: Vec<&str> = words.collect();
+                    stamp.content.push((path.join(" ").into(), digest));
+                }
                 _ => return None,
             }
         }
@@ -82,6 +89,9 @@ impl Stamp {
         }
         for (path, seen) in &self.left {
             text += &format!("left {} {}\n", seen.text(), path.display());
+        }
+        for (path, digest) in &self.content {
+            text += &format!("content {digest} {}\n", path.display());
         }
         fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).with_context(shown)?;
         gitian_manifest::write_atomically(path, text.as_bytes()).with_context(shown)
@@ -109,10 +119,14 @@ impl Stamp {
         if let Some((name, _)) = self.depends.iter().find(|(name, _)| !now.iter().any(|(known, _)| known == name)) {
             return Some(format!("{name} is gone"));
         }
-        self.left
-            .iter()
-            .find(|(path, _)| !self.left_as_it_is(path, root))
-            .map(|(path, _)| format!("{} is not as it was left", path.display()))
+        let differs = |(path, then): &&(PathBuf, Digest)| {
+            let path = root.join(path);
+            // git makes no links of what were files; a device would have no end.
+            !path.is_file() || Digest::of_file(&path).ok().as_ref() != Some(then)
+        };
+        let left = self.left.iter().map(|(path, _)| path).find(|path| !self.left_as_it_is(path, root));
+        left.or_else(|| self.content.iter().find(differs).map(|(path, _)| path))
+            .map(|path| format!("{} is not as it was left", path.display()))
     }
 }
 
@@ -130,7 +144,9 @@ mod tests {
         let stamp = Stamp {
             depends: depends("a", digest("b")),
             left: vec![("an output".into(), Seen::at(&root.join("an output")).unwrap())],
+            content: vec![("an assertion".into(), Digest::of_bytes(b"y"))],
         };
+        fs::write(root.join("an assertion"), "y").unwrap();
         stamp.write(&path).unwrap();
         assert_eq!(Stamp::read(&path).unwrap(), stamp);
         assert_eq!(stamp.outdated(&depends("a", digest("b")), root), None);
@@ -138,9 +154,15 @@ mod tests {
         assert_eq!(stamp.outdated(&depends("x", None), root).unwrap(), "the descriptor has changed");
         assert_eq!(stamp.outdated(&depends("a", digest("x")), root).unwrap(), "the remote coin has changed");
         assert_eq!(stamp.outdated(&depends("a", None)[..1], root).unwrap(), "the remote coin is gone");
+        // Written anew, in another place and at another time, it is the same.
+        fs::write(root.join("new"), "y").unwrap();
+        fs::rename(root.join("new"), root.join("an assertion")).unwrap();
+        assert_eq!(stamp.outdated(&depends("a", None), root), None);
+        fs::write(root.join("an assertion"), "z").unwrap();
+        assert_eq!(stamp.outdated(&depends("a", None), root).unwrap(), "an assertion is not as it was left");
         fs::write(root.join("an output"), "other").unwrap();
         assert_eq!(stamp.outdated(&depends("a", None), root).unwrap(), "an output is not as it was left");
-        for text in ["nonsense\n", "depends x y\n", "left 1\n", "left 1 2\n"] {
+        for text in ["nonsense\n", "depends x y\n", "left 1\n", "left 1 2\n", "content x y\n"] {
             fs::write(&path, text).unwrap();
             assert_eq!(Stamp::read(&path), None, "{text}");
         }
@@ -148,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_told_when_it_was_done_is_a_change_once_it_can() {
-        let stamp = Stamp { depends: vec![("r".into(), None)], left: vec![] };
+        let stamp = Stamp { depends: vec![("r".into(), None)], ..Stamp::default() };
         let now = [("r".to_owned(), Some(Digest::of_bytes(b"x")))];
         assert_eq!(stamp.outdated(&now, Path::new(".")).unwrap(), "r has changed");
     }

@@ -81,18 +81,22 @@ pub struct Step {
     pub actions: Vec<Action>,
     /// How it can be told that it is done.
     pub done: Done,
-    /// Steps of the same kind that have to be done before, by what they are of.
-    pub after: Vec<String>,
+    /// The steps whose outcome this one takes, by kind and what they are of. They are done before, and where nobody asked
+    /// for them, they have to be done already: another version's may lie in its place, or nothing.
+    pub needs: Vec<(Kind, String)>,
+    /// It is here for those that need it; nobody asked for it.
+    pub left_out: bool,
 }
 
 impl Step {
-    /// Whether this step takes what another leaves: another version's build may lie in its place, or nothing.
+    /// A step that depends on nothing and needs nothing.
+    pub(crate) fn new(kind: Kind, of: impl Into<String>, actions: Vec<Action>, done: Done) -> Self {
+        Self { kind, of: of.into(), depends: Vec::new(), actions, done, needs: Vec::new(), left_out: false }
+    }
+
+    /// Whether this step takes the outcome of another.
     pub(crate) fn needs(&self, other: &Self) -> bool {
-        match (self.kind, other.kind) {
-            (Kind::Collect | Kind::Sign, Kind::Build) => self.of == other.of,
-            (Kind::Sign | Kind::Commit | Kind::Push, Kind::Sigs) => matches!(other.done, Done::Clone(_)),
-            _ => false,
-        }
+        self.needs.iter().any(|(kind, of)| *kind == other.kind && *of == other.of)
     }
 }
 
@@ -112,13 +116,29 @@ pub enum Done {
         stamp: PathBuf,
         /// What it leaves, apart from what its actions say themselves: files, and folders with all that is in them.
         leaves: Vec<PathBuf>,
+        /// Small files that it leaves, which others may write anew as they are: git does.
+        leaves_content: Vec<PathBuf>,
     },
     /// There is such a base image.
     Base(TargetId),
     /// There is such a folder.
     Folder(PathBuf),
-    /// There is a clone in such a folder.
-    Clone(PathBuf),
+    /// There is a clone in such a folder, and it has what the repository has that it came from.
+    Clone {
+        /// The folder.
+        tree: PathBuf,
+        /// The repository, if it has to be that one.
+        url: Option<String>,
+    },
+    /// Files of a clone are committed as they are.
+    Committed {
+        /// The clone.
+        tree: PathBuf,
+        /// The files, from there.
+        files: Vec<PathBuf>,
+    },
+    /// The repository that a clone came from has its commits.
+    Pushed(PathBuf),
     /// It is a question, and asked every time.
     Never,
 }
@@ -217,10 +237,10 @@ pub enum Action {
         /// Where to.
         to: PathBuf,
     },
-    /// A repository is cloned.
+    /// A repository is cloned; into a clone comes what the repository has got since, and ours is put behind that.
     Clone {
-        /// From where.
-        url: String,
+        /// From where; a clone that is there already says it.
+        url: Option<String>,
         /// Where to.
         to: PathBuf,
     },
@@ -233,7 +253,14 @@ pub enum Action {
         /// The message.
         message: String,
     },
-    /// The commits of a clone are sent to where it came from, behind those of others.
+    /// A program that tells verdicts as JSON has to say that this signer's is good, whatever it says of others.
+    Vouch {
+        /// The program.
+        program: Program,
+        /// Who.
+        signer: String,
+    },
+    /// The commits of a clone are sent to where it came from.
     Push {
         /// The clone.
         tree: PathBuf,
@@ -315,7 +342,18 @@ impl Action {
                 let folder = program("mkdir", &[&"-p", to]);
                 std::iter::once(folder).chain(links.into_iter().map(there)).collect()
             }
-            Self::Clone { url, to } => vec![program("git", &[&"clone", &"--quiet", &"--", url, to])],
+            Self::Clone { url, to } => {
+                let pull = program("git", &[&"-C", to, &"pull", &"--quiet", &"--rebase", &"--autostash"]);
+                match url {
+                    Some(url) => {
+                        let clone = program("git", &[&"clone", &"--quiet", &"--", url, to]);
+                        vec![format!("if [ -e {}/.git ]; then {pull}; else {clone}; fi", word(to))]
+                    }
+                    None => vec![pull],
+                }
+            }
+            // The verdict that the script printed before says it.
+            Self::Vouch { .. } => Vec::new(),
             Self::Commit { tree, files, message } => {
                 let tree = || Command::new("git").arg("-C").arg(tree);
                 vec![
@@ -323,12 +361,7 @@ impl Action {
                     tree().args(["commit", "--quiet", "-m", message, "--"]).args(files).to_string(),
                 ]
             }
-            Self::Push { tree } => {
-                let tree = || Command::new("git").arg("-C").arg(tree);
-                let push = tree().args(["push", "--quiet", "origin", "HEAD"]).to_string();
-                let rebase = tree().args(["pull", "--quiet", "--rebase"]).to_string();
-                vec![format!("{push} || {{ {rebase} && {push}; }}")]
-            }
+            Self::Push { tree } => vec![program("git", &[&"-C", tree, &"push", &"--quiet", &"origin", &"HEAD"])],
         }
     }
 }

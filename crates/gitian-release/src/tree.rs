@@ -11,10 +11,34 @@ use gitian_vm::Problem;
 /// How long another git may keep the index, or one that lost its caller may go on.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a repository may take to say what it has, a passphrase included.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// Others sent their commits before ours.
+#[derive(Debug, thiserror::Error)]
+#[error("others were quicker")]
+pub(crate) struct Late;
+
+/// How a clone stands towards the repository that it came from.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Stands {
+    /// It has all that the repository has; and the repository has all of it, or not.
+    UpToDate {
+        /// Nothing is to be sent.
+        sent: bool,
+    },
+    /// The repository has more.
+    Behind,
+    /// It is a clone of this one, and should be of another.
+    Elsewhere(String),
+    /// Nobody could tell, for this reason.
+    Silent(String),
+}
+
 /// A clone of a sigs tree.
 pub(crate) struct Tree<'a> {
     /// Where it is.
-    pub path: &'a Path,
+    pub path: PathBuf,
     /// As it is shown.
     pub shown: &'a Path,
 }
@@ -26,7 +50,7 @@ impl Tree<'_> {
         let context = || format!("sigs tree {}", self.shown.display());
         fs::create_dir_all(folder).with_context(context)?;
         let is_empty = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-        if self.path.symlink_metadata().is_ok() && !is_empty(self.path) {
+        if self.path.symlink_metadata().is_ok() && !is_empty(&self.path) {
             return Err(self.no_clone());
         }
         let own = self.path.file_name().unwrap_or_default().to_string_lossy();
@@ -41,7 +65,89 @@ impl Tree<'_> {
         let scratch = tempfile::Builder::new().prefix(&prefix).tempdir_in(folder).with_context(context)?;
         let fresh = scratch.path().join("tree");
         git().args(["clone", "--quiet", "--", url]).arg(&fresh).run_ok(asking()).with_context(context)?;
-        fs::rename(&fresh, self.path).with_context(context)
+        fs::rename(&fresh, &self.path).with_context(context)
+    }
+
+    /// Tells how the clone stands; `url` is the repository that it has to be of. Nothing is changed.
+    pub fn stands(&self, url: Option<&str>) -> Stands {
+        let text = |args: &[&str]| self.git().args(args).text().ok().filter(|text| !text.is_empty());
+        let holds = |args: &[&str]| self.git().args(args).run(Streams::default()).is_ok_and(|run| run.status.success());
+        let origin = text(&["config", "--get", "remote.origin.url"]);
+        match (&origin, url) {
+            (Some(origin), Some(url)) if origin != url => return Stands::Elsewhere(origin.clone()),
+            (None, Some(_)) => return Stands::Elsewhere("nothing".to_owned()),
+            // It never came from anywhere.
+            (None, None) => return Stands::UpToDate { sent: false },
+            (Some(_), _) => {}
+        }
+        if self.is_half_way() {
+            return Stands::Behind;
+        }
+        let Some(branch) = text(&["symbolic-ref", "--quiet", "--short", "HEAD"]) else {
+            return Stands::Silent("it is on no branch".to_owned());
+        };
+        let followed = text(&["config", "--get", &format!("branch.{branch}.merge")]);
+        let followed = followed.unwrap_or_else(|| format!("refs/heads/{branch}"));
+        let ask = self
+            .git()
+            .args(["ls-remote", "--quiet", "origin", &followed])
+            .timeout(ANSWER)
+            .run_ok(Streams { stdout: Output::Capture, ..asking() });
+        let theirs = match ask {
+            Ok(told) => String::from_utf8_lossy(&told.stdout).split_whitespace().next().map(str::to_owned),
+            Err(Failure::ProgramFailed { last_lines, .. }) => return Stands::Silent(last_lines.join(": ")),
+            Err(cause) => return Stands::Silent(cause.to_string()),
+        };
+        match theirs {
+            None => Stands::UpToDate { sent: false },
+            Some(theirs) if !holds(&["merge-base", "--is-ancestor", &theirs, "HEAD"]) => Stands::Behind,
+            Some(theirs) => Stands::UpToDate { sent: holds(&["merge-base", "--is-ancestor", "HEAD", &theirs]) },
+        }
+    }
+
+    /// Fetches what the repository has got since, and puts what is only here behind that.
+    pub fn refresh(&self, url: Option<&str>) -> Result<()> {
+        let context = || format!("sigs tree {}", self.shown.display());
+        self.expect_own()?;
+        self.wait_for_others()?;
+        match self.stands(url) {
+            Stands::Elsewhere(origin) => {
+                let url = url.unwrap_or_default();
+                let git = Command::new("git").arg("-C").arg(self.shown);
+                return Err(Problem {
+                    what: format!("{}: it is a clone of {origin}, and gitian.toml says {url}", context()),
+                    mend: git.args(["remote", "set-url", "origin", url]).to_string(),
+                }
+                .into());
+            }
+            Stands::Behind => {}
+            Stands::UpToDate { .. } | Stands::Silent(_) => return Ok(()),
+        }
+        let abort = || match self.is_half_way() {
+            // What it began with is there again.
+            true => self.git().args(["rebase", "--abort"]).run_ok(Streams::default()).map(drop),
+            false => Ok(()),
+        };
+        // A run that was killed left it.
+        abort().with_context(context)?;
+        let pulled = self.git().args(["pull", "--quiet", "--rebase", "--autostash"]).run_ok(asking());
+        if pulled.is_err() {
+            abort().with_context(context)?;
+        }
+        pulled.map(drop).with_context(context)
+    }
+
+    fn is_half_way(&self) -> bool {
+        self.path.join(".git/rebase-merge").exists()
+    }
+
+    /// Whether files are committed as they are.
+    pub fn has_committed(&self, files: &[PathBuf]) -> bool {
+        let holds = |args: &[&str]| {
+            let run = self.git().args(args).arg("--").args(files).run(Streams::default());
+            run.is_ok_and(|run| run.status.success())
+        };
+        holds(&["ls-files", "--error-unmatch"]) && holds(&["diff", "--quiet", "HEAD"])
     }
 
     /// Commits files, those of them that are not committed. Returns whether there were any.
@@ -69,27 +175,22 @@ impl Tree<'_> {
         }
     }
 
-    /// Sends the commits where the clone came from. If others were quicker, ours are put behind theirs.
+    /// Sends the commits where the clone came from.
+    ///
+    /// # Errors
+    /// [`Late`] if others sent theirs before.
     pub fn push(&self) -> Result<()> {
         let context = || format!("sigs tree {}", self.shown.display());
-        let push = || self.git().args(["push", "--quiet", "origin", "HEAD"]).run_ok(asking());
         self.expect_own()?;
-        self.wait_for_others()?;
-        if self.path.join(".git/rebase-merge").exists() {
-            // A run that was killed left it; what it began with is there again.
-            self.git().args(["rebase", "--abort"]).run_ok(Streams::default()).with_context(context)?;
+        match self.git().args(["push", "--quiet", "origin", "HEAD"]).run_ok(asking()) {
+            Ok(_) => Ok(()),
+            Err(Failure::ProgramFailed { last_lines, .. }) if was_late(&last_lines) => Err(Late).with_context(context),
+            Err(other) => Err(other).with_context(context),
         }
-        match push() {
-            Ok(_) => return Ok(()),
-            Err(Failure::ProgramFailed { last_lines, .. }) if was_late(&last_lines) => {}
-            Err(other) => return Err(other).with_context(context),
-        }
-        self.git().args(["pull", "--quiet", "--rebase"]).run_ok(asking()).with_context(context)?;
-        push().map(drop).with_context(context)
     }
 
     fn git(&self) -> Command {
-        git().folder(self.path)
+        git().folder(&self.path)
     }
 
     /// Insists on a repository of the tree's own: in a folder without one, git takes that which the folder lies in.
@@ -148,6 +249,8 @@ fn git() -> Command {
     // Hooks are programs that nobody asked for, as long as others may write there.
     let settings = ["-c", "protocol.ext.allow=never", "-c", "core.hooksPath=/dev/null"];
     let git = Command::new("git").args(settings).env("LC_ALL", "C.UTF-8").may_ask();
+    // What only looks leaves the index as it is.
+    let git = git.env("GIT_OPTIONAL_LOCKS", "0");
     of_another.into_iter().fold(git, Command::without_env)
 }
 
@@ -175,7 +278,7 @@ mod tests {
         let sigs = project.join("sigs");
         fs::create_dir_all(&sigs).unwrap();
         fs::write(sigs.join("a.assert"), "a").unwrap();
-        let tree = Tree { path: &sigs, shown: Path::new("sigs") };
+        let tree = Tree { path: sigs.clone(), shown: Path::new("sigs") };
         let url = folder.path().join("origin").display().to_string();
         for refused in [tree.commit(&["a.assert".into()], "1.0").map(drop), tree.push(), tree.clone_from(&url)] {
             assert_eq!(refused.unwrap_err().to_string(), "sigs tree sigs is there, and is no clone");
@@ -193,7 +296,7 @@ mod tests {
             fs::create_dir(at(name)).unwrap();
         }
         let sigs = at("sigs");
-        let tree = Tree { path: &sigs, shown: Path::new("sigs") };
+        let tree = Tree { path: sigs.clone(), shown: Path::new("sigs") };
         tree.clone_from(&at("origin").display().to_string()).unwrap();
         assert!(at(".clone-of-somebody").exists(), "somebody's");
         assert!(!at(".sigs.gitian-clone-killed").exists(), "ours");
@@ -207,5 +310,55 @@ mod tests {
         assert!(tree.commit(&["a.assert".into()], "1.0").unwrap());
         assert_eq!(run(&sigs, &["log", "-1", "--format=%s"]), "1.0");
         assert!(!sigs.join("hooked").exists());
+    }
+
+    #[test]
+    fn a_clone_knows_what_it_lacks_and_ours_goes_behind_what_others_did() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("origin")).unwrap();
+        run(&at("origin"), &["init", "--quiet", "--bare"]);
+        let url = at("origin").display().to_string();
+        let [alice, bob] = ["alice", "bob"].map(|name| {
+            Tree { path: at(name), shown: Path::new(name) }.clone_from(&url).unwrap();
+            run(&at(name), &["config", "user.name", name]);
+            run(&at(name), &["config", "user.email", "a@example.org"]);
+            at(name)
+        });
+        let (alice, bob) =
+            (Tree { path: alice, shown: Path::new("alice") }, Tree { path: bob, shown: Path::new("bob") });
+        let (sent, unsent) = (Stands::UpToDate { sent: true }, Stands::UpToDate { sent: false });
+        assert_eq!(alice.stands(Some(&url)), unsent, "nobody has anything");
+        for (tree, file) in [(&alice, "a"), (&bob, "b")] {
+            assert!(!tree.has_committed(&[file.into()]));
+            fs::write(tree.path.join(file), file).unwrap();
+            tree.commit(&[file.into()], file).unwrap();
+            assert!(tree.has_committed(&[file.into()]));
+        }
+        bob.push().unwrap();
+        assert_eq!((bob.stands(Some(&url)), alice.stands(None)), (sent, Stands::Behind));
+        assert!(alice.push().unwrap_err().is::<Late>());
+        // Signed anew, and not committed yet.
+        fs::write(alice.path.join("a"), "anew").unwrap();
+        assert!(!alice.has_committed(&["a".into()]));
+        alice.refresh(Some(&url)).unwrap();
+        assert_eq!(alice.stands(Some(&url)), unsent);
+        assert_eq!(fs::read_to_string(alice.path.join("a")).unwrap(), "anew");
+        assert_eq!(run(&alice.path, &["log", "--format=%s"]), "a\nb");
+        alice.push().unwrap();
+        assert_eq!((alice.stands(None), bob.stands(None)), (Stands::UpToDate { sent: true }, Stands::Behind));
+        // Both change the same: nothing is left half way.
+        for tree in [&alice, &bob] {
+            fs::write(tree.path.join("c"), tree.shown.display().to_string()).unwrap();
+            tree.commit(&["c".into()], "c").unwrap();
+        }
+        alice.push().unwrap();
+        assert!(bob.refresh(None).is_err() && !bob.is_half_way());
+        assert_eq!(run(&bob.path, &["status", "--porcelain"]), "");
+        // Another repository.
+        let told = alice.refresh(Some("/other")).unwrap_err().to_string();
+        assert_eq!(told, format!("sigs tree alice: it is a clone of {url}, and gitian.toml says /other"));
+        fs::rename(at("origin"), at("away")).unwrap();
+        assert!(matches!(alice.stands(Some(&url)), Stands::Silent(_)));
     }
 }

@@ -1,10 +1,12 @@
 //! `gitian release [options] VERSION`.
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::Parser;
 use gitian_descriptor::SignerName;
-use gitian_release::{Kind, Version};
+use gitian_process::Command;
+use gitian_release::{Kind, Step, Version};
 
 /// Make a release: base images, inputs, builds, binaries, signatures, a commit to the sigs tree, the verdict.
 ///
@@ -70,6 +72,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub import: Option<PathBuf>,
 
+    /// Sign and push what most of the others did not build, too
+    #[arg(long)]
+    pub anyway: bool,
+
     /// Push the commit to where the sigs tree came from
     #[arg(long)]
     pub push: bool,
@@ -77,6 +83,39 @@ pub struct Args {
     /// Print nothing but warnings and errors
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+impl Args {
+    /// Returns the command line for a shell, without `--again`, with a step added to those that it asks for.
+    pub fn command(&self, more: Option<&Step>) -> String {
+        let mut command = Command::new("gitian").arg("release");
+        let mut option = |name: &str, value: Option<&OsStr>| {
+            if let Some(value) = value {
+                command = command.clone().arg(name).arg(value);
+            }
+        };
+        let mut steps = self.step.clone();
+        steps.extend(more.map(|step| step.kind).filter(|kind| !steps.is_empty() && !steps.contains(kind)));
+        steps.sort();
+        let mut os = self.os.clone();
+        let of = more.filter(|step| step.kind == Kind::Build).map(|step| &step.of);
+        os.extend(of.filter(|of| !os.is_empty() && !os.contains(of)).cloned());
+        let joined = |names: Vec<&str>| (!names.is_empty()).then(|| OsString::from(names.join(",")));
+        option("--file", self.file.as_ref().map(AsRef::as_ref));
+        option("--os", joined(os.iter().map(String::as_str).collect()).as_deref());
+        option("--step", joined(steps.into_iter().map(Kind::name).collect()).as_deref());
+        option("--jobs", self.jobs.map(|jobs| OsString::from(jobs.to_string())).as_deref());
+        option("--signer", self.signer.as_ref().map(|signer| signer.as_str().as_ref()));
+        option("--sigs", self.sigs.as_ref().map(AsRef::as_ref));
+        option("--binaries", self.binaries.as_ref().map(AsRef::as_ref));
+        option("--backend", self.backend.as_ref().map(AsRef::as_ref));
+        option("--request", self.request.as_ref().map(AsRef::as_ref));
+        option("--import", self.import.as_ref().map(AsRef::as_ref));
+        let flags =
+            [(self.anyway, "--anyway"), (self.push, "--push"), (self.quiet, "--quiet"), (self.dry_run, "--dry-run")];
+        let flags = flags.into_iter().filter_map(|(set, flag)| set.then_some(flag));
+        command.args(flags).arg(self.version.as_str()).to_string()
+    }
 }
 
 fn kind(text: &str) -> Result<Kind, String> {

@@ -15,7 +15,7 @@ use gitian_process::Command;
 
 use crate::Project;
 use script::{Build, Script};
-use words::Language;
+use words::{Language, is_known};
 
 /// The largest script that is read, in bytes.
 const LIMIT: u64 = 1 << 20;
@@ -33,6 +33,8 @@ pub struct Draft {
     pub descriptors: usize,
     /// How many things are left to be filled in.
     pub open: usize,
+    /// Calls of gbuild and gsign in the script that fit no descriptor.
+    pub lost: Vec<String>,
 }
 
 /// A descriptor of a repository.
@@ -72,7 +74,8 @@ pub fn draft(repository: &Path, script: Option<&Path>) -> Result<Draft> {
     let tags = tags(repository);
     let mut writer = Writer { text: String::new(), open: 0, script: &script, descriptors: &descriptors, tags };
     let count = writer.write(script_path.as_deref());
-    Ok(Draft { text: writer.text, script: script_path, descriptors: count, open: writer.open })
+    let lost = writer.lost();
+    Ok(Draft { text: writer.text, script: script_path, descriptors: count, open: writer.open, lost })
 }
 
 /// Finds the files of a repository that may be of interest; links are not followed.
@@ -166,6 +169,9 @@ impl<'a> Writer<'a> {
             None => self.line("# Read from the descriptors. {version} is the VERSION."),
         }
         let entries = self.entries();
+        for call in self.lost() {
+            self.ask(&format!("Nothing of this call is here, since it fits no descriptor: {}", printable(&call)));
+        }
         self.line("");
         self.top(&entries);
         self.sigs();
@@ -200,6 +206,13 @@ impl<'a> Writer<'a> {
             }
         }
         entries
+    }
+
+    /// The calls that fit no descriptor.
+    fn lost(&self) -> Vec<String> {
+        let fits = |build: &&Build| self.descriptors.iter().any(|found| is_path_of(&build.descriptor, &found.path));
+        let builds = self.script.builds.iter().filter(|build| !fits(build)).map(|build| &build.call);
+        builds.chain(&self.script.lost).cloned().collect()
     }
 
     /// The inputs of a descriptor that other builds leave.
@@ -249,7 +262,7 @@ impl<'a> Writer<'a> {
     fn sigs(&mut self) {
         self.line("\n# The repository of assertions.");
         match &self.script.sigs {
-            Some(url) if !url.contains("${") => self.line(&format!("[sigs]\nurl = {}", quoted(url))),
+            Some(url) if is_known(url) => self.line(&format!("[sigs]\nurl = {}", quoted(url))),
             _ => {
                 self.ask(
                     "Fill in where it is, and take away the `#`; without it the tree is a plain folder, .gitian/sigs.",
@@ -277,7 +290,8 @@ impl<'a> Writer<'a> {
             }
         }
         for (dir, (commit, url, in_descriptor)) in commits {
-            let plain = |value: &str| !value.contains("${") && !value.is_empty();
+            let plain = |value: &str| is_known(value) && !value.is_empty();
+            let said = commit.map(printable);
             let (commit, url) = (commit.filter(|value| plain(value)), url.filter(|value| plain(value)));
             if commit.is_none() && url.is_none() && in_descriptor {
                 continue;
@@ -288,7 +302,13 @@ impl<'a> Writer<'a> {
                 None if in_descriptor => {}
                 None => {
                     let guess = self.guess();
-                    self.ask("Nothing said which commit of it a version is; this is what tags usually look like.");
+                    match said {
+                        Some(said) => self.ask(&format!(
+                            "The script says {said}, whatever that is then; this is what tags usually look like."
+                        )),
+                        None => self
+                            .ask("Which commit of it a version is was not found; this is what tags usually look like."),
+                    }
                     self.line(&format!("commit = {}", quoted(guess)));
                 }
             }
@@ -315,7 +335,7 @@ impl<'a> Writer<'a> {
         }
         for name in names {
             let known = self.script.inputs.get(&name).cloned().unwrap_or_default();
-            let url = known.url.filter(|url| !url.contains("${"));
+            let url = known.url.filter(|url| is_known(url));
             self.line("");
             match known.sha256 {
                 Some(sha256) => {
@@ -343,7 +363,7 @@ impl<'a> Writer<'a> {
 
     fn descriptor(&mut self, entry: &Entry<'_>, entries: &[Entry<'_>]) {
         self.line(&format!("\n[descriptors.{}]\nfile = {}", key(&entry.name), quoted(&shown(&entry.found.path))));
-        match entry.build.and_then(|build| build.release.as_ref()).filter(|release| !release.contains("${")) {
+        match entry.build.and_then(|build| build.release.as_ref()).filter(|release| is_known(release)) {
             Some(release) => self.line(&format!("release = {}", quoted(release))),
             None => self.ask(&format!(
                 "Its folder in the tree of assertions is {{version}}-{}, unless you add `release`.",
@@ -353,7 +373,7 @@ impl<'a> Writer<'a> {
         let collect = entry.build.map(|build| build.collect.clone()).unwrap_or_default();
         if !collect.is_empty() {
             let patterns: Vec<String> =
-                collect.iter().map(|pattern| quoted(&pattern.replace("{version}", "*"))).collect();
+                collect.iter().map(|pattern| quoted(&starred(&pattern.replace("{version}", "*")))).collect();
             self.line(&format!("collect = [{}]", patterns.join(", ")));
         }
         let of_build = [entry.build.and_then(Build::processors), entry.build.and_then(Build::memory_mib)];
@@ -372,7 +392,11 @@ impl<'a> Writer<'a> {
             .collect();
         for (name, from, output) in stages {
             let from = quoted(&from);
-            self.line(&format!("inputs.{} = {{ from = {from}, output = {} }}", quoted(&name), quoted(&output)));
+            self.line(&format!(
+                "inputs.{} = {{ from = {from}, output = {} }}",
+                quoted(&name),
+                quoted(&starred(&output))
+            ));
         }
     }
 
@@ -387,6 +411,24 @@ impl<'a> Writer<'a> {
             ));
         }
     }
+}
+
+/// Text of a script for a comment: on one line.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A pattern with a star for each variable that is not known.
+fn starred(pattern: &str) -> String {
+    let mut text = String::new();
+    let mut rest = pattern;
+    while let Some((before, (_, after))) =
+        rest.split_once("${").and_then(|(before, of)| Some((before, of.split_once('}')?)))
+    {
+        text = text + before + "*";
+        rest = after;
+    }
+    text + rest
 }
 
 /// Whether a script's path, seen from somewhere else, ends with the path of a file.

@@ -19,6 +19,8 @@ pub(crate) struct Script {
     pub sigs: Option<String>,
     /// What is checked out of the project's repository before its descriptors are built.
     pub checks_out: Option<String>,
+    /// Calls of gbuild and gsign that name no descriptor, or one that is not built before.
+    pub lost: Vec<String>,
     /// Files that get another name in `inputs/`: from, to.
     renamed: Vec<(String, String)>,
 }
@@ -28,6 +30,8 @@ pub(crate) struct Script {
 pub(crate) struct Build {
     /// The descriptor's path, as the script has it.
     pub descriptor: String,
+    /// The call's words.
+    pub call: String,
     /// `--commit`: remotes and commits.
     pub commits: BTreeMap<String, String>,
     /// `--url`: remotes and addresses.
@@ -91,7 +95,7 @@ impl Script {
         let args = &words[at + 1..];
         match program {
             "gbuild" => self.gbuild(args),
-            "gsign" | "gverify" => self.signs(args),
+            "gsign" | "gverify" => self.signs(program, args),
             "wget" | "curl" => self.brings(args),
             "mv" | "cp" => self.moves(args),
             "git" => self.git(args),
@@ -100,7 +104,8 @@ impl Script {
     }
 
     fn gbuild(&mut self, args: &[String]) {
-        let mut build = Build::default();
+        let mut build = Build { call: call("gbuild", args), ..Build::default() };
+        let has_options = args.iter().any(|arg| arg.starts_with('-'));
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let (option, attached) = match arg.split_once('=') {
@@ -120,19 +125,24 @@ impl Script {
             }
         }
         let known = self.builds.iter().any(|known| known.descriptor == build.descriptor);
-        if !build.descriptor.is_empty() && !known {
-            self.builds.push(build);
+        match build.descriptor.is_empty() {
+            // A word of a message names no options.
+            true if has_options => self.lost.push(build.call),
+            false if !known => self.builds.push(build),
+            _ => {}
         }
     }
 
     /// The release of gsign or gverify.
-    fn signs(&mut self, args: &[String]) {
+    fn signs(&mut self, program: &str, args: &[String]) {
         let at = args.iter().position(|arg| arg == "--release" || arg == "-r");
         let release = at.and_then(|at| args.get(at + 1)).filter(|release| release.contains("{version}"));
         let descriptor = args.iter().find(|arg| arg.ends_with(".yml") || arg.ends_with(".yaml"));
         let build = self.builds.iter_mut().find(|build| Some(&build.descriptor) == descriptor);
-        if let (Some(build), Some(release)) = (build, release) {
-            build.release.get_or_insert_with(|| release.clone());
+        match (build, release) {
+            (Some(build), Some(release)) => _ = build.release.get_or_insert_with(|| release.clone()),
+            (None, _) if program == "gsign" && at.is_some() => self.lost.push(call(program, args)),
+            _ => {}
         }
     }
 
@@ -212,6 +222,11 @@ impl Script {
             }
         }
     }
+}
+
+/// A call's words on one line.
+fn call(program: &str, args: &[String]) -> String {
+    std::iter::once(program).chain(args.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
 }
 
 /// The name of a program that something is known about.

@@ -82,6 +82,11 @@ fn commands(words: &[String]) -> Vec<Command> {
     words.split(ends).filter(|words| !words.is_empty()).map(<[String]>::to_vec).collect()
 }
 
+/// Whether nothing in a value is left to be looked up, or to be run.
+pub(crate) fn is_known(value: &str) -> bool {
+    !value.contains(['$', '`'])
+}
+
 /// Whether a variable, by the last part of its name, holds the version.
 fn is_version(name: &str) -> bool {
     name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("version"))
@@ -186,7 +191,7 @@ impl Resolver<'_> {
             .iter()
             .filter(plain)
             .filter_map(|value| self.resolve_within(value, depth - 1, VALUE_LIMIT))
-            .filter(|value| !value.contains("${"))
+            .filter(|value| is_known(value))
             .collect();
         // What holds the version is what a release is built from; of those, `v1.0` rather than `1.0`.
         let best = resolved.iter().filter(|value| value.contains("{version}")).max_by_key(|value| value.len());
@@ -243,7 +248,12 @@ fn shell_marks(line: &str) -> String {
             let end = behind.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(behind.len());
             behind.split_at(end)
         });
-        text += &if is_name(name) { mark(name) } else { format!("${name}") };
+        text += &match name {
+            name if is_name(name) => mark(name),
+            "" => "$".to_owned(),
+            // `$1` is as little known as `${1}`.
+            name => format!("${{{name}}}"),
+        };
         rest = after;
     }
     text + rest
