@@ -49,6 +49,10 @@ fn start_endless(work: &Workdir) -> Running {
     running
 }
 
+fn host_name() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned()
+}
+
 /// The containers of a working directory.
 fn containers(docker: &impl Fn(&[&str]) -> String, work: &Workdir) -> Vec<String> {
     let listed = docker(&["ps", "--all", "--format", "{{.Names}} {{.Label \"gitian.owner\"}}"]);
@@ -160,6 +164,47 @@ fn an_image_that_somebody_made_is_taken_and_given_the_user() {
 }
 
 #[test]
+fn an_image_whose_user_cannot_be_made_is_told_without_what_was_tried() {
+    let Some((work, docker)) = ready() else { return };
+    let rename = "usermod --login other debian && groupmod --new-name other debian";
+    docker(&["run", "--name=renamer", "--network=none", BASE, "bash", "-c", rename]);
+    docker(&["commit", "--change", "LABEL gitian.target=other-amd64", "renamer", "base-other-amd64"]);
+    docker(&["rm", "renamer"]);
+    let descriptor = work.descriptor("", "true");
+    let text = fs::read_to_string(work.path().join(descriptor)).unwrap().replace("bookworm", "other");
+    fs::write(work.path().join(descriptor), text).unwrap();
+    let told = work.run("gbuild", &["-q", descriptor]);
+    docker(&["rmi", "base-other-amd64"]);
+    let expected = "docker image base-other-amd64 does not make a guest: useradd: UID 1000 is not unique\n\
+                    hint: docker rmi base-other-amd64 && bin/make-base-vm --docker";
+    assert!(told.code == 1 && told.stderr.contains(expected), "{}", told.stderr);
+    assert!(!told.stderr.contains("getent"), "{}", told.stderr);
+}
+
+#[test]
+fn what_a_removed_folder_has_left_on_the_engine_is_removed_by_the_next_build() {
+    let Some((work, docker)) = ready() else { return };
+    let gone = work.path().join("gone");
+    fs::create_dir(&gone).unwrap();
+    let descriptor = work.descriptor("", "touch $OUTDIR/file");
+    let mut built = work.program("gbuild");
+    let built = built.current_dir(&gone).args(["-q", "--network", "off"]).arg(format!("../{descriptor}"));
+    support::programs::answer(built).succeeds();
+    let left = || {
+        let owner = format!("--filter=label=gitian.owner={}:0:{}", host_name(), gone.display());
+        docker(&["ps", "--all", "--quiet", &owner])
+    };
+    let image = docker(&["inspect", "--format", "{{.Image}}", &left()]);
+    gbuild(&work, &[], "true").succeeds();
+    assert!(!left().is_empty(), "its folder is there");
+    fs::remove_dir_all(&gone).unwrap();
+    gbuild(&work, &[], "true").succeeds();
+    assert_eq!(left(), "");
+    let told = self::docker(&work.env("DOCKER_HOST"), &["image", "inspect", &image]);
+    assert!(told.stderr.to_lowercase().contains("no such image"), "{}", told.stdout);
+}
+
+#[test]
 fn a_name_that_is_taken_is_left_to_whoever_has_it() {
     let Some((work, docker)) = ready() else { return };
     // Our guests are found by their ids: another test's is not harmed by another name.
@@ -226,7 +271,6 @@ fn a_command_that_is_interrupted_ends_in_the_guest_too() {
 #[test]
 fn folders_of_any_name_have_images_of_their_own() {
     let Some((work, docker)) = ready() else { return };
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let descriptor = work.descriptor("", "touch $OUTDIR/file");
     let run_in = |folder: &Path, name: &str, args: &[&str]| {
         support::programs::answer(work.program(name).current_dir(folder).args(args)).succeeds();
@@ -237,7 +281,7 @@ fn folders_of_any_name_have_images_of_their_own() {
         let folder = work.path().join(name);
         fs::create_dir(&folder).unwrap();
         run_in(&folder, "gbuild", &["--skip-cleanup", "--network", "off", &format!("../{descriptor}")]);
-        let owner = format!("--filter=label=gitian.owner={}:0:{}", host.trim(), folder.display());
+        let owner = format!("--filter=label=gitian.owner={}:0:{}", host_name(), folder.display());
         let container = docker(&["ps", "--quiet", &owner]);
         images.push(docker(&["inspect", "--format", "{{.Image}}", &container]));
     }
@@ -292,6 +336,9 @@ fn libexec_works_as_with_other_guests() {
     let mut words = vec!["printf", "<%s>"];
     words.extend(odd);
     assert_eq!(ok("on-target", &words), odd.map(|word| format!("<{word}>")).concat());
+    for file in ["/etc/mtab", "/dev/core"] {
+        assert_eq!(work.run("on-target", &["test", "-L", file]).code, 1, "{file} is the engine's");
+    }
     for (script, code) in [("exit 3", 3), ("kill -TERM $$", 143), ("exit 0", 0)] {
         assert_eq!(work.run("on-target", &["sh", "-c", script]).code, code, "{script}");
     }

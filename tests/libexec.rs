@@ -148,7 +148,7 @@ fn files_are_copied_both_ways() {
     assert_eq!(fs::read_link(builder.join("back/tree/link")).unwrap().to_str(), Some("sub/a b"));
 
     for (command, code, text) in [
-        ("copy-to-target missing build/", 1, "copy missing to build/ of the target"),
+        ("copy-to-target missing build/", 1, "copy missing to build/ of the target: No such file or directory"),
         ("copy-to-target tree nowhere/", 1, "tar: nowhere"),
         ("copy-from-target nothing back", 1, "copy nothing of the target to back"),
         ("copy-from-target /etc/shadow back", 1, "tar: shadow: Cannot open: Permission denied"),

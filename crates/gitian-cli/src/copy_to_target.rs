@@ -1,5 +1,6 @@
 //! copy-to-target: a file or folder of the host → the running target.
 
+use std::fs;
 use std::io::Write;
 
 use anyhow::{Context, Result};
@@ -13,7 +14,9 @@ pub fn run(args: Args, around: &Surroundings, _out: &mut dyn Write) -> Result<u8
     let target = target::running(around)?;
     let user = target::user(&*target, args.user.as_deref())?;
     let source = around.workdir.join(&args.file);
-    gitian_vm::copy_in(&*target, user, &source, &args.folder)
-        .with_context(|| format!("copy {} to {} of the target", args.file.display(), args.folder))?;
+    let object = || format!("copy {} to {} of the target", args.file.display(), args.folder);
+    // Else the guest tells of it, in many words.
+    fs::symlink_metadata(&source).with_context(object)?;
+    gitian_vm::copy_in(&*target, user, &source, &args.folder).with_context(object)?;
     Ok(0)
 }

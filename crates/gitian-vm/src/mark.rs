@@ -13,7 +13,7 @@ pub(crate) fn new() -> String {
     format!("gitian-{:x}-{:x}-{:x}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed), now)
 }
 
-/// Returns a line for the guest's shell that ends whatever runs in the sessions of commands with this mark.
+/// Returns a line for the guest's bash that ends whatever runs in the sessions of commands with this mark.
 pub(crate) fn end(mark: &str) -> String {
     // The pattern does not match the line that it stands in.
     let pattern = format!("[{}]{}", &mark[..1], &mark[1..]);

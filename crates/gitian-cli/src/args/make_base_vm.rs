@@ -22,7 +22,7 @@ pub struct Args {
     pub arch: Architecture,
 
     /// The size of the guest's disk in MB, for kinds of guests that have one
-    #[arg(long, value_name = "MB", default_value_t = 12287)]
+    #[arg(long, value_name = "MB", default_value_t = 12287, value_parser = clap::value_parser!(u32).range(1..))]
     pub disksize: u32,
 
     /// Fetch packages from here instead of the distribution's own mirrors

@@ -111,11 +111,12 @@ pub(super) fn exec(exec: &Exec<'_>, argv: Vec<OsString>) -> Result<Vec<OsString>
 /// Makes a started container a guest like others: arguments are the ordinary user, and how the host is reached if that is
 /// not by its loopback.
 ///
-/// Docker names the host in `/etc/hosts` by the container's address; Podman ends `/etc/hostname` without a newline. An image that somebody made himself may lack the user.
+/// Engines add `/etc/mtab`. Docker names the host in `/etc/hosts` by the container's address; Podman ends `/etc/hostname` without a newline. An image that somebody made himself may lack the user.
 pub(super) const SETTLE: &str = r#"set -e
 printf '127.0.0.1 localhost\n127.0.1.1 gitian\n' > /etc/hosts
 echo gitian > /etc/hostname
 rm -f /dev/core
+[ "$(readlink /etc/mtab)" != /proc/mounts ] || rm /etc/mtab
 getent passwd "$1" > /dev/null || useradd --uid 1000 --user-group --create-home --shell /bin/bash "$1"
 [ -d "/home/$1" ] || install -d -m 755 -o "$1" -g "$1" "/home/$1"
 if [ -n "$2" ] && [ -e /etc/apt/apt.conf.d/80proxy ]; then

@@ -50,7 +50,8 @@ impl Guest {
 
     /// Ends what a command has left running in the guest.
     fn end(&self, container: &str, mark: &str) {
-        let end = self.docker.engine.command("exec").args(["--user=0:0", container, "/bin/sh", "-c", &mark::end(mark)]);
+        let end =
+            self.docker.engine.command("exec").args(["--user=0:0", container, "/bin/bash", "-c", &mark::end(mark)]);
         // The guest may be what was lost.
         end.timeout(mark::PATIENCE).uninterruptible().run(Streams::default()).ok();
     }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use gitian_descriptor::{Architecture, Descriptor, Distro, Suite};
 use gitian_manifest::Digest;
-use gitian_process::{Streams, interrupt};
+use gitian_process::{Failure, Streams, interrupt};
 use nix::unistd::{gethostname, getuid};
 use serde::{Deserialize, Serialize};
 
@@ -104,7 +104,10 @@ impl Docker {
 
     /// Removes every container of this working directory, and the images that they went on from.
     fn remove(&self) -> Result<()> {
-        let owner = self.owner();
+        self.remove_of(&self.owner())
+    }
+
+    fn remove_of(&self, owner: &str) -> Result<()> {
         let ask = |verb: &str, label: &str, more: &[&str]| {
             let list = self.engine.command(verb).args(["--quiet", "--no-trunc"]).args(more);
             self.engine.ask(&list.arg(format!("--filter=label={label}")).uninterruptible())
@@ -114,7 +117,7 @@ impl Docker {
             let remove = self.engine.command("rm").args(["--force", "--volumes"]).args(containers.lines());
             self.engine.run(&remove.uninterruptible(), Streams::default())?;
         }
-        let images = ask("images", &moved(&owner), &[])?;
+        let images = ask("images", &moved(owner), &[])?;
         if !images.is_empty() {
             let remove = self.engine.command("rmi").args(images.lines());
             // A layer may stand on one; it goes when that goes.
@@ -145,9 +148,6 @@ impl Docker {
             if !error.is::<NameTaken>() {
                 return Err(error);
             }
-            if self.remove_abandoned()? {
-                return run(CONTAINER);
-            }
             // Somebody else's: another name does as well.
             let own = Digest::of_bytes(owner.as_bytes()).to_string();
             run(&format!("{CONTAINER}-{}", &own[..12]))
@@ -163,24 +163,41 @@ impl Docker {
     fn settle(&self, container: &str, record: &Record) -> Result<()> {
         let settle = self.engine.command("exec").args(["--user=0:0", container, "/bin/bash", "-c", SETTLE, "settle"]);
         let settle = settle.args([record.target.distro.as_str(), self.host_seen()]);
-        self.engine.run(&settle, Streams::default())?;
-        Ok(())
+        let trouble = match self.engine.run(&settle, Streams::default()).map_err(|error| error.downcast()) {
+            Ok(_) => return Ok(()),
+            Err(Ok(Failure::ProgramFailed { last_lines, .. })) => last_lines.join(": "),
+            Err(Ok(failure)) => return Err(failure.into()),
+            Err(Err(other)) => return Err(other),
+        };
+        let target = record.target.target()?;
+        let name = base_image::name(&target.suite, target.architecture);
+        Err(Problem {
+            what: format!("docker image {name} does not make a guest: {trouble}"),
+            mend: format!("{} rmi {name} && {}", self.engine.program(), base_image::command(&target)),
+        }
+        .into())
     }
 
-    /// Removes the container with the usual name if it was one of this user and host whose folder is gone and it does not
-    /// run; whether it was.
-    fn remove_abandoned(&self) -> Result<bool> {
-        let format = format!("{{{{.State.Running}}}} {{{{index .Config.Labels \"{OWNER}\"}}}}");
-        let inspect = self.engine.command("inspect").args(["--format", &format, CONTAINER]);
-        let Some(text) = self.engine.find(&inspect)? else { return Ok(true) };
+    /// Removes what stopped targets of this user and host have left whose folders are gone.
+    fn remove_abandoned(&self) -> Result<()> {
+        let list = self.engine.command("ps").args(["--all", "--quiet", "--no-trunc", "--filter=status=exited"]);
+        let stopped = self.engine.ask(&list.arg(format!("--filter=label={OWNER}")))?;
+        if stopped.is_empty() {
+            return Ok(());
+        }
+        let format = format!("{{{{json (index .Config.Labels \"{OWNER}\")}}}}");
+        let inspect = self.engine.command("inspect").args(["--format", &format]).args(stopped.lines());
+        // Another run may be removing one: then it is the next one's.
+        let Some(owners) = self.engine.find(&inspect)? else { return Ok(()) };
         let own = self.owner();
         let prefix = own.strip_suffix(&self.workdir.display().to_string()).unwrap_or(&own);
-        let folder = text.strip_prefix("false ").and_then(|owner| owner.strip_prefix(prefix));
-        if folder.is_none_or(|folder| Path::new(folder).exists()) {
-            return Ok(false);
+        for owner in owners.lines().filter_map(|line| serde_json::from_str::<String>(line).ok()) {
+            let folder = owner.strip_prefix(prefix).map(Path::new);
+            if folder.is_some_and(|folder| matches!(folder.try_exists(), Ok(false))) {
+                self.remove_of(&owner)?;
+            }
         }
-        let remove = self.engine.command("rm").args(["--force", "--volumes", CONTAINER]);
-        Ok(remove.run(Streams::default())?.status.success())
+        Ok(())
     }
 
     /// Goes on in a new container, with or without the network, that has the file system of the present one.
@@ -283,6 +300,8 @@ impl Backend for Docker {
     fn make_clean(&self, target: &TargetId, layer: Option<&Layer>) -> Result<bool> {
         let base = base_image::of_target(&self.engine, target)?.id;
         self.remove()?;
+        // What others left is in nobody's way.
+        self.remove_abandoned().ok();
         let kept = match layer {
             Some(layer) => layer::find(&self.engine, layer, &base)?,
             None => None,

@@ -77,10 +77,12 @@ impl Tools {
     }
 }
 
-/// Returns what a log of LXC tells, the cause first, without who told it when.
+/// Returns what a log of LXC tells, the cause first, without who told it when and how to have it told.
 fn errors(log: &str) -> Vec<String> {
+    const ADVICE: [&str; 2] = ["To get more details", "Additional information"];
     // `lxc-start NAME TIME ERROR    PART - FILE:FUNCTION:LINE - TEXT`
-    log.lines().filter_map(|line| line.split_once(" ERROR ")?.1.splitn(3, " - ").nth(2)).map(str::to_owned).collect()
+    let texts = log.lines().filter_map(|line| line.split_once(" ERROR ")?.1.splitn(3, " - ").nth(2));
+    texts.filter(|text| !ADVICE.iter().any(|advice| text.starts_with(advice))).map(str::to_owned).collect()
 }
 
 /// Returns the problem of an `LXC_EXECUTE` that names none of the two programs which it can.
@@ -146,7 +148,8 @@ mod tests {
     fn the_log_of_a_start_is_read_for_its_errors() {
         let log = "lxc-start gitian-target 20261121220000.123 ERROR    conf - ../src/lxc/conf.c:run:73 - No such - thing\n\
                    lxc-start gitian-target 20261121220000.124 WARN     conf - x.c:f:1 - never mind\n\
-                   lxc-start gitian-target 20261121220000.125 ERROR    start - y.c:g:2 - Failed to start\n";
+                   lxc-start gitian-target 20261121220000.125 ERROR    start - y.c:g:2 - Failed to start\n\
+                   lxc-start gitian-target 20261121220000.126 ERROR    tool - z.c:h:3 - To get more details, run it so\n";
         assert_eq!(errors(log), ["No such - thing", "Failed to start"]);
         assert_eq!(errors(""), [""; 0]);
     }
