@@ -117,7 +117,7 @@ fn plain(text: &str) -> String {
 
 #[test]
 fn a_program_says_the_same_of_itself_under_both_names() {
-    let mut gitian = PROGRAMS.iter().find(|program| program.name == "gitian").unwrap().command.clone()();
+    let mut gitian = (PROGRAMS.iter().find(|program| program.name == "gitian").unwrap().command)();
     gitian.build();
     let text = |part: &str| gitian.find_subcommand(part).unwrap().clone().render_long_help().to_string();
     assert!(text("release").contains("Exit status: 0 if all is done"), "{}", text("release"));
