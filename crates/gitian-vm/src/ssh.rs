@@ -91,6 +91,10 @@ impl Ssh {
         let who = entering(command);
         let mut line = line(command, &self.distro, streams.merged, &mark)?;
         if !self.is_connected(who) {
+            // Nobody would say so while it is waited for.
+            if stands_still() {
+                return Err(self.unreached(self.log_length()).into());
+            }
             self.connect_as(who, PATIENCE)?;
         }
         if line.len() > LINE {
