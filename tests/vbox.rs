@@ -147,7 +147,7 @@ fn assert_told(told: &Answer, parts: &[&str]) {
 #[test]
 fn what_stands_in_the_way_of_a_machine_is_told_with_what_mends_it() {
     let Some(machines) = Machines::new() else { return };
-    let make = "make-base-vm --vbox --distro ubuntu --suite bookworm --arch amd64";
+    let make = "make-base-vm --vbox --distro debian --suite bookworm --arch amd64";
     assert_told(
         &machines.run("make-clean-vm", CLEAN),
         &["error: machine Gitian-bookworm-amd64 does not exist\n", "hint: ", make],
