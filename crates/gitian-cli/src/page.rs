@@ -55,6 +55,8 @@ pub struct Cell {
     pub reasons: Vec<String>,
     /// Lines that differ, each with `- ` or `+ ` before it.
     pub lines: Vec<String>,
+    /// How many more there are.
+    pub more_lines: usize,
 }
 
 /// How good something is.
@@ -126,13 +128,17 @@ impl Row {
         let Release { question, facts, decision } = release;
         let cell = |(index, signer): (usize, &Facts)| {
             let verdict = &decision.verdicts[index];
-            let lines = match verdict {
-                Verdict::Mismatch(mismatch) => mismatch.lines.iter().map(line).collect(),
-                _ => Vec::new(),
+            let (lines, more_lines) = match verdict {
+                Verdict::Mismatch(mismatch) => {
+                    let shown: Vec<String> = mismatch.lines.iter().take(LINES).map(line).collect();
+                    let more = mismatch.lines.len() - shown.len() + mismatch.more_lines;
+                    (shown, more)
+                }
+                _ => (Vec::new(), 0),
             };
             let (short, reasons) = reasons(release, index);
             let (signer, mark, word) = (signer.signer.clone(), mark(verdict), words::verdict(verdict));
-            Cell { signer, mark, word, short, reasons, lines }
+            Cell { signer, mark, word, short, reasons, lines, more_lines }
         };
         let cells: Vec<Cell> = facts.iter().enumerate().map(cell).collect();
         let mark = match decision.outcome() {
@@ -227,14 +233,6 @@ fn line(line: &Line) -> String {
     }
 }
 
-impl Cell {
-    /// Returns the lines that are shown, and how many are not.
-    fn shown_lines(&self) -> (&[String], usize) {
-        let shown = self.lines.len().min(LINES);
-        (&self.lines[..shown], self.lines.len() - shown)
-    }
-}
-
 /// A page of which every text wants to be something else.
 #[cfg(test)]
 fn hostile() -> Page {
@@ -246,6 +244,7 @@ fn hostile() -> Page {
         short: reasons.first().map(|reason| (*reason).to_owned()),
         reasons: reasons.iter().map(|reason| (*reason).to_owned()).collect(),
         lines: vec![format!("- {text}")],
+        more_lines: 0,
     };
     let bob = cell("bob", Mark::Bad, "MISMATCH", &["what was built differs & more", text]);
     let other = Row {

@@ -95,7 +95,7 @@ fn write_cell(row: &Row, cell: &Cell, out: &mut String) -> std::fmt::Result {
         }
         write!(out, "</ul>")?;
     }
-    let (lines, more) = cell.shown_lines();
+    let (lines, more) = (&cell.lines, cell.more_lines);
     if !lines.is_empty() {
         write!(out, "<pre>")?;
         for line in lines {
