@@ -471,6 +471,16 @@ fn a_program_gets_its_words_as_a_shell_would_split_them() {
 }
 
 #[test]
+fn a_program_is_asked_about_one_signature_at_a_time() {
+    let Some(fixture) = Fixture::new() else { return };
+    let checker = fixture.path("check");
+    fs::write(&checker, "#!/bin/sh\nmkdir asked || exit 1\nsleep 0.2\nrmdir asked\n").unwrap();
+    fs::set_permissions(&checker, fs::Permissions::from_mode(0o755)).unwrap();
+    let answer = fixture.run(&["-d", "sigs-ok", "-p", "./check"]);
+    assert_eq!((verdicts(&answer.stdout).as_str(), answer.code), ("alice: OK; bob: OK", 0), "{}", answer.stderr);
+}
+
+#[test]
 fn a_release_that_is_not_there_says_which_are() {
     let Some(fixture) = Fixture::new() else { return };
     let answer = fixture.work.run("gverify", &["-d", "sigs-ok", "hello.yml"]);
@@ -668,7 +678,7 @@ fn a_mismatch_is_explained_and_says_what_to_do_next() {
     // Without a reference there is a tie, which says how to get one.
     let answer = fixture.run(&[&["-d", "sigs-mismatch"], &keys[..]].concat());
     let said = "gverify: error: 2 different things were built, with the same weight of 1 behind each, so there is nothing to compare with\n\
-                hint: alice and bob differ; gverify -v --compare-to alice --release 1.0 --name hello-debian --destination sigs-mismatch says how\n";
+                hint: alice and bob differ; to see how: gverify -v --compare-to alice --release 1.0 --name hello-debian --destination sigs-mismatch\n";
     assert_eq!((answer.stderr.as_str(), answer.code), (said, 2));
     // -v shows the lines of every manifest that differs, both ways.
     let Some(answer) = real(&["-v", "-r", "0.6.0rc5", "--name", "bitcoin"]) else { return };

@@ -35,7 +35,7 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     let downloads = Downloads::read(&args.files)?;
     let root = tree(args, around, &downloads)?;
     let mut source = None;
-    let program = args.verify_program.clone().map(Program);
+    let program = args.verify_program.clone().map(Program::new);
     let known = match &program {
         Some(_) => None,
         None => {

@@ -309,7 +309,7 @@ impl Run<'_> {
     /// Returns what a page says about all that it shows.
     fn notes(&self, check: &Check) -> Vec<String> {
         let by = match check {
-            Check::Program(program) => format!("with {}", program.0),
+            Check::Program(program) => format!("with {program}"),
             Check::Keys(keys, _) => format!("with {} keys", keys.len()),
         };
         vec![format!("Checked {by}, as of {}.", crate::utc::second(self.at))]
@@ -321,7 +321,7 @@ impl Run<'_> {
 
     fn check(&self, tree: &SigsTree) -> Result<Check> {
         if let Some(command) = &self.args.verify_program {
-            return Ok(Check::Program(Program(command.clone())));
+            return Ok(Check::Program(Program::new(command.clone())));
         }
         let source = Source::choose(&self.args.keys, &tree.root);
         let keys = source.load()?;
@@ -428,7 +428,7 @@ fn tie_hint(release: &Release<'_>) -> Option<String> {
     let camps = decision.camps[..count].iter().map(|camp| camp.signers.iter().map(name).collect::<Vec<_>>().join(", "));
     let first = name(decision.camps.first()?.signers.first()?);
     Some(format!(
-        "{} differ; gverify -v --compare-to {first} --release {} --name {} --destination {} says how",
+        "{} differ; to see how: gverify -v --compare-to {first} --release {} --name {} --destination {}",
         camps.collect::<Vec<_>>().join(" and "),
         shell_words::quote(&question.release),
         shell_words::quote(&question.package),

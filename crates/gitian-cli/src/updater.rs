@@ -31,7 +31,9 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     };
     let mut config = Config::parse(&text)?;
     for key in &config.unknown {
-        tell(&printable(&format!("gitian-updater: warning: config: {key} is no key that is known, and says nothing")));
+        tell(&printable(&format!(
+            "gitian-updater: warning: config: {key} is no key that is known, and says nothing; share/doc/updater.md has every key"
+        )));
     }
     if let Some(output) = &args.customize {
         if args.config.as_ref().is_some_and(|config| is_same_file(config, output)) {

@@ -547,6 +547,26 @@ mod tests {
         Chosen { number, loaded, origin, targets: vec![target], sources, left_out: false }
     }
 
+    /// A release whose sigs tree is a folder, by nobody.
+    fn to_a_folder<'a>(project: &'a Project, version: &'a Version, chosen: &'a [Chosen]) -> Order<'a> {
+        Order {
+            project,
+            here: Path::new("/here"),
+            version,
+            chosen,
+            backend: None,
+            signer: None,
+            sigs: Path::new(".gitian/sigs"),
+            sigs_is_clone: false,
+            sigs_url: None,
+            anyway: false,
+            binaries: Path::new("binaries/1.0"),
+            signing: Signing::Here,
+            push: false,
+            program: "1",
+        }
+    }
+
     fn with_plan(check: impl FnOnce(&[Chosen], &dyn Fn(&[Chosen], bool) -> Vec<Step>)) {
         let project = Project::parse(Path::new("gitian.toml"), PROJECT).unwrap();
         let at_commit = Origin::Commit { repository: ".".into(), name: "v1.0:./c/sign.yml".into() };
@@ -703,22 +723,8 @@ git -C .gitian/sigs push --quiet origin HEAD";
         let mut chosen = chosen(&project, 0, "", Origin::File("a.yml".into()));
         chosen.sources[0].dir = "coin-1.0".into();
         let version = "1.0".parse().unwrap();
-        let order = Order {
-            project: &project,
-            here: Path::new("/here"),
-            version: &version,
-            chosen: &[chosen],
-            backend: None,
-            signer: None,
-            sigs: &place::sigs(),
-            sigs_is_clone: false,
-            sigs_url: None,
-            anyway: false,
-            binaries: Path::new("binaries/1.0"),
-            signing: Signing::Here,
-            push: true,
-            program: "1",
-        };
+        let alone = [chosen];
+        let order = Order { push: true, ..to_a_folder(&project, &version, &alone) };
         let problems = plan(&order).unwrap_err();
         let mends: Vec<&str> = problems.iter().map(|problem| &*problem.mend).collect();
         assert_eq!(
@@ -737,23 +743,7 @@ git -C .gitian/sigs push --quiet origin HEAD";
         let mut both = [0, 1].map(|number| chosen(&project, number, "", Origin::File("a.yml".into())));
         let version = "1.0".parse().unwrap();
         let refused = |chosen: &[Chosen]| {
-            let order = Order {
-                project: &project,
-                here: Path::new("/here"),
-                version: &version,
-                chosen,
-                backend: None,
-                signer: None,
-                sigs: &place::sigs(),
-                sigs_is_clone: false,
-                sigs_url: None,
-                anyway: false,
-                binaries: Path::new("binaries/1.0"),
-                signing: Signing::Here,
-                push: false,
-                program: "1",
-            };
-            plan(&order).err().map(|problems| problems[0].what.clone())
+            plan(&to_a_folder(&project, &version, chosen)).err().map(|problems| problems[0].what.clone())
         };
         assert_eq!(refused(&both), None, "they have names of their own");
         both[1].loaded = both[0].loaded.clone();

@@ -72,13 +72,13 @@ impl Tree<'_> {
     pub fn stands(&self, url: Option<&str>) -> Stands {
         let text = |args: &[&str]| self.git().args(args).text().ok().filter(|text| !text.is_empty());
         let holds = |args: &[&str]| self.git().args(args).run(Streams::default()).is_ok_and(|run| run.status.success());
-        let origin = text(&["config", "--get", "remote.origin.url"]);
-        match (&origin, url) {
-            (Some(origin), Some(url)) if origin != url => return Stands::Elsewhere(origin.clone()),
-            (None, Some(_)) => return Stands::Elsewhere("nothing".to_owned()),
+        let origin = self.origin();
+        if let Some(other) = elsewhere(origin.as_deref(), url) {
+            return Stands::Elsewhere(other.to_owned());
+        }
+        if origin.is_none() {
             // It never came from anywhere.
-            (None, None) => return Stands::UpToDate { sent: false },
-            (Some(_), _) => {}
+            return Stands::UpToDate { sent: false };
         }
         if self.is_half_way() {
             return Stands::Behind;
@@ -105,23 +105,26 @@ impl Tree<'_> {
         }
     }
 
-    /// Fetches what the repository has got since, and puts what is only here behind that.
+    fn origin(&self) -> Option<String> {
+        let asked = self.git().args(["config", "--get", "remote.origin.url"]).text();
+        asked.ok().filter(|url| !url.is_empty())
+    }
+
+    /// Fetches what the repository has got since, and puts what is only here behind that; for a clone that
+    /// [`stands`](Self::stands) behind, or elsewhere. It is not asked again how: each time may take a touch of a key.
     pub fn refresh(&self, url: Option<&str>) -> Result<()> {
         let context = || format!("sigs tree {}", self.shown.display());
         self.expect_own()?;
         self.wait_for_others()?;
-        match self.stands(url) {
-            Stands::Elsewhere(origin) => {
-                let url = url.unwrap_or_default();
-                let git = Command::new("git").arg("-C").arg(self.shown);
-                return Err(Problem {
-                    what: format!("{}: it is a clone of {origin}, and gitian.toml says {url}", context()),
-                    mend: git.args(["remote", "set-url", "origin", url]).to_string(),
-                }
-                .into());
+        let origin = self.origin();
+        if let (Some(other), Some(url)) = (elsewhere(origin.as_deref(), url), url) {
+            let git = Command::new("git").arg("-C").arg(self.shown);
+            let how = if origin.is_some() { "set-url" } else { "add" };
+            return Err(Problem {
+                what: format!("{}: it is a clone of {other}, and gitian.toml says {url}", context()),
+                mend: git.args(["remote", how, "origin", url]).to_string(),
             }
-            Stands::Behind => {}
-            Stands::UpToDate { .. } | Stands::Silent(_) => return Ok(()),
+            .into());
         }
         let abort = || match self.is_half_way() {
             // What it began with is there again.
@@ -233,6 +236,12 @@ impl Tree<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns of what a clone is, if not of the repository that it has to be of.
+fn elsewhere<'o>(origin: Option<&'o str>, url: Option<&str>) -> Option<&'o str> {
+    let url = url?;
+    (origin != Some(url)).then(|| origin.unwrap_or("nothing"))
 }
 
 fn was_late(said: &[String]) -> bool {

@@ -36,8 +36,7 @@ pub struct Criteria<'a> {
 ///
 /// Without a signer to compare with, the reference is the manifest with the most weight behind it among acceptable
 /// signatures on assertions about this release and package; somebody who signed different things in several folders is
-/// heard with the newest. Two manifests of equal weight are a tie: then nobody is
-/// compared.
+/// heard with the newest. Two manifests of equal weight are a tie: then nobody is compared.
 pub fn decide(facts: &[Facts], criteria: &Criteria<'_>) -> Decision {
     let heard: Vec<Result<&Assertion, Verdict>> = facts.iter().map(|facts| hear(facts, criteria)).collect();
     let persons = Persons { facts: facts.iter().collect(), policy: criteria.policy };
