@@ -672,7 +672,7 @@ fn a_mismatch_is_explained_and_says_what_to_do_next() {
     let answer = fixture.run(&[&["-d", "sigs-mismatch", "-c", "alice"], &keys[..]].concat());
     let said = "gverify: what was built differs from alice's in 2 lines; -v shows them\n\
                 gverify: why: nothing that is recorded differs from alice's: the build depends on time, chance or the host\n\
-                gverify: next: gbuild DESCRIPTOR.yml; cp -r build/out first; gbuild DESCRIPTOR.yml; diffoscope first build/out\n\
+                gverify: next: gbuild hello.yml; cp -r build/out first; gbuild hello.yml; diffoscope first build/out\n\
                 bob: MISMATCH\n";
     assert!(answer.stdout.contains(said), "{}", answer.stdout);
     // Without a reference there is a tie, which says how to get one.

@@ -397,6 +397,22 @@ fn what_is_wrong_is_told_with_what_mends_it_before_hours_are_spent() {
         code == 2 && told.contains("--os mac: gitian.toml has no such descriptor (it has linux, win, win-signed)"),
         "{told}"
     );
+    // Who cannot sign, or commit, is told so before the builds.
+    for (script, expected) in [
+        (
+            "gitian release --file ../coin/gitian.toml --signer nobody 1.0",
+            "gpg has no secret key for signer nobody\nhint: gpg --list-secret-keys ",
+        ),
+        (
+            "unset ${!GIT_@}; export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=user.useConfigOnly GIT_CONFIG_VALUE_0=true\n\
+             gitian release --file ../coin/gitian.toml --signer alice 1.0",
+            "git does not know who commits to the sigs tree\nhint: git config --global user.name NAME; ",
+        ),
+    ] {
+        let told = alice.sh(script);
+        assert!(told.code == 1 && told.stderr.contains(expected), "{}", told.stderr);
+        assert!(!told.stdout.contains("begins"), "{}", told.stdout);
+    }
     // An input with another content is never taken.
     fs::write(&sdk, "another sdk").unwrap();
     let (code, told) = run(&["--step", "input"]);

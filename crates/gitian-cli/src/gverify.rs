@@ -19,7 +19,7 @@ use anyhow::{Result, anyhow, bail};
 use gitian_descriptor::PackageName;
 use gitian_manifest::{OMap, SigsTree, Value};
 use gitian_verify::{
-    Checker, Criteria, Decision, Facts, Folders, History, Judged, Keyring, Outcome, Policy, Program, Question,
+    Cause, Checker, Criteria, Decision, Facts, Folders, History, Judged, Keyring, Outcome, Policy, Program, Question,
     Reference, Source, decide, gather,
 };
 
@@ -48,6 +48,15 @@ pub struct Release<'a> {
     pub facts: &'a [Facts],
     /// What is decided.
     pub decision: &'a Decision,
+    /// The descriptor, if the user named one.
+    pub descriptor: Option<&'a Path>,
+}
+
+impl Release<'_> {
+    /// Returns the command to run next about a cause why a signer built something else.
+    pub fn next(&self, cause: &Cause, index: usize) -> Option<String> {
+        advice::next(cause, self.question, &self.facts[index].signer, self.descriptor)
+    }
 }
 
 /// Runs gverify. Returns the exit code: 0 verified, 1 something is wrong, 2 no verdict.
@@ -173,6 +182,7 @@ fn range(args: &Args, package: Option<&str>) -> Result<Option<Range>> {
         release: args.release.clone().unwrap_or_else(|| "*".to_owned()),
         name: package.unwrap_or("*").to_owned(),
         since: args.since.as_deref().map(Since::parse).transpose()?,
+        descriptor: args.descriptor.clone(),
     }))
 }
 
@@ -209,7 +219,8 @@ impl Run<'_> {
         question.check()?;
         let check = self.check(&question.tree)?;
         let Judged { facts, decision } = self.judge(&question, &check)?;
-        let release = Release { question: &question, facts: &facts, decision: &decision };
+        let descriptor = self.args.descriptor.as_deref();
+        let release = Release { question: &question, facts: &facts, decision: &decision, descriptor };
         let title = format!("Who built {} {}", question.package, question.release);
         self.write_page(&Page { title, notes: self.notes(&check), rows: vec![Row::of(&release)] })?;
         let code = match decision.outcome() {
@@ -422,7 +433,7 @@ fn packages_hint(question: &Question) -> Option<String> {
 
 /// Returns how to see in what the camps of a tie differ.
 fn tie_hint(release: &Release<'_>) -> Option<String> {
-    let Release { question, facts, decision } = release;
+    let Release { question, facts, decision, .. } = release;
     let Reference::Tied(count) = decision.reference else { return None };
     let name = |index: &usize| shell_words::quote(&facts[*index].signer).into_owned();
     let camps = decision.camps[..count].iter().map(|camp| camp.signers.iter().map(name).collect::<Vec<_>>().join(", "));

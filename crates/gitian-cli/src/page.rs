@@ -12,7 +12,7 @@ use gitian_verify::{Cause, Decision, Facts, Line, Outcome, Question, Reference, 
 
 use crate::failure::WrongUsage;
 use crate::gverify::range::Report;
-use crate::gverify::{Release, advice, words};
+use crate::gverify::{Release, words};
 
 /// A report about some releases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl Page {
 impl Row {
     /// Makes a row of what is known and decided about a release.
     pub fn of(release: &Release<'_>) -> Self {
-        let Release { question, facts, decision } = release;
+        let Release { question, facts, decision, .. } = release;
         let cell = |(index, signer): (usize, &Facts)| {
             let verdict = &decision.verdicts[index];
             let (lines, more_lines) = match verdict {
@@ -157,13 +157,13 @@ impl Row {
 
 /// Returns why a signer has his verdict: in one sentence, and everything with what to do next.
 fn reasons(release: &Release<'_>, index: usize) -> (Option<String>, Vec<String>) {
-    let Release { question, facts, decision } = release;
+    let Release { facts, decision, .. } = release;
     let mut all = words::reasons(facts, decision, index, true);
     let explanation = explain_verdict(facts, decision, index).unwrap_or_default();
     let reference = words::reference(facts, decision);
     let causes: Vec<&Cause> = words::causes(&explanation, true).collect();
     all.extend(causes.iter().map(|cause| cause.sentence(reference)));
-    let next = causes.first().and_then(|cause| advice::next(cause, question, &facts[index].signer));
+    let next = causes.first().and_then(|cause| release.next(cause, index));
     all.extend(next.map(|next| format!("next: {next}")));
     let terse = || words::reasons(facts, decision, index, false).into_iter().find(|why| !why.starts_with("note: "));
     let short = causes.first().map(|cause| cause.sentence(reference)).or_else(terse);

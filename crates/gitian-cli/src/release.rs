@@ -47,6 +47,7 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         release.tell_plan(&steps, &runner, out)?;
     } else {
         let lock = Workdir::new(around.workdir.join(WORK)).lock()?;
+        release.check_hands(&steps, &runner)?;
         let mut teller = Teller { quiet: args.quiet, out, held: BTreeMap::new() };
         let done = runner.run(&steps, &|kind| release.does(kind), &mut |event| teller.tell(&event));
         if let Err(error) = &done {
@@ -326,6 +327,23 @@ impl Release<'_> {
         }
     }
 
+    /// Finds what would stop the signing and committing that is due, before hours are spent on builds.
+    fn check_hands(&self, steps: &[Step], runner: &Runner<'_>) -> Result<()> {
+        let is_due = |kind: Kind| {
+            let mut steps = steps.iter().filter(|step| step.kind == kind && !step.left_out && self.does(kind));
+            steps.any(|step| matches!(runner.standing(step), Standing::Due(_)))
+        };
+        let signs_here = self.args.request.is_none() && self.args.import.is_none();
+        let mut problems = Vec::new();
+        if signs_here && is_due(Kind::Sign) {
+            problems.extend(without_key(self.signer()?.as_str())?);
+        }
+        if is_due(Kind::Commit) {
+            problems.extend(without_name(&self.around.workdir)?);
+        }
+        if problems.is_empty() { Ok(()) } else { Err(BuildStopped { problems }.into()) }
+    }
+
     /// How many builds side by side.
     fn jobs(&self, chosen: &[Chosen]) -> usize {
         if let Some(jobs) = self.args.jobs {
@@ -372,5 +390,36 @@ impl Release<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether gpg has nothing to sign with under a name.
+fn without_key(signer: &str) -> Result<Option<Problem>> {
+    let listed = Command::new("gpg").args(["--batch", "--list-secret-keys", "--", signer]);
+    match listed.run_ok(Streams::default()) {
+        Ok(_) => Ok(None),
+        Err(Failure::ProgramFailed { .. }) => Ok(Some(Problem {
+            what: format!("gpg has no secret key for signer {signer}"),
+            mend: "gpg --list-secret-keys    shows yours, for --signer; without signatures: --step \
+                   base,input,build,collect"
+                .into(),
+        })),
+        Err(Failure::ProgramNotFound { .. }) => {
+            let what = "program gpg, which signs, is not installed".into();
+            Ok(Some(Problem { what, mend: "sudo apt-get install gnupg".into() }))
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// Whether git does not know who commits.
+fn without_name(folder: &Path) -> Result<Option<Problem>> {
+    match Command::new("git").args(["var", "GIT_COMMITTER_IDENT"]).folder(folder).run_ok(Streams::default()) {
+        Ok(_) => Ok(None),
+        Err(Failure::ProgramFailed { .. }) => Ok(Some(Problem {
+            what: "git does not know who commits to the sigs tree".into(),
+            mend: "git config --global user.name NAME; git config --global user.email ADDRESS".into(),
+        })),
+        Err(other) => Err(other.into()),
     }
 }

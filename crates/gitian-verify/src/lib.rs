@@ -42,8 +42,10 @@ mod tree_file;
 mod unpaired;
 mod verdict;
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
@@ -83,7 +85,7 @@ const SIGNATURE_LIMIT: u64 = 1 << 20;
 const MISNAMED: usize = 4;
 /// The largest of them, in bytes; real ones have up to a kilobyte or two.
 const MISNAMED_LIMIT: u64 = 1 << 16;
-/// How many releases are read before the first of them is reported: enough for all cores, few enough for the memory.
+/// How many releases are read or wait to be reported at a time: enough for all cores, few enough for the memory.
 const AT_ONCE: usize = 16;
 
 /// What is to be verified.
@@ -193,14 +195,21 @@ pub fn judge_all(
     judge: &(dyn Fn(&Question) -> Result<Judged> + Sync),
     each: &mut dyn FnMut(&Question, Result<Judged>) -> Result<()>,
 ) -> Result<()> {
-    for some in questions.chunks(AT_ONCE) {
-        let judged: Vec<Result<Judged>> = some.par_iter().map(judge).collect();
-        for (question, judged) in some.iter().zip(judged) {
+    rayon::in_place_scope(|scope| {
+        let mut to_come = questions.iter();
+        let mut ahead = VecDeque::with_capacity(AT_ONCE);
+        loop {
+            for question in to_come.by_ref().take(AT_ONCE - ahead.len()) {
+                let (judged, comes) = mpsc::sync_channel(1);
+                // After an error nobody waits for it any more.
+                scope.spawn(move |_| drop(judged.send(judge(question))));
+                ahead.push_back((question, comes));
+            }
             interrupt::check()?;
-            each(question, judged)?;
+            let Some((question, comes)) = ahead.pop_front() else { return Ok(()) };
+            each(question, comes.recv().context("the thread that judged a release ended")?)?;
         }
-    }
-    Ok(())
+    })
 }
 
 /// What is known and decided about a release and package.

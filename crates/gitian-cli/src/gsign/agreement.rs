@@ -1,5 +1,7 @@
 //! What others signed about the same release and package, before we do: shown, and compared with what we built.
 
+use std::iter;
+use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Result, bail};
@@ -42,12 +44,14 @@ pub struct Diverges {
 /// [`Diverges`], unless the command line says to sign anyway.
 pub fn check_all(drafts: &[Draft], trees: &[SigsTree], keys: &mut Keys<'_>, args: &Args, at: SystemTime) -> Result<()> {
     let mut diverging = None;
-    for (draft, tree) in drafts.iter().zip(trees) {
+    // Who only has a request has no descriptors.
+    let descriptors = args.descriptors.iter().map(|path| Some(&**path)).chain(iter::repeat(None));
+    for ((draft, tree), descriptor) in drafts.iter().zip(trees).zip(descriptors) {
         if !others_signed(&draft.subject, tree) {
             continue;
         }
         let others = Others::of(&draft.subject, tree, keys.of(tree)?, at)?;
-        let difference = others.difference(draft);
+        let difference = others.difference(draft, descriptor);
         if !args.quiet {
             others.show(difference.is_some());
         }
@@ -108,7 +112,7 @@ impl Others {
 
     /// Returns how a draft differs from what most built, if it does. Where nobody has a good signature, or as many built
     /// one thing as another, there is no most.
-    fn difference(&self, draft: &Draft) -> Option<Diverges> {
+    fn difference(&self, draft: &Draft, descriptor: Option<&Path>) -> Option<Diverges> {
         let Reference::Signer(reference) = self.decision.reference else { return None };
         let Document::Read(golden) = &self.facts[reference].document else { return None };
         let own = draft.assertion();
@@ -143,7 +147,8 @@ impl Others {
             release: self.question.release.clone(),
             most: names.join(", "),
             lines,
-            next: cause.and_then(|cause| advice::next(cause, &self.question, draft.subject.signer.as_str())),
+            next: cause
+                .and_then(|cause| advice::next(cause, &self.question, draft.subject.signer.as_str(), descriptor)),
         })
     }
 }

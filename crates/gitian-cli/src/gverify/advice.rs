@@ -1,23 +1,30 @@
 //! What to do next about a cause of a mismatch: a command to paste, for the signer who differs or for whoever looks into
 //! it. Names are as hostile as the assertion: quoted for a shell here, made printable where they are printed.
 
+use std::path::Path;
+
 use gitian_descriptor::{Architecture, InputName, PackageName, RemoteDir, Suite};
+use gitian_process::Command;
 use gitian_verify::{Cache, Cause, InputChange, InputKind, Question};
 use shell_words::quote;
 
-/// Returns the command to run next; none if what was recorded is nothing that a command should be made of.
-pub fn next(cause: &Cause, question: &Question, signer: &str) -> Option<String> {
-    Some(command(cause, question, signer)).filter(|command| !command.is_empty())
+/// Returns the command to run next, with the descriptor if it is known; none if what was recorded is nothing that a command
+/// should be made of.
+pub fn next(cause: &Cause, question: &Question, signer: &str, descriptor: Option<&Path>) -> Option<String> {
+    let descriptor = descriptor.map_or("DESCRIPTOR.yml".to_owned(), |path| Command::new(path).to_string());
+    Some(command(cause, question, signer, &descriptor)).filter(|command| !command.is_empty())
 }
 
-fn command(cause: &Cause, question: &Question, signer: &str) -> String {
+fn command(cause: &Cause, question: &Question, signer: &str, descriptor: &str) -> String {
     let tree = question.tree.root.display().to_string();
     match cause {
         Cause::OtherSubject { .. } | Cause::Order => {
             let (signer, release) = (quote(signer), quote(question.release_name()));
-            format!("gsign --signer {signer} --release {release} --destination {} DESCRIPTOR.yml", quote(&tree))
+            format!("gsign --signer {signer} --release {release} --destination {} {descriptor}", quote(&tree))
         }
-        Cause::Inputs(changes) => changes.first().map(|change| input(change, question, &tree)).unwrap_or_default(),
+        Cause::Inputs(changes) => {
+            changes.first().map(|change| input(change, question, &tree, descriptor)).unwrap_or_default()
+        }
         Cause::Commits(changes) => {
             let Some(change) = changes.first() else { return String::new() };
             let ids: Vec<&str> =
@@ -30,11 +37,11 @@ fn command(cause: &Cause, question: &Question, signer: &str) -> String {
             format!("git -C inputs/{} {what} {}", change.dir, ids.join(" "))
         }
         Cause::Descriptor(change) => match &change.reference {
-            Some(digest) => format!("sha256sum DESCRIPTOR.yml   # the reference's is {}", quote(digest)),
-            None => "git log -p DESCRIPTOR.yml".to_owned(),
+            Some(digest) => format!("sha256sum {descriptor}   # the reference's is {}", quote(digest)),
+            None => format!("git log -p {descriptor}"),
         },
         Cause::Guests { .. } => {
-            "grep -A4 -e '^suites' -e '^architectures' DESCRIPTOR.yml   # gbuild builds for all of them".to_owned()
+            format!("grep -A4 -e '^suites' -e '^architectures' {descriptor}   # gbuild builds for all of them")
         }
         Cause::Packages { toolchain, others, distro } => {
             let guest = toolchain.iter().chain(others).map(|change| &*change.guest).next().unwrap_or_default();
@@ -47,7 +54,7 @@ fn command(cause: &Cause, question: &Question, signer: &str) -> String {
             let distro = distro.iter().filter(|distro| *distro != "ubuntu").map(|distro| format!("--distro {distro} "));
             let distro: String = distro.collect();
             format!(
-                "rm base-{guest}*; make-base-vm {distro}--suite {suite} --arch {architecture}; gbuild --upgrade DESCRIPTOR.yml"
+                "rm base-{guest}*; make-base-vm {distro}--suite {suite} --arch {architecture}; gbuild --upgrade {descriptor}"
             )
         }
         Cause::Cache { which, .. } => {
@@ -58,7 +65,7 @@ fn command(cause: &Cause, question: &Question, signer: &str) -> String {
             if folder.parse::<PackageName>().is_err() {
                 return String::new();
             }
-            format!("rm -r cache/{folder}; gbuild DESCRIPTOR.yml")
+            format!("rm -r cache/{folder}; gbuild {descriptor}")
         }
         Cause::SomeOutputs { differing, .. } => {
             let file = differing.first().map(String::as_str).unwrap_or_default();
@@ -67,7 +74,7 @@ fn command(cause: &Cause, question: &Question, signer: &str) -> String {
         }
         Cause::OtherOutputs { .. } => "diff -rq THEIRS build/out".to_owned(),
         Cause::Unexplained => {
-            "gbuild DESCRIPTOR.yml; cp -r build/out first; gbuild DESCRIPTOR.yml; diffoscope first build/out".to_owned()
+            format!("gbuild {descriptor}; cp -r build/out first; gbuild {descriptor}; diffoscope first build/out")
         }
     }
 }
@@ -77,7 +84,7 @@ fn is_commit(text: &str) -> bool {
     [40, 64].contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn input(change: &InputChange, question: &Question, tree: &str) -> String {
+fn input(change: &InputChange, question: &Question, tree: &str, descriptor: &str) -> String {
     if change.name.parse::<InputName>().is_err() {
         return String::new();
     }
@@ -92,7 +99,7 @@ fn input(change: &InputChange, question: &Question, tree: &str) -> String {
             format!("gverify --all --destination {} --release {}", quote(tree), quote(&unsigned))
         }
         (_, Some(digest)) => format!("sha256sum {}   # the reference's is {}", quote(&file), quote(digest)),
-        (_, None) => format!("grep -n -e {} DESCRIPTOR.yml", quote(&change.name)),
+        (_, None) => format!("grep -n -e {} {descriptor}", quote(&change.name)),
     }
 }
 
@@ -122,13 +129,16 @@ mod tests {
             ("bionic", None),
             ("-amd64", None),
         ] {
-            assert_eq!(next(&packages(guest), &question("app"), "bob").as_deref(), expected, "{guest}");
+            assert_eq!(next(&packages(guest), &question("app"), "bob", None).as_deref(), expected, "{guest}");
         }
+        let descriptor = Some(Path::new("a b.yml"));
+        let found = next(&packages("bionic-amd64"), &question("app"), "bob", descriptor);
+        assert_eq!(found, Some(upgraded.replace("DESCRIPTOR.yml", "'a b.yml'")));
         let cache = Cause::Cache { which: Cache::Package, files: Vec::new() };
         for (package, expected) in
             [("app", Some("rm -r cache/app; gbuild DESCRIPTOR.yml")), ("..", None), ("-rf", None), ("a b", None)]
         {
-            assert_eq!(next(&cache, &question(package), "bob").as_deref(), expected, "{package}");
+            assert_eq!(next(&cache, &question(package), "bob", None).as_deref(), expected, "{package}");
         }
     }
 }

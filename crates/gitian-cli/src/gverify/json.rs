@@ -13,7 +13,7 @@ use gitian_verify::{
 use serde_json::{Value, json};
 
 use super::range::Report;
-use super::{Release, advice, words};
+use super::{Release, words};
 use crate::utc;
 
 /// The number of the schema.
@@ -62,7 +62,7 @@ impl Report for Json<'_> {
 }
 
 fn of_release(release: &Release<'_>) -> Value {
-    let Release { question, facts, decision } = release;
+    let Release { question, facts, decision, .. } = release;
     let signers: Vec<Value> = (0..facts.len()).map(|index| signer(release, index)).collect();
     let camps: Vec<Value> = decision
         .camps
@@ -99,7 +99,7 @@ fn reference(facts: &[Facts], decision: &Decision) -> Value {
 }
 
 fn signer(release: &Release<'_>, index: usize) -> Value {
-    let Release { question, facts, decision } = release;
+    let Release { facts, decision, .. } = release;
     let Facts { signer, assert_path, signature_path, document, signature, unpaired, misnamed_signature, .. } =
         &facts[index];
     let other = words::reference(facts, decision);
@@ -108,7 +108,7 @@ fn signer(release: &Release<'_>, index: usize) -> Value {
         .iter()
         .flat_map(|explanation| &explanation.causes)
         .map(|cause| {
-            let next = advice::next(cause, question, signer);
+            let next = release.next(cause, index);
             json!({ "kind": kind(cause), "sentence": cause.sentence(other), "next": next })
         })
         .collect();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
@@ -13,7 +14,7 @@ use gitian_verify::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Release, advice, keys, words};
+use super::{Release, keys, words};
 use crate::failure::{WrongUsage, tell};
 use crate::printable::printable;
 use crate::utc;
@@ -27,6 +28,8 @@ pub struct Range {
     pub name: String,
     /// From when on.
     pub since: Option<Since>,
+    /// The descriptor, if the user named one.
+    pub descriptor: Option<PathBuf>,
 }
 
 /// From when on releases count.
@@ -141,7 +144,9 @@ pub fn run(
                     Outcome::Nothing => tally.nothing += 1,
                 }
                 tally.missing_keys.extend(keys::missing(&facts));
-                bar.suspend(|| report.release(&Release { question, facts: &facts, decision: &decision }))
+                let descriptor = range.descriptor.as_deref();
+                let release = Release { question, facts: &facts, decision: &decision, descriptor };
+                bar.suspend(|| report.release(&release))
             }
             // A program that cannot be run, or ctrl-c: the other releases would fare no better.
             Err(cause) if cause.chain().any(|cause| cause.is::<Failure>()) => Err(cause),
@@ -178,7 +183,7 @@ pub struct Lines<'o> {
 
 impl Report for Lines<'_> {
     fn release(&mut self, release: &Release<'_>) -> Result<()> {
-        let Release { question, facts, decision } = release;
+        let Release { question, facts, decision, .. } = release;
         let title = format!("{} {}", question.release, question.package);
         let mut line = format!("{}: {}", title, counted(&decision.verdicts));
         line += &conclusion(question, facts, decision);
@@ -199,7 +204,7 @@ impl Report for Lines<'_> {
 
 impl Lines<'_> {
     fn signer(&mut self, release: &Release<'_>, index: usize) -> io::Result<()> {
-        let Release { question, facts, decision } = release;
+        let Release { facts, decision, .. } = release;
         let word = words::verdict(&decision.verdicts[index]);
         let explanation = explain_verdict(facts, decision, index).unwrap_or_default();
         let cause = words::causes(&explanation, false).next();
@@ -212,7 +217,7 @@ impl Lines<'_> {
         };
         let colon = if reason.is_empty() { "" } else { ": " };
         writeln!(self.out, "{}", printable(&format!("  {}: {word}{colon}{reason}", facts[index].signer)))?;
-        if let Some(next) = cause.and_then(|cause| advice::next(cause, question, &facts[index].signer)) {
+        if let Some(next) = cause.and_then(|cause| release.next(cause, index)) {
             writeln!(self.out, "{}", printable(&format!("    next: {next}")))?;
         }
         Ok(())

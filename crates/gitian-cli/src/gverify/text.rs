@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use gitian_verify::{Document, Line, Reference, Signature, Verdict, differences, explain_verdict};
 
-use super::{Release, advice, words};
+use super::{Release, words};
 use crate::printable::printable;
 
 /// Prints what is known and decided about each signer.
@@ -63,14 +63,14 @@ impl Print<'_> {
 
     /// Prints why a signer built something else, and what to do next.
     fn explanation(&self, index: usize, out: &mut dyn Write) -> io::Result<()> {
-        let Release { question, facts, decision } = self.release;
+        let Release { facts, decision, .. } = self.release;
         let Some(explanation) = explain_verdict(facts, decision, index) else { return Ok(()) };
         let reference = words::reference(facts, decision);
         for cause in words::causes(&explanation, self.verbose) {
             if !words::is_said(cause) {
                 writeln!(out, "gverify: why: {}", printable(&cause.sentence(reference)))?;
             }
-            if let Some(next) = advice::next(cause, question, &facts[index].signer) {
+            if let Some(next) = self.release.next(cause, index) {
                 writeln!(out, "gverify: next: {}", printable(&next))?;
             }
         }
