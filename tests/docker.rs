@@ -10,8 +10,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use assert_cmd::Command;
-use nix::sys::signal::Signal;
+use gitian_manifest::Digest;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
 use support::backends::row;
+use support::mirror::{MANIFEST, Mirror};
 use support::programs::{Answer, Workdir};
 use support::running::{Running, within};
 
@@ -161,6 +165,67 @@ fn an_image_that_somebody_made_is_taken_and_given_the_user() {
     work.run("gbuild", &[descriptor]).succeeds();
     let out = |name: &str| fs::read_to_string(work.path().join("build/out").join(name)).unwrap();
     assert_eq!((out("id").as_str(), out("home").as_str()), ("debian\n", "/home/debian\ndebian\n"));
+}
+
+/// Has the tests' engine ask a registry before those of the world.
+fn ask_first(work: &Workdir, registry: &str) {
+    let host = work.env("DOCKER_HOST");
+    let engine = Path::new(host.trim_start_matches("unix://")).parent().unwrap();
+    fs::write(engine.join("daemon.json"), json!({ "registry-mirrors": [registry] }).to_string()).unwrap();
+    let pid: i32 = fs::read_to_string(engine.join("pid")).unwrap().trim().parse().unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGHUP).unwrap();
+    let asks = || docker(&host, &["info", "--format", "{{.RegistryConfig.Mirrors}}"]).stdout.contains(registry);
+    assert!(within(Duration::from_secs(30), asks), "dockerd does not read its configuration again");
+}
+
+/// Writes an image of one layer as a registry has it. Returns its digest, in hex.
+fn image_for_registry(root: &Path, layer: &[u8]) -> String {
+    let repository = root.join("v2/library/debian");
+    let write = |folder: &str, bytes: &[u8]| {
+        let digest = Digest::of_bytes(bytes).to_string();
+        fs::create_dir_all(repository.join(folder)).unwrap();
+        fs::write(repository.join(folder).join(format!("sha256:{digest}")), bytes).unwrap();
+        digest
+    };
+    let described = |bytes: &[u8], kind: &str| {
+        let digest = format!("sha256:{}", write("blobs", bytes));
+        json!({ "mediaType": kind, "size": bytes.len(), "digest": digest })
+    };
+    let layer = described(layer, "application/vnd.docker.image.rootfs.diff.tar.gzip");
+    let rootfs = json!({ "type": "layers", "diff_ids": [layer["digest"]] });
+    let config = json!({ "architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs }).to_string();
+    let config = described(config.as_bytes(), "application/vnd.docker.container.image.v1+json");
+    let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] });
+    fs::write(root.join("v2/index"), "{}").unwrap();
+    write("manifests", manifest.to_string().as_bytes())
+}
+
+#[test]
+fn an_image_of_a_registry_is_taken_by_its_digest() {
+    let Some((work, docker)) = ready() else { return };
+    // What registries have for debian lacks the user.
+    docker(&["run", "--name=bare", "--network=none", BASE, "userdel", "--remove", "debian"]);
+    let layer = work.path().join("layer.tar");
+    docker(&["export", "--output", layer.to_str().unwrap(), "bare"]);
+    docker(&["rm", "bare"]);
+    let digest = &image_for_registry(work.path(), &fs::read(layer).unwrap());
+    let mirror = Mirror::start(&work.path().join("port"));
+    mirror.serve(work.path().to_owned());
+    ask_first(&work, &mirror.registry());
+    work.run("make-base-vm", &["--distro", "debian", "--docker-image-digest", digest]).succeeds();
+    let descriptor = work.descriptor(&format!("docker_image_digests: [{digest}]\n"), "id -un > $OUTDIR/id");
+    work.run("gbuild", &[descriptor]).succeeds();
+    assert_eq!(fs::read_to_string(work.path().join("build/out/id")).unwrap(), "debian\n");
+    // Another digest is another image: nothing takes its place.
+    let other = "0".repeat(64);
+    let told = work.run("make-base-vm", &["--distro", "debian", "--docker-image-digest", &other]);
+    assert!(told.code == 1 && told.stderr.contains(&format!("sha256:{other}")), "{}", told.stderr);
+    let descriptor = work.descriptor(&format!("docker_image_digests: [{other}]\n"), "true");
+    let told = work.run("gbuild", &[descriptor]);
+    let hint = format!("make-base-vm --docker --distro debian --docker-image-digest {other} --arch amd64");
+    assert!(told.code == 1 && told.stderr.contains(&hint), "{}", told.stderr);
+    assert!(mirror.asked(digest) > 0 && mirror.asked(&other) > 0);
+    docker(&["rmi", &format!("base-{digest}-amd64")]);
 }
 
 #[test]

@@ -203,9 +203,12 @@ fn docker() -> Result<Environment, String> {
         let path = |name: &str| folder.join(name).display().to_string();
         let (host, data) = (format!("--host={socket}"), format!("--data-root={}", data.display()));
         let (exec, pid) = (format!("--exec-root={}", path("exec")), format!("--pidfile={}", path("pid")));
+        // A test may add to it while the engine runs.
+        fs::write(folder.join("daemon.json"), "{}").unwrap();
+        let config = format!("--config-file={}", path("daemon.json"));
         // It touches nothing of the host's network; guests are in that.
         let alone = ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"];
-        keep(&folder, &[&["dockerd", &host, &data, &exec, &pid], &alone[..]].concat());
+        keep(&folder, &[&["dockerd", &config, &host, &data, &exec, &pid], &alone[..]].concat());
         let answers =
             || Command::new("docker").env("DOCKER_HOST", &socket).arg("ps").output().unwrap().status.success();
         if !within(Duration::from_secs(60), answers) {

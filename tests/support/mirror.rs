@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+/// What a registry calls the manifest of an image.
+pub const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
 /// A running server; it ends with the process.
 pub struct Mirror {
     port: u16,
@@ -57,6 +60,11 @@ impl Mirror {
     /// The address of the folder that is served.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/ubuntu", self.port)
+    }
+
+    /// The address where images of a registry are, which are files below `v2/` in the folder that is served.
+    pub fn registry(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Serves a folder without any fault.
@@ -116,7 +124,8 @@ fn answer_all(mut connection: TcpStream, behaviour: &Mutex<Behaviour>) -> io::Re
             }
             Ok(Found::File(mut file)) => {
                 let length = file.metadata()?.len();
-                write!(connection, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n")?;
+                let kind = if path.contains("/manifests/") { MANIFEST } else { "application/octet-stream" };
+                write!(connection, "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n")?;
                 if method != "HEAD" {
                     io::copy(&mut file, &mut connection)?;
                 }
@@ -157,8 +166,15 @@ fn decide(path: &str, behaviour: &Mutex<Behaviour>) -> Result<Found, u16> {
         // As in the addresses that apt asks for: plus and tilde are what names of packages hold.
         return Ok(Found::Elsewhere(format!("{archive}/{}", below.replace('+', "%2b").replace('~', "%7e"))));
     }
-    let below = path.strip_prefix("/ubuntu/").filter(|below| !below.contains("..")).ok_or(404_u16)?;
-    let file = behaviour.root.join(below);
+    let below = match path {
+        // Asked for whether there is a registry at all.
+        "/v2/" => "v2/index",
+        _ => path
+            .strip_prefix("/ubuntu/")
+            .or(path.strip_prefix('/').filter(|below| below.starts_with("v2/")))
+            .ok_or(404_u16)?,
+    };
+    let file = behaviour.root.join(Some(below).filter(|below| !below.contains("..")).ok_or(404_u16)?);
     if file.is_file() { File::open(file).map(Found::File).map_err(|_| 500) } else { Err(404) }
 }
 
