@@ -170,11 +170,14 @@ fn step_hint(failed: &StepFailed) -> Option<String> {
     match failed.kind {
         Kind::Build => {
             let log = gitian_build::Workdir::new(gitian_release::workdir(&failed.of)).build_log();
-            Some(format!("the script's log is {}; then, to go on: {again}", log.display()))
+            Some(match log.exists() {
+                true => format!("the script's log is {}; then, to go on: {again}", log.display()),
+                false => format!("to go on: {again}"),
+            })
         }
         // What gsign advises is for the folder that it ran in.
         Kind::Sign => Some(format!(
-            "what is built stays, in {}; to go on: {again}; to sign what others did not build: add --anyway",
+            "what is built stays, in {}; to go on: {again}; if others built something else, and you are sure: add --anyway",
             gitian_release::workdir(&failed.of).display()
         )),
         _ => None,

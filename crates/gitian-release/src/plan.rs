@@ -207,7 +207,7 @@ impl Order<'_> {
         let mut steps = Vec::new();
         for chosen in self.wanted() {
             for target in &chosen.targets {
-                let of = format!("{}-{}", target.suite, target.architecture.debian());
+                let of = of_base(target);
                 if !seen.insert((of.clone(), target.distro.clone())) {
                     continue;
                 }
@@ -345,10 +345,11 @@ impl Order<'_> {
         }
         actions.push(Action::Run(program));
         let done = self.stamped(Kind::Build, &rule.name, vec![self.report(chosen), workdir.out()]);
+        let base = |target: &TargetId| (Kind::Base, of_base(target));
         let of = |stage: &crate::project::Stage| (Kind::Build, self.project.descriptors[stage.from].name.clone());
         Step {
             depends,
-            needs: rule.stages.iter().map(of).collect(),
+            needs: rule.stages.iter().map(of).chain(chosen.targets.iter().map(base)).collect(),
             left_out: chosen.left_out,
             ..Step::new(Kind::Build, &rule.name, actions, done)
         }
@@ -460,9 +461,13 @@ impl Order<'_> {
         actions.push(Action::Run(program));
         let stamp = place::stamp(Kind::Sign, &stamp, self.version);
         // Not how: what was signed elsewhere is signed.
-        let who = Value::Text(format!("{signer} {} {:?}", self.rule(chosen).release.of(self.version), self.sigs));
+        let mut who = format!("{signer} {} {:?}", self.rule(chosen).release.of(self.version), self.sigs);
+        // A request is made for whoever wants it in another folder, too.
+        if let Signing::Request(folder) = self.signing {
+            who += &format!(" {folder:?}");
+        }
         Step {
-            depends: vec![self.of_report(chosen), Dependency { name: "who signs".into(), value: who }],
+            depends: vec![self.of_report(chosen), Dependency { name: "who signs".into(), value: Value::Text(who) }],
             needs: vec![(Kind::Build, name.clone()), (Kind::Sigs, String::new())],
             ..Step::new(Kind::Sign, name, actions, Done::Stamped { stamp, leaves, leaves_content })
         }
@@ -508,8 +513,13 @@ impl Order<'_> {
     }
 }
 
+/// What a base image is of.
+fn of_base(target: &TargetId) -> String {
+    format!("{}-{}", target.suite, target.architecture.debian())
+}
+
 /// The file that asks for a descriptor's signature.
-fn request(folder: &Path, name: &str) -> PathBuf {
+pub fn request(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.request"))
 }
 
