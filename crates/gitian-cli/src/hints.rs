@@ -14,7 +14,7 @@ use crate::apt_hints;
 use crate::copy_from_target::NoFolder;
 use crate::failure::last_lines;
 use crate::gsign::agreement::Diverges;
-use crate::gsign::{NoTerminal, OtherFile};
+use crate::gsign::{NoTerminal, OtherFile, Unexpected};
 use crate::printable::printable;
 use crate::start_target::RunsAlready;
 use crate::target::NoTarget;
@@ -109,6 +109,9 @@ pub fn hint(error: &Error) -> Option<String> {
         if let Some(other) = cause.downcast_ref::<OtherFile>() {
             let file = other.path.display().to_string();
             return Some(printable(&format!("gsign {} {}", other.option, shell_words::quote(&file))));
+        }
+        if cause.is::<Unexpected>() {
+            return Some("--import takes the answer to the request that was meant; without what is expected it publishes any".into());
         }
         if cause.is::<DescriptorChanged>() {
             return Some("git checkout the descriptor as it was built, or build again with gbuild".to_owned());

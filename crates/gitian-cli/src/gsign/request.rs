@@ -13,7 +13,7 @@ use gitian_verify::{Document, Facts, Keyring, Naming, Policy, Question, Unpaired
 
 use super::keys::Keys;
 use super::terminal::{NoTerminal, Terminal};
-use super::{agreement, holder, publish, tree};
+use super::{agreement, expectation, holder, load, publish, tree};
 use crate::args::gsign::Args;
 use crate::failure::tell;
 use crate::gverify::words;
@@ -93,6 +93,8 @@ pub fn import(file: &Path, args: &Args, around: &Surroundings) -> Result<()> {
     if !args.quiet {
         show(&answer)?;
     }
+    let loaded = load(args, around)?;
+    expectation::check(file, &answer, args, &loaded)?;
     let at = SystemTime::now();
     let trees: Vec<SigsTree> = answer.items.iter().map(|item| tree(&item.draft, args, around)).collect();
     let mut keys = Keys::new(args);
@@ -105,7 +107,7 @@ pub fn import(file: &Path, args: &Args, around: &Surroundings) -> Result<()> {
         signing.attestation(&draft, tree, &signature)?;
         drafts.push(draft);
     }
-    agreement::check_all(&drafts, &trees, &mut keys, args, at)?;
+    agreement::check_all(&drafts, &trees, &loaded, &mut keys, args, at)?;
     publish(signing, args)
 }
 
