@@ -1,12 +1,14 @@
 //! gsign: the reports of builds → signed assertions in the sigs tree. Standard output stays empty, as in the original.
 //!
 //! `agreement` looks at what others signed, checked against the `keys` that gverify would use; `holder` unlocks a secret key,
-//! `request` is for keys on another host and `expectation` for what comes back from there, `terminal` asks the user.
+//! `request` is for keys on another host and `expectation` for what comes back from there, `places` are where outputs
+//! go, `terminal` asks the user.
 
 pub mod agreement;
 mod expectation;
 mod holder;
 mod keys;
+mod places;
 mod request;
 mod terminal;
 
@@ -48,6 +50,7 @@ fn sign(signer: &SignerName, release: &ReleaseName, args: &Args, around: &Surrou
     let loaded = load(args, around)?;
     let drafts = loaded.iter().map(|loaded| draft(signer, release, loaded)).collect::<Result<Vec<Draft>>>()?;
     let trees: Vec<SigsTree> = drafts.iter().map(|draft| tree(draft, args, around)).collect();
+    places::check(args, &drafts, &trees)?;
     let at = SystemTime::now();
     agreement::check_all(&drafts, &trees, &loaded, &mut Keys::new(args), args, at)?;
     if let Some(file) = &args.request {
