@@ -32,7 +32,7 @@ use crate::surroundings::Surroundings;
 use keys::Keys;
 
 pub use expectation::Unexpected;
-pub use request::OtherFile;
+pub use request::{NotGood, OtherFile};
 pub use terminal::NoTerminal;
 
 /// Runs gsign. Returns the exit code.
