@@ -7,14 +7,14 @@ use gitian_process::Failure;
 use gitian_release::{Kind, StepFailed};
 use gitian_sign::{DescriptorChanged, NotSigned, ReportMissing};
 use gitian_updater::ConfigRefused;
-use gitian_verify::{PolicyRefused, ReleaseMissing};
+use gitian_verify::{PolicyRefused, ReleaseMissing, Verdict};
 use gitian_vm::{ArchiveRefused, GuestGone, GuestNotUp, NotPacked, Problem, UnknownBackend};
 
 use crate::apt_hints;
 use crate::copy_from_target::NoFolder;
 use crate::failure::last_lines;
 use crate::gsign::agreement::Diverges;
-use crate::gsign::{NoTerminal, OtherFile};
+use crate::gsign::{NoTerminal, NotGood, OtherFile, Unexpected};
 use crate::printable::printable;
 use crate::start_target::RunsAlready;
 use crate::target::NoTarget;
@@ -109,6 +109,16 @@ pub fn hint(error: &Error) -> Option<String> {
         if let Some(other) = cause.downcast_ref::<OtherFile>() {
             let file = other.path.display().to_string();
             return Some(printable(&format!("gsign {} {}", other.option, shell_words::quote(&file))));
+        }
+        if let Some(not_good) = cause.downcast_ref::<NotGood>() {
+            let new_key = match not_good.verdict {
+                Verdict::WrongKey(_) => "; a new key has to be added to the key folder, or the policy, first",
+                _ => "",
+            };
+            return Some(format!("sign the request with the signer's own key: gsign --sign-request FILE -s KEY{new_key}"));
+        }
+        if cause.is::<Unexpected>() {
+            return Some("--import takes the answer to the request that was meant; without what is expected it publishes any".into());
         }
         if cause.is::<DescriptorChanged>() {
             return Some("git checkout the descriptor as it was built, or build again with gbuild".to_owned());

@@ -16,6 +16,7 @@ use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::types::HashAlgorithm;
 use sequoia_openpgp::{Fingerprint, KeyHandle, KeyID};
 
+use crate::facts::{Naming, Signature};
 use crate::key_files::KeyFile;
 use crate::tree_file::{self, Content};
 
@@ -96,9 +97,20 @@ impl Keyring {
         self.certs.keys().map(Fingerprint::to_hex).collect()
     }
 
+    /// Returns what the name of a signer's folder rests on, with this signature in it.
+    pub fn naming(&self, signer: &str, signature: &Signature) -> Naming {
+        match signature {
+            Signature::Good(good) => {
+                let file = self.file_of_other_keys(signer, &good.primary_key);
+                file.map_or(Naming::Folder, |file| Naming::FolderOfOtherKeys(file.to_owned()))
+            }
+            _ => Naming::Folder,
+        }
+    }
+
     /// Returns the file that is called after a signer in the folders that keys were read from, if there is one and no such
     /// file holds this primary key. Where files have other names than signers, nothing is known.
-    pub(crate) fn file_of_other_keys(&self, signer: &str, primary_key: &str) -> Option<&Path> {
+    fn file_of_other_keys(&self, signer: &str, primary_key: &str) -> Option<&Path> {
         let mut own = self.files.iter().filter(|file| file.owner() == Some(signer));
         let first = own.clone().next()?;
         let holds = own.any(|file| file.keys.contains(primary_key));

@@ -186,10 +186,8 @@ impl Place {
             }
             Kind::Sums => self.sums(top, self.path(tree), checker)?,
         };
-        if let (Signature::Good(good), Checker::Keys { keys, .. }) = (&facts.signature, checker)
-            && let Some(file) = keys.file_of_other_keys(&self.signer, &good.primary_key)
-        {
-            facts.naming = Naming::FolderOfOtherKeys(file.to_owned());
+        if let Checker::Keys { keys, .. } = checker {
+            facts.naming = keys.naming(&self.signer, &facts.signature);
         }
         Ok(facts)
     }
