@@ -534,6 +534,14 @@ fn a_key_on_another_host_signs_by_way_of_files() {
     let expected = "answer to-sign/linux.request.signed does not exist\nhint: where the key is: gsign --sign-request to-sign/linux.request ";
     assert!(told.code == 1 && told.stderr.contains(expected), "{}", told.stderr);
     alice.sh("set -e; for file in ../builder/to-sign/*.request; do gsign --sign-request $file --signer alice --yes; done").succeeds();
+    // Another's answer is not taken for one's own, and nothing of it is left.
+    let told = builder.release(&["--import", "to-sign"]);
+    assert!(
+        told.code == 1 && told.stderr.contains("alice") && !told.stderr.contains("No such file"),
+        "{}",
+        told.stderr
+    );
+    assert!(!builder.folder.join(".gitian/sigs/1.0-linux").exists());
     let push = ["--import", "to-sign", "--push"];
     // What is to be committed is to be pushed.
     let told = as_alice(&[&push[..], &["--dry-run"]].concat()).succeeds().stdout;

@@ -450,11 +450,10 @@ impl Order<'_> {
             Signing::Import(folder) => {
                 let mut answer = request(folder, name).into_os_string();
                 answer.push(".signed");
-                let args = ["--import".into(), from_workdir(Path::new(&answer)).into()];
-                let tree_args = ["--destination".into(), from_workdir(self.sigs).into()];
-                let anyway = self.anyway.then(|| "--anyway".into());
-                let args = args.into_iter().chain(tree_args).chain(anyway).collect();
-                let program = Program { name: "gsign", args, folder: place::workdir(name), asks: true };
+                // What it has to be an answer for is said, too.
+                let mut args = vec!["--import".into(), from_workdir(Path::new(&answer)).into()];
+                args.extend(signed_by);
+                let program = self.of_tree(chosen, "gsign", args, true);
                 (program, name.clone(), (Vec::new(), tree))
             }
         };
@@ -679,8 +678,9 @@ git -C .gitian/sigs push --quiet origin HEAD";
             let rest = "the base image bookworm-amd64, the remote coin";
             assert_eq!(names("win"), format!("{common}, the input sdk, the input by-hand, {rest}"));
             assert_eq!(names("win-signed"), format!("{common}, the input unsigned, {rest}"));
-            assert_eq!(of("win").needs, []);
-            assert_eq!(of("win-signed").needs, [(Kind::Build, "win".to_owned())]);
+            let base = (Kind::Base, "bookworm-amd64".to_owned());
+            assert_eq!(of("win").needs, std::slice::from_ref(&base));
+            assert_eq!(of("win-signed").needs, [(Kind::Build, "win".to_owned()), base]);
             assert!(!steps.iter().any(|step| step.kind == Kind::Push));
         });
     }
