@@ -87,6 +87,9 @@ fn hints(findings: &[Finding]) -> Vec<String> {
             Fault::NewKey { .. } | Fault::HoldsKeyOf { .. } => {
                 add("whose key is it? Ask its owner by another way before it is added, and add it by itself".into());
             }
+            Fault::KeyGone { .. } | Fault::RevocationGone { .. } => {
+                add("what a key file says stays in it: gpg --import it as it was and as it is, then gpg --armor --export".into());
+            }
             Fault::Foreign { .. } => add("one change, one signer: propose each signer's files by themselves".into()),
             Fault::OutOfPlace => add("a signer's files are RELEASE/SIGNER/NAME-build.assert and .sig beside it".into()),
             Fault::Says { what: "release", .. } => {

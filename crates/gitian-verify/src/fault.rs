@@ -98,6 +98,18 @@ pub enum Fault {
         /// Whose key it is to be.
         owner: String,
     },
+    /// A key file no longer holds a key that it held.
+    KeyGone {
+        /// The key, as 40 hexadecimal digits.
+        key: String,
+        /// Whose key it is.
+        owner: String,
+    },
+    /// A key file no longer says that something is revoked.
+    RevocationGone {
+        /// The key, subkey or user id, in words.
+        part: String,
+    },
     /// A key file holds somebody else's key.
     HoldsKeyOf {
         /// The key, as 40 hexadecimal digits.
@@ -139,6 +151,10 @@ impl fmt::Display for Fault {
             Self::NewKey { key, owner } => {
                 write!(f, "brings the new key {key} for {owner}, who has another: needs a maintainer")
             }
+            Self::KeyGone { key, owner } => {
+                write!(f, "no longer holds key {key}: what {owner} signed with it could not be checked any more")
+            }
+            Self::RevocationGone { part } => write!(f, "no longer says that {part} is revoked"),
             Self::HoldsKeyOf { key, owner } => write!(f, "holds key {key}, which is {owner}'s"),
             Self::Foreign { owner, by } => write!(f, "belongs to {owner}, but the change is by {by}"),
         }

@@ -17,6 +17,7 @@ use sequoia_openpgp::types::HashAlgorithm;
 use sequoia_openpgp::{Fingerprint, KeyHandle, KeyID};
 
 use crate::key_files::KeyFile;
+use crate::merged::Merged;
 use crate::tree_file::{self, Content};
 
 /// Folders of keys that projects keep in or beside their tree.
@@ -94,6 +95,11 @@ impl Keyring {
     /// Returns the fingerprints of the certificates, as 40 hexadecimal digits.
     pub(crate) fn fingerprints(&self) -> BTreeSet<String> {
         self.certs.keys().map(Fingerprint::to_hex).collect()
+    }
+
+    /// Returns all that the certificates say and that no change to them may take away.
+    pub(crate) fn merged(&self) -> BTreeSet<Merged> {
+        self.certs.values().flat_map(Merged::of).collect()
     }
 
     /// Returns the file that is called after a signer in the folders that keys were read from, if there is one and no such
@@ -223,7 +229,7 @@ pub(crate) fn holds_secret(bytes: &[u8]) -> bool {
 
 /// Whether a key belongs to its certificate: it is the primary key, or bound by a signature of the primary key that
 /// makes it a signing key, which itself agreed (without that, anyone could claim another's subkey).
-fn may_sign(key: &ErasedKeyAmalgamation<'_, PublicParts>) -> bool {
+pub(crate) fn may_sign(key: &ErasedKeyAmalgamation<'_, PublicParts>) -> bool {
     key.primary()
         || key.bundle().self_signatures().any(|binding| {
             binding.hash_algo() != HashAlgorithm::MD5 && binding.key_flags().is_some_and(|flags| flags.for_signing())

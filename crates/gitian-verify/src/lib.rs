@@ -32,6 +32,7 @@ mod history;
 mod key_files;
 mod keyring;
 mod lint;
+mod merged;
 mod openpgp;
 mod packages;
 mod policy;

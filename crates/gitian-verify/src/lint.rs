@@ -14,6 +14,7 @@ use crate::fault::{Change, Fault, Finding, Former};
 use crate::history::{DEPTH, in_order};
 use crate::key_files::{self, KeyFile};
 use crate::keyring::{KEY_FOLDERS, Keyring, holds_secret};
+use crate::merged::{Merged, Said};
 use crate::openpgp::check;
 use crate::policy::Policy;
 use crate::statement::{Place, kind_of, release_name, signer_documents};
@@ -80,7 +81,7 @@ pub fn lint(
             _ if change.removed => drop(find(Fault::Removed)),
             Role::Key { owner } => {
                 let finding = |fault| Finding { path: change.path.clone(), fault };
-                findings.extend(lint.key(&change.path, owner).into_iter().map(finding));
+                findings.extend(lint.key(change, owner).into_iter().map(finding));
             }
             // Together with the rest of it, below.
             Role::Attestation(_) if matches!(change.former, Former::Bytes(_)) => drop(find(Fault::Replaced)),
@@ -180,9 +181,9 @@ impl Older {
 
 impl Lint<'_> {
     /// Returns the faults of a key file. Whoever had keys or signed before has none but those: else anyone could take over
-    /// his name with a key of his own, in place of the old one or beside it.
-    fn key(&self, path: &Path, owner: &str) -> Vec<Fault> {
-        let bytes = match self.read_key(path, KEY_LIMIT) {
+    /// his name with a key of his own, in place of the old one or beside it. And he keeps those, revoked if they were.
+    fn key(&self, change: &Change, owner: &str) -> Vec<Fault> {
+        let bytes = match self.read_key(&change.path, KEY_LIMIT) {
             Content::Bytes(bytes) if holds_secret(&bytes) => return vec![Fault::SecretKey],
             Content::Bytes(bytes) => bytes,
             Content::Absent => return vec![Fault::Unreadable("is not there".into())],
@@ -204,12 +205,43 @@ impl Lint<'_> {
                 .map(|(key, owner)| Fault::HoldsKeyOf { key: key.clone(), owner: owner.to_owned() })
                 .collect();
         }
-        let owner = owner.to_owned();
         if !keys.iter().any(|key| known.contains(key)) {
-            return vec![Fault::KeyExchanged { owner }];
+            return vec![Fault::KeyExchanged { owner: owner.to_owned() }];
         }
         let new = keys.iter().filter(|key| !known.contains(key));
-        new.map(|key| Fault::NewKey { key: key.clone(), owner: owner.clone() }).collect()
+        let new = new.map(|key| Fault::NewKey { key: key.clone(), owner: owner.to_owned() });
+        new.chain(self.lost(change, owner)).collect()
+    }
+
+    /// Returns what a key file held before the change and neither it nor another file of its owner in the same folder holds
+    /// after it. Where nobody tells what was there, the owner's files in the folders that the user gave do.
+    fn lost(&self, change: &Change, owner: &str) -> Vec<Fault> {
+        let is_own = |path: &Path| key_files::owner(path) == Some(owner);
+        let (mut before, mut after) = (Keyring::default(), Keyring::default());
+        match &change.former {
+            Former::Absent => return Vec::new(),
+            Former::Bytes(bytes) => drop(before.add(bytes, "")),
+            Former::Unknown => {
+                for file in self.keys.files().iter().filter(|file| is_own(&file.path)) {
+                    if let Ok(bytes) = gitian_manifest::read_file(&file.path, ASSERT_LIMIT) {
+                        before.add(&bytes, "");
+                    }
+                }
+            }
+        }
+        for path in self.key_paths().filter(|path| path.parent() == change.path.parent() && is_own(path)) {
+            if let Content::Bytes(bytes) = self.read_key(&path, ASSERT_LIMIT) {
+                after.add(&bytes, "");
+            }
+        }
+        let (certs, after) = (after.fingerprints(), after.merged());
+        let lost = before.merged().into_iter().filter(|merged| !after.contains(merged));
+        lost.filter_map(|Merged { cert, said }| match said {
+            Said::Signs(key) => Some(Fault::KeyGone { key, owner: owner.to_owned() }),
+            // What is said of a certificate goes with it.
+            Said::Revoked { part, .. } => certs.contains(&cert).then_some(Fault::RevocationGone { part }),
+        })
+        .collect()
     }
 
     fn attestation(&self, place: &Place) -> Result<Vec<Finding>> {
@@ -352,15 +384,19 @@ impl Lint<'_> {
         self.tree.root.join(path).canonicalize().ok()
     }
 
-    /// Returns the files of the key folders in and beside the tree.
-    fn key_files_now(&self) -> impl Iterator<Item = KeyFile> {
+    /// Returns where the files of the key folders in and beside the tree are, from the tree.
+    fn key_paths(&self) -> impl Iterator<Item = PathBuf> {
         let folders =
             [Path::new(""), Path::new("..")].into_iter().flat_map(|place| KEY_FOLDERS.map(|name| place.join(name)));
-        let files = folders.flat_map(|folder| {
+        folders.flat_map(|folder| {
             let entries = self.tree.root.join(&folder).read_dir().into_iter().flatten().flatten();
             entries.map(move |entry| folder.join(entry.file_name()))
-        });
-        let files = files.filter_map(|path| match self.read_key(&path, ASSERT_LIMIT) {
+        })
+    }
+
+    /// Returns the files of the key folders in and beside the tree.
+    fn key_files_now(&self) -> impl Iterator<Item = KeyFile> {
+        let files = self.key_paths().filter_map(|path| match self.read_key(&path, ASSERT_LIMIT) {
             Content::Bytes(bytes) => Some(KeyFile::of(self.tree.root.join(path), &bytes)),
             Content::Absent | Content::Refused(_) => None,
         });
