@@ -462,7 +462,10 @@ fn every_kind_of_fault_is_named() {
                 fs::write(f.path("builder-keys/bob.gpg"), f.home.gpg(&["--export", "mallory"])).unwrap();
             },
             &[],
-            &["builder-keys/bob.gpg: no longer holds key ", ": what bob signed with it could not be checked any more\n"],
+            &[
+                "builder-keys/bob.gpg: no longer holds key ",
+                ": what bob signed with it could not be checked any more\n",
+            ],
         ),
         (
             &|f| {

@@ -21,6 +21,7 @@
 //! ```
 
 mod agreement;
+mod choice;
 mod clear_signed;
 mod deb_version;
 mod decide;
@@ -67,6 +68,7 @@ pub use fault::{Change, Fault, Finding, Former};
 pub use history::{History, Stray, fits, in_order};
 pub use keyring::{KEY_FOLDERS, Keyring, Source};
 pub use lint::lint;
+use openpgp::check_all;
 pub use openpgp::{check, check_each};
 pub use packages::PackageChange;
 pub use policy::{Group, Policy, PolicyRefused, Signer};
@@ -227,14 +229,16 @@ fn signer_facts(question: &Question, checker: &Checker<'_>, root: &Path, signer:
     let assert_path = tree.assert_path(release, signer, package);
     let signature_path = tree.signature_path(release, signer, package);
     let bytes = tree_file::read(root, &assert_path, ASSERT_LIMIT);
-    let signature = match (&bytes, tree_file::read(root, &signature_path, SIGNATURE_LIMIT)) {
-        (_, Content::Absent) => Signature::Absent,
-        (_, Content::Refused(reason)) => Signature::OutOfReach(reason),
+    let (signature, others) = match (&bytes, tree_file::read(root, &signature_path, SIGNATURE_LIMIT)) {
+        (_, Content::Absent) => (Signature::Absent, Vec::new()),
+        (_, Content::Refused(reason)) => (Signature::OutOfReach(reason), Vec::new()),
         (Content::Bytes(document), Content::Bytes(signature)) => match checker {
-            Checker::Keys { keys, now } => check(&signature, document, keys, *now),
-            Checker::Program(program) => Signature::Program(program.check(&signature_path, &assert_path)?),
+            Checker::Keys { keys, now } => check_all(&signature, document, keys, *now),
+            Checker::Program(program) => {
+                (Signature::Program(program.check(&signature_path, &assert_path)?), Vec::new())
+            }
         },
-        (_, Content::Bytes(_)) => Signature::NotChecked,
+        (_, Content::Bytes(_)) => (Signature::NotChecked, Vec::new()),
     };
     let document = match bytes {
         Content::Absent => Document::Absent,
@@ -250,6 +254,7 @@ fn signer_facts(question: &Question, checker: &Checker<'_>, root: &Path, signer:
         signature_path,
         document,
         signature,
+        others: others.into_iter().map(|good| (good, Naming::default())).collect(),
         unpaired: Unpaired::default(),
         misnamed_signature: None,
         naming: Naming::default(),
@@ -310,6 +315,7 @@ fn stray_facts(question: &Question, path: &Path) -> Option<Facts> {
         signature_path: path.join(file + ".sig"),
         document: Document::OutOfReach(reason.into()),
         signature: Signature::NotChecked,
+        others: Vec::new(),
         unpaired: Unpaired::default(),
         misnamed_signature: None,
         naming: Naming::default(),

@@ -247,7 +247,10 @@ impl Lint<'_> {
     fn attestation(&self, place: &Place) -> Result<Vec<Finding>> {
         let checker = Checker::Keys { keys: self.keys, now: self.now };
         let facts = place.facts(&self.tree, &self.top, &checker)?;
-        let mut faults = about_signature(&facts);
+        // Of several good signatures in one file, one without fault is enough.
+        let of_each = facts.goods().map(|(good, _)| about_good(good).into_iter().chain(self.own_key(place, good)));
+        let least = of_each.map(Iterator::collect).min_by_key(Vec::len);
+        let mut faults = least.unwrap_or_else(|| about_signature(&facts));
         if self.is_astray(place) {
             faults.push(Fault::OutOfPlace);
         }
@@ -257,9 +260,6 @@ impl Lint<'_> {
                 faults.push(Fault::Unreadable(reason.clone()))
             }
             Document::Read(assertion) => faults.extend(about_document(assertion, place)),
-        }
-        if let Signature::Good(good) = &facts.signature {
-            faults.extend(self.own_key(place, good));
         }
         let path = facts.assert_path.strip_prefix(&self.tree.root).unwrap_or(&facts.assert_path);
         Ok(faults.into_iter().map(|fault| Finding { path: path.to_owned(), fault }).collect())
@@ -328,10 +328,8 @@ impl Lint<'_> {
         let documents = others.flat_map(|other| signer_documents(&self.tree, &place.release, other));
         let checker = Checker::Keys { keys: self.keys, now: self.now };
         documents.filter(|other| !self.changed.contains(other)).find_map(|other| {
-            match other.facts(&self.tree, &self.top, &checker).ok()?.signature {
-                Signature::Good(good) if good.primary_key == key => Some(other.signer),
-                _ => None,
-            }
+            let facts = other.facts(&self.tree, &self.top, &checker).ok()?;
+            facts.goods().any(|(good, _)| good.primary_key == key).then_some(other.signer)
         })
     }
 
@@ -431,20 +429,23 @@ fn about_signature(facts: &Facts) -> Vec<Fault> {
         Signature::Bad { reason, .. } => bad(reason),
         Signature::Program(answer) if answer.status.success() => Vec::new(),
         Signature::Program(answer) => bad(&format!("the program {}", answer.status)),
-        Signature::Good(good) => {
-            let mut faults = match good.standing {
-                Standing::Sound | Standing::KeyExpiredSince | Standing::KeyRevokedLater => Vec::new(),
-                Standing::MadeAfterExpiry => {
-                    vec![Fault::Weak("is signed after the key had expired; add a newer copy of the key".into())]
-                }
-                Standing::MadeAfterRevocation => bad("it was made after the key had been revoked"),
-                Standing::KeyCompromised => bad("the key was revoked because somebody else has it"),
-                Standing::SignatureExpired => bad("it was limited in time, and that time is over"),
-            };
-            faults.extend(good.weak.iter().map(|weakness| Fault::Weak(format!("is signed weakly: {weakness}"))));
-            faults
-        }
+        Signature::Good(good) => about_good(good),
     }
+}
+
+fn about_good(good: &Good) -> Vec<Fault> {
+    let bad = |reason: &str| vec![Fault::BadSignature(reason.to_owned())];
+    let mut faults = match good.standing {
+        Standing::Sound | Standing::KeyExpiredSince | Standing::KeyRevokedLater => Vec::new(),
+        Standing::MadeAfterExpiry => {
+            vec![Fault::Weak("is signed after the key had expired; add a newer copy of the key".into())]
+        }
+        Standing::MadeAfterRevocation => bad("it was made after the key had been revoked"),
+        Standing::KeyCompromised => bad("the key was revoked because somebody else has it"),
+        Standing::SignatureExpired => bad("it was limited in time, and that time is over"),
+    };
+    faults.extend(good.weak.iter().map(|weakness| Fault::Weak(format!("is signed weakly: {weakness}"))));
+    faults
 }
 
 fn about_document(assertion: &Assertion, place: &Place) -> Vec<Fault> {

@@ -14,7 +14,7 @@ use gitian_manifest::SigsTree;
 use gitian_process::interrupt;
 use rayon::prelude::*;
 
-use crate::facts::{Document, Facts, Naming, Signature};
+use crate::facts::{Document, Facts, Good, Naming, Signature};
 use crate::history::History;
 use crate::sums::{self, Sums};
 use crate::tree_file::{self, Content};
@@ -186,19 +186,25 @@ impl Place {
             }
             Kind::Sums => self.sums(top, self.path(tree), checker)?,
         };
-        if let (Signature::Good(good), Checker::Keys { keys, .. }) = (&facts.signature, checker)
-            && let Some(file) = keys.file_of_other_keys(&self.signer, &good.primary_key)
-        {
-            facts.naming = Naming::FolderOfOtherKeys(file.to_owned());
+        let Checker::Keys { keys, .. } = checker else { return Ok(facts) };
+        let naming = |good: &Good| match keys.file_of_other_keys(&self.signer, &good.primary_key) {
+            Some(file) => Naming::FolderOfOtherKeys(file.to_owned()),
+            None => Naming::Folder,
+        };
+        if let Signature::Good(good) = &facts.signature {
+            facts.naming = naming(good);
+        }
+        for (good, of_other) in &mut facts.others {
+            *of_other = naming(good);
         }
         Ok(facts)
     }
 
     fn sums(&self, top: &Path, assert_path: PathBuf, checker: &Checker<'_>) -> Result<Facts> {
-        let (document, signature) = match Sums::read(top, &assert_path) {
+        let (document, (signature, others)) = match Sums::read(top, &assert_path) {
             Ok(sums) => (sums.document(self.release_name(), &self.package), sums.signature(checker)?),
-            Err(document @ Document::Absent) => (document, Signature::Absent),
-            Err(document) => (document, Signature::NotChecked),
+            Err(document @ Document::Absent) => (document, (Signature::Absent, Vec::new())),
+            Err(document) => (document, (Signature::NotChecked, Vec::new())),
         };
         let mut name = assert_path.clone().into_os_string();
         name.push(".asc");
@@ -209,6 +215,7 @@ impl Place {
             signature_path,
             document,
             signature,
+            others: others.into_iter().map(|good| (good, Naming::default())).collect(),
             unpaired: Unpaired::default(),
             misnamed_signature: None,
             naming: Naming::default(),

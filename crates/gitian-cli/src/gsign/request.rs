@@ -148,6 +148,7 @@ fn is_good(draft: &Draft, signature: &[u8], tree: &SigsTree, keys: &Keyring, at:
         signature_path: subject.signature_path(tree),
         document: Document::Read(Box::new(draft.assertion().clone())),
         signature: check(signature, draft.bytes(), keys, at),
+        others: Vec::new(),
         unpaired: Unpaired::default(),
         misnamed_signature: None,
         naming: Naming::Folder,
