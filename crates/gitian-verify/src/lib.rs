@@ -124,7 +124,7 @@ impl Question {
 
     fn signers(&self) -> Result<Signers> {
         self.tree.signers(&self.release).map_err(|cause| match cause.kind() {
-            io::ErrorKind::NotFound => ReleaseMissing::new(&self.tree, &self.release).into(),
+            io::ErrorKind::NotFound => ReleaseMissing::new(self).into(),
             _ => anyhow::Error::new(cause).context(self.tree.release_folder(&self.release).display().to_string()),
         })
     }
@@ -150,17 +150,19 @@ pub enum Checker<'a> {
 pub struct ReleaseMissing {
     /// Where it should be.
     pub folder: PathBuf,
-    /// The folders that are there instead, in the order of their numbers.
+    /// The releases that are there instead, perhaps below other folders (`archive/1.0`), in the order of their numbers: those
+    /// of the package, or all if there is none of it.
     pub releases: Vec<String>,
 }
 
 impl ReleaseMissing {
-    fn new(tree: &SigsTree, release: &str) -> Self {
-        let entries = tree.root.read_dir().into_iter().flatten().flatten();
-        let folders =
-            entries.filter(|entry| entry.path().is_dir()).filter_map(|entry| entry.file_name().into_string().ok());
-        let mut releases: Vec<String> = folders.filter(|name| !name.starts_with('.')).collect();
-        releases.sort_by(|a, b| in_order(a, b));
+    fn new(Question { tree, release, package }: &Question) -> Self {
+        // A tree that cannot be read is told by who reads it first.
+        let there = History::of(tree).unwrap_or_default().questions;
+        let of_package = there.iter().any(|question| question.package == *package);
+        let meant = there.into_iter().filter(|question| !of_package || question.package == *package);
+        let mut releases: Vec<String> = meant.map(|question| question.release).collect();
+        releases.dedup();
         Self { folder: tree.release_folder(release), releases }
     }
 }
