@@ -262,6 +262,14 @@ fn a_new_signer_brings_a_key_once() {
     fixture.commit();
     let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
     assert_eq!((answer.stdout.as_str(), answer.code), ("3 changed files: OK\n", 0), "{}", answer.stderr);
+    // With the keys of the base, the key has to be there before.
+    let base = fixture.work.path().join("base-keys");
+    fs::create_dir(&base).unwrap();
+    fs::copy(fixture.path("builder-keys/alice.gpg"), base.join("alice.gpg")).unwrap();
+    let answer = fixture.lint(&["--lint", "HEAD~1..HEAD", "--keys", "base-keys"]);
+    let expected = "which only comes with this change, in builder-keys/mallory.gpg\n";
+    assert!(answer.stdout.ends_with(expected) && answer.code == 1, "{}", answer.stdout);
+    assert!(answer.stderr.contains("hint: propose builder-keys/mallory.gpg by itself first"), "{}", answer.stderr);
     fixture.add("2.0", "mallory", "mallory");
     fixture.commit();
     let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);

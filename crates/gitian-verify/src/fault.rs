@@ -51,6 +51,13 @@ pub enum Fault {
     BadSignature(String),
     /// It is signed by a key that we do not have.
     NoKey(Option<String>),
+    /// It is signed by a key that we have from the change only.
+    KeyComesAlong {
+        /// The key, as far as the signature names it.
+        key: String,
+        /// The key file, below the tree.
+        file: PathBuf,
+    },
     /// It is signed well, but with something that is no longer recommended.
     Weak(String),
     /// It is signed with this key, but the signer's is another.
@@ -137,6 +144,9 @@ impl fmt::Display for Fault {
             Self::BadSignature(reason) => write!(f, "bad signature: {reason}"),
             Self::NoKey(Some(key)) => write!(f, "is signed by key {key}, which is not among the known keys"),
             Self::NoKey(None) => f.write_str("is signed by a key that the signature does not name"),
+            Self::KeyComesAlong { key, file } => {
+                write!(f, "is signed by key {key}, which only comes with this change, in {}", file.display())
+            }
             Self::Weak(weakness) => write!(f, "{weakness}"),
             Self::OtherKey { used, known_by } => write!(f, "is signed by key {used}, which is not in {known_by}"),
             Self::KeyOf { used, owner } => write!(f, "is signed by key {used}, which is {owner}'s"),

@@ -92,6 +92,11 @@ impl Keyring {
         self.certs.keys().any(|known| known.to_hex().eq_ignore_ascii_case(fingerprint))
     }
 
+    /// Returns whether a signature may be by one of the keys, by the fingerprint or id of the key that it names.
+    pub(crate) fn may_have_signed(&self, key: &str) -> bool {
+        key.parse::<KeyHandle>().is_ok_and(|issuer| !self.find(&issuer).is_empty())
+    }
+
     /// Returns the fingerprints of the certificates, as 40 hexadecimal digits.
     pub(crate) fn fingerprints(&self) -> BTreeSet<String> {
         self.certs.keys().map(Fingerprint::to_hex).collect()

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use gitian_manifest::{Assertion, Manifest, SigsTree};
 use gitian_process::interrupt;
 
-use crate::facts::{Document, Facts, Good, Signature, Standing};
+use crate::facts::{Document, Facts, Good, Signature, Standing, Unknown};
 use crate::fault::{Change, Fault, Finding, Former};
 use crate::history::{DEPTH, in_order};
 use crate::key_files::{self, KeyFile};
@@ -53,6 +53,7 @@ pub fn lint(
         policy: Policy::of_tree(root)?.unwrap_or_default(),
         now,
         changed: BTreeSet::new(),
+        brought: Vec::new(),
         before: Vec::new(),
         releases: crate::statement::releases(root)?,
     };
@@ -61,6 +62,8 @@ pub fn lint(
     let roles: Vec<(&Change, Role)> = changes.iter().map(|change| (change, role(&change.path))).collect();
     lint.changed =
         roles.iter().filter_map(|(change, role)| role.place().filter(|_| !change.removed).cloned()).collect();
+    let brought = roles.iter().filter(|(change, role)| matches!(role, Role::Key { .. }) && !change.removed);
+    lint.brought = brought.map(|(change, _)| change.path.clone()).collect();
     let mut findings = BTreeSet::new();
     let by = signer.map(str::to_owned).or_else(|| author(&roles));
     for (change, role) in &roles {
@@ -159,6 +162,8 @@ struct Lint<'a> {
     now: SystemTime,
     /// What is part of the change, and proves nothing about it.
     changed: BTreeSet<Place>,
+    /// The key files that are part of it.
+    brought: Vec<PathBuf>,
     /// The key files as they were before the change, as far as we know.
     before: Vec<KeyFile>,
     /// All releases, the newest first.
@@ -250,7 +255,7 @@ impl Lint<'_> {
         // Of several good signatures in one file, one without fault is enough.
         let of_each = facts.goods().map(|(good, _)| about_good(good).into_iter().chain(self.own_key(place, good)));
         let least = of_each.map(Iterator::collect).min_by_key(Vec::len);
-        let mut faults = least.unwrap_or_else(|| about_signature(&facts));
+        let mut faults = least.unwrap_or_else(|| self.about_signature(&facts));
         if self.is_astray(place) {
             faults.push(Fault::OutOfPlace);
         }
@@ -263,6 +268,22 @@ impl Lint<'_> {
         }
         let path = facts.assert_path.strip_prefix(&self.tree.root).unwrap_or(&facts.assert_path);
         Ok(faults.into_iter().map(|fault| Finding { path: path.to_owned(), fault }).collect())
+    }
+
+    fn about_signature(&self, facts: &Facts) -> Vec<Fault> {
+        let Signature::NoKey(Unknown { key: Some(key), .. }) = &facts.signature else { return about_signature(facts) };
+        let holds_it = |path: &&PathBuf| match self.read_key(path, KEY_LIMIT) {
+            Content::Bytes(bytes) => {
+                let mut brought = Keyring::default();
+                brought.add(&bytes, "");
+                brought.may_have_signed(key)
+            }
+            Content::Absent | Content::Refused(_) => false,
+        };
+        match self.brought.iter().find(holds_it) {
+            Some(file) => vec![Fault::KeyComesAlong { key: key.clone(), file: file.clone() }],
+            None => about_signature(facts),
+        }
     }
 
     /// Whether a signer's folder lies in another one's, or another one's in it: then one of them is nobody's.
