@@ -240,6 +240,21 @@ fn keys_are_taken_from_options_then_from_a_folder_by_the_tree_then_from_gnupg() 
     assert_eq!(verdicts(&from_gnupg.stdout), "alice: NO KEY; bob: OK");
     assert!(from_gnupg.stderr.contains("hint: gpg --recv-keys 61482021DB50A3E6D988340BF66BEB66CC2D1955\n"));
 
+    // A file of keys beside the tree is found, however the tree is named.
+    fs::copy(fixture.path("alice.asc"), fixture.path("allkeys.pgp")).unwrap();
+    fs::create_dir(fixture.path("sigs-ok/.below")).unwrap();
+    for (folder, tree, keys) in [
+        ("", "sigs-ok", "./allkeys.pgp"),
+        ("sigs-ok", ".", "../allkeys.pgp"),
+        ("sigs-ok/.below", "..", "../../allkeys.pgp"),
+    ] {
+        let mut program = fixture.work.program("gverify");
+        program.args(["-r", "1.0", "--name", "hello-debian", "-d", tree]).current_dir(fixture.path(folder));
+        let told = answer(program.env("GNUPGHOME", home.path())).stderr;
+        assert!(told.contains(&format!("hint: add --keys {keys}   #")), "{tree}: {told}");
+    }
+    fs::remove_file(fixture.path("allkeys.pgp")).unwrap();
+
     for (place, name) in [("builder-keys", "alice.asc"), ("sigs-ok/gitian-keys", "alice.asc")] {
         fs::create_dir(fixture.path(place)).unwrap();
         fs::write(fixture.path(place).join("README.md"), "The keys of all builders.\n").unwrap();
@@ -419,6 +434,9 @@ fn a_report_goes_where_it_is_wanted_and_leaves_that_what_it_is() {
     for (args, says) in [
         (&["--html", "."][..], "error: . is a folder"),
         (&["--html", "x", "--markdown", "x"], "error: --html and --markdown are both x"),
+        (&["--html", "x", "--markdown", "./x"], "error: --html and --markdown are both x"),
+        (&["--html", "page.md", "--markdown", "link.md"], "error: --html and --markdown are both page.md"),
+        (&["--html", "no/such/x"], "error: no/such/x: there is no folder no/such\n"),
     ] {
         let answer = report(args);
         assert!(answer.stderr.contains(says) && answer.code == 2 && answer.stdout.is_empty(), "{}", answer.stderr);
@@ -507,6 +525,46 @@ fn a_release_that_is_not_there_says_which_are() {
     let answer = fixture.work.run("gverify", &["-d", "sigs-ok", "hello.yml"]);
     let expected = "gverify: error: sigs-ok/current does not exist\nhint: --release 1.0; there are: 1.0\n";
     assert_eq!((answer.stderr.as_str(), answer.code), (expected, 2));
+    // However deep they lie; what the hint says leads on.
+    let work = Workdir::new();
+    for path in ["archive/1.0/a/app", "archive/2.0/a/app", "archive/2.0-rc1/a/app", "3.0/a/tool", "2/a/tool"] {
+        let path = work.path().join("nest").join(format!("{path}-build.assert"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "--- {}\n").unwrap();
+    }
+    let all_of_app = "there are: archive/1.0, archive/2.0, archive/2.0-rc1\n";
+    for (release, name, hint) in [
+        ("1.0", "app", format!("hint: --release archive/1.0; {all_of_app}")),
+        ("2.0", "app", format!("hint: --release archive/2.0; {all_of_app}")),
+        ("archive/1", "app", format!("hint: --release archive/1.0; {all_of_app}")),
+        ("9.9.9", "app", format!("hint: {all_of_app}")),
+        ("3", "tool", "hint: --release 3.0; there are: 2, 3.0\n".to_owned()),
+        (
+            "3",
+            "other",
+            "hint: --release 3.0; there are: 2, 3.0, archive/1.0, archive/2.0, archive/2.0-rc1\n".to_owned(),
+        ),
+    ] {
+        let answer = work.run("gverify", &["-d", "nest", "-r", release, "--name", name]);
+        assert!(answer.stderr.ends_with(&format!("does not exist\n{hint}")), "{release} {name}: {}", answer.stderr);
+        assert_eq!(answer.code, 2);
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_meant_is_called_what_it_is() {
+    let work = Workdir::new();
+    fs::create_dir(work.path().join("sigs")).unwrap();
+    for (args, says) in [
+        (&["--name", ""][..], "package '' is empty"),
+        (&["--name", "../x"], "package '../x' holds a path separator"),
+        (&["--name", "x", "-r", "a/../b"], "release '..' names a folder"),
+        (&["--since", "2021-02-30"], "--since 2021-02-30: there is no such day"),
+        (&["--lint", "base"], "base is no file of the tree; what changed since a commit is --lint base..HEAD"),
+    ] {
+        let answer = work.run("gverify", &[&["-d", "sigs"], args].concat());
+        assert!(answer.stderr.contains(says) && answer.code == 2, "{args:?}: {}", answer.stderr);
+    }
 }
 
 #[test]

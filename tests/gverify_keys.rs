@@ -152,3 +152,39 @@ fn one_bad_signature_never_hides_the_good_one_beside_it() {
     fs::write(path("alice"), [&unknown[..], &wrong].concat()).unwrap();
     assert!(fixture.verify().ends_with("alice: BAD SIGNATURE\n\n"), "{}", fixture.verify());
 }
+
+/// Two good signatures in one file: a stranger's, or a weak one, and the one that counts.
+#[test]
+fn a_good_signature_that_does_not_count_hides_none_that_does_wherever_it_is() {
+    let Some(fixture) = Fixture::new() else { return };
+    for name in ["alice", "eve"] {
+        fixture.make_key(name, "ed25519", "never");
+        fixture.export(name);
+    }
+    let path = |name: &str| fixture.path("sigs/1.0").join(name).join("app-build.assert.sig");
+    let made = |signer: &str, year: u32, options: &[&str]| {
+        fixture.sign(signer, year, options);
+        fs::read(path(signer)).unwrap()
+    };
+    let (eve, weak, right) = (
+        made("eve", 2016, &[]),
+        made("alice", 2015, &["--digest-algo", "SHA1"]),
+        made("alice", 2014, &["--digest-algo", "SHA512"]),
+    );
+    fs::remove_dir_all(fixture.path("sigs/1.0/eve")).unwrap();
+    let mut cut = right.clone();
+    cut.truncate(cut.len() - 9);
+    let args = ["-r", "1.0", "-d", "sigs", "--keys", "keys", "--strict", "app.yml"];
+    for file in [[&eve, &weak, &right, &cut], [&right, &weak, &eve, &cut], [&weak, &right, &eve, &cut]] {
+        fs::write(path("alice"), file.map(Vec::as_slice).concat()).unwrap();
+        let answer = fixture.work.run("gverify", &args);
+        assert_eq!((answer.stdout.as_str(), answer.code), ("alice: OK\n\n", 0), "{}", answer.stderr);
+    }
+    for (file, verdict) in [(&eve, "alice: WRONG KEY\n\n"), (&weak, "alice: REFUSED\n\n")] {
+        for file in [[&file[..], &cut], [&file[..], &file[..]]] {
+            fs::write(path("alice"), file.concat()).unwrap();
+            let answer = fixture.work.run("gverify", &args);
+            assert!(answer.stdout.ends_with(verdict) && answer.code == 1, "{}", answer.stdout);
+        }
+    }
+}

@@ -262,6 +262,14 @@ fn a_new_signer_brings_a_key_once() {
     fixture.commit();
     let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
     assert_eq!((answer.stdout.as_str(), answer.code), ("3 changed files: OK\n", 0), "{}", answer.stderr);
+    // With the keys of the base, the key has to be there before.
+    let base = fixture.work.path().join("base-keys");
+    fs::create_dir(&base).unwrap();
+    fs::copy(fixture.path("builder-keys/alice.gpg"), base.join("alice.gpg")).unwrap();
+    let answer = fixture.lint(&["--lint", "HEAD~1..HEAD", "--keys", "base-keys"]);
+    let expected = "which only comes with this change, in builder-keys/mallory.gpg\n";
+    assert!(answer.stdout.ends_with(expected) && answer.code == 1, "{}", answer.stdout);
+    assert!(answer.stderr.contains("hint: propose builder-keys/mallory.gpg by itself first"), "{}", answer.stderr);
     fixture.add("2.0", "mallory", "mallory");
     fixture.commit();
     let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
@@ -279,7 +287,7 @@ fn every_kind_of_fault_is_named() {
     type Change<'a> = &'a dyn Fn(&Fixture);
     let outside = tempfile::TempDir::new().unwrap();
     fs::write(outside.path().join("secret"), "SECRET").unwrap();
-    let cases: [(Change<'_>, &[&str], &[&str]); 25] = [
+    let cases: [(Change<'_>, &[&str], &[&str]); 27] = [
         (
             &|f| f.add("2.0", "alice", "mallory"),
             &[],
@@ -439,6 +447,33 @@ fn every_kind_of_fault_is_named() {
             },
             &[],
             &["builder-keys/mallory.asc: holds a secret key: "],
+        ),
+        (
+            // What she revoked, taken back.
+            &|f| {
+                let copy = fs::read(f.path("builder-keys/alice.gpg")).unwrap();
+                let made = f.home.path().join(format!("openpgp-revocs.d/{}.rev", f.home.fingerprint("alice")));
+                let revocation = fs::read_to_string(made).unwrap().replace(":-----BEGIN", "-----BEGIN");
+                fs::write(f.path("../alice.rev"), revocation).unwrap();
+                f.home.gpg(&["--import", f.path("../alice.rev").to_str().unwrap()]);
+                fs::write(f.path("builder-keys/alice.gpg"), f.home.gpg(&["--export", "alice"])).unwrap();
+                f.commit();
+                fs::write(f.path("builder-keys/alice.gpg"), copy).unwrap();
+            },
+            &[],
+            &["builder-keys/alice.gpg: no longer says that key ", " is revoked\n"],
+        ),
+        (
+            &|f| {
+                fs::write(f.path("builder-keys/bob.gpg"), f.home.gpg(&["--export", "bob", "mallory"])).unwrap();
+                f.commit();
+                fs::write(f.path("builder-keys/bob.gpg"), f.home.gpg(&["--export", "mallory"])).unwrap();
+            },
+            &[],
+            &[
+                "builder-keys/bob.gpg: no longer holds key ",
+                ": what bob signed with it could not be checked any more\n",
+            ],
         ),
         (
             &|f| {

@@ -59,8 +59,13 @@ fn a_page_that_cannot_be_written_is_an_error() {
     let (tree, keys) = (data.join("sigs"), data.join("keys"));
     let args = ["--name", "bitcoin", "-r", "0.9.5-osx", "-d", tree.to_str().unwrap(), "--keys", keys.to_str().unwrap()];
     let answer = work.run("gverify", &[&args[..], &["--html", "no/such/folder/page.html"]].concat());
-    let expected = "gverify: error: no/such/folder/page.html: ";
-    assert!(answer.stderr.contains(expected) && answer.code == 2, "{}", answer.stderr);
+    let expected = "gverify: error: no/such/folder/page.html: there is no folder no/such/folder\n";
+    assert!(answer.stderr.contains(expected) && answer.code == 2 && answer.stdout.is_empty(), "{}", answer.stderr);
+    // Not a guest's disk.
+    let answer = work.run("gverify", &[&args[..], &["--html", "/dev/full"]].concat());
+    let expected =
+        "No space left on device\nhint: make room on the disk (`df -h` shows which is full), then try again\n";
+    assert!(answer.stderr.ends_with(expected) && answer.code == 2, "{}", answer.stderr);
     let answer = work.run("gverify", &[&args[..], &["--html", "page.html"]].concat());
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert!(fs::read_to_string(work.path().join("page.html")).unwrap().contains("<td><details"));

@@ -349,7 +349,8 @@ impl Run<'_> {
             Check::Program(program) => Checker::Program(program),
             Check::Keys(keys, _) => Checker::Keys { keys, now: self.at },
         };
-        let facts = gather(question, &checker, &self.folders)?;
+        let mut facts = gather(question, &checker, &self.folders)?;
+        facts.iter_mut().for_each(|facts| facts.settle(&self.policy));
         let compare_to = self.args.compare_to.as_deref();
         let decision = decide(&facts, &Criteria { compare_to, ..question.criteria(&self.policy, self.at) });
         Ok(Judged { facts, decision })

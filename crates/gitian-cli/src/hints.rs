@@ -7,7 +7,7 @@ use gitian_process::Failure;
 use gitian_release::{Kind, StepFailed};
 use gitian_sign::{DescriptorChanged, NotSigned, ReportMissing};
 use gitian_updater::ConfigRefused;
-use gitian_verify::{PolicyRefused, ReleaseMissing, Verdict};
+use gitian_verify::{PolicyRefused, ReleaseMissing, Verdict, release_name};
 use gitian_vm::{ArchiveRefused, GuestGone, GuestNotUp, NotPacked, Problem, UnknownBackend};
 
 use crate::apt_hints;
@@ -21,12 +21,12 @@ use crate::target::NoTarget;
 
 /// Returns what to do next about an error, if we know.
 pub fn hint(error: &Error) -> Option<String> {
-    if says_full(error) {
-        return Some(
-            "make room on the disk (`df -h` shows which is full), then try again; a guest's own disk is as large as \
-             make-base-vm's --disksize said"
-                .to_owned(),
-        );
+    const ROOM: &str = "make room on the disk (`df -h` shows which is full), then try again";
+    if last_lines(error).iter().any(|line| says_full(line)) {
+        return Some(format!("{ROOM}; a guest's own disk is as large as make-base-vm's --disksize said"));
+    }
+    if says_full(&format!("{error:#}")) {
+        return Some(ROOM.to_owned());
     }
     error.chain().find_map(|cause| {
         if let Some(problem) = cause.downcast_ref::<Problem>() {
@@ -145,12 +145,10 @@ pub fn hint(error: &Error) -> Option<String> {
     })
 }
 
-/// Whether a disk was full, here or for a program that tells of it in its last words.
-fn says_full(error: &Error) -> bool {
+/// Whether words tell of a full disk: ours, or the last ones of a program that may have run in a guest.
+fn says_full(told: &str) -> bool {
     const WORDS: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
-    let told = format!("{error:#}");
-    let lines = last_lines(error).iter().map(String::as_str);
-    lines.chain([told.as_str()]).any(|line| WORDS.iter().any(|words| line.contains(words)))
+    WORDS.iter().any(|words| told.contains(words))
 }
 
 /// Returns the Debian package that holds a program which we call ourselves.
@@ -203,13 +201,14 @@ fn release_hint(missing: &ReleaseMissing) -> Option<String> {
         return Some("--destination takes a folder that holds one folder per release".to_owned());
     };
     let asked = missing.folder.file_name().unwrap_or_default().to_string_lossy();
-    let begin_alike = || missing.releases.iter().filter(|name| name.starts_with(&*asked));
-    let meant = match begin_alike().count() {
-        0 if missing.releases.len() == 1 => missing.releases.iter().collect(),
-        // A digit more or less, perhaps.
-        0 => missing.releases.iter().filter(|name| strsim::osa_distance(name, &asked) == 1).take(MEANT).collect(),
-        _ => begin_alike().take(MEANT).collect::<Vec<_>>(),
+    let fitting = |fits: &dyn Fn(&str) -> bool| -> Vec<&String> {
+        missing.releases.iter().filter(|release| fits(release_name(release))).take(MEANT).collect()
     };
+    // The same in another folder, else a longer name, else a digit more or less.
+    let ways: [&dyn Fn(&str) -> bool; 3] =
+        [&|name| name == asked, &|name| name.starts_with(&*asked), &|name| strsim::osa_distance(name, &asked) == 1];
+    let meant = ways.into_iter().map(fitting).find(|found| !found.is_empty());
+    let meant = meant.unwrap_or_else(|| missing.releases.iter().filter(|_| first == last).collect());
     let commands: Vec<String> = meant.iter().map(|name| format!("--release {}", shell_words::quote(name))).collect();
     let all = match missing.releases.len() {
         0..=MEANT => missing.releases.join(", "),

@@ -5,7 +5,7 @@ pub mod html;
 pub mod markdown;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use gitian_verify::{Cause, Decision, Facts, Line, Outcome, Question, Reference, Verdict, explain_verdict};
@@ -81,8 +81,14 @@ impl Page {
         if let Some(folder) = [html, markdown].into_iter().flatten().find(|path| path.is_dir()) {
             bail!(WrongUsage(format!("{} is a folder; a report goes to a file", folder.display())));
         }
+        for path in [html, markdown].into_iter().flatten() {
+            let folder = folder_of(path);
+            if !folder.is_dir() && path.symlink_metadata().is_err() {
+                bail!(WrongUsage(format!("{}: there is no folder {}", path.display(), folder.display())));
+            }
+        }
         match (html, markdown) {
-            (Some(html), Some(markdown)) if html == markdown => {
+            (Some(html), Some(markdown)) if place(html) == place(markdown) => {
                 bail!(WrongUsage(format!("--html and --markdown are both {}", html.display())))
             }
             _ => Ok(()),
@@ -188,6 +194,19 @@ impl Report for Collected<'_> {
         self.page.notes.push(format!("{} {} could not be read: {cause:#}", question.release, question.package));
         self.report.unreadable(question, cause)
     }
+}
+
+/// Returns the folder that a file is or will be in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Returns where a file is or will be, the same for all ways to say it.
+fn place(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| {
+        let folder = folder_of(path);
+        folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).join(path.file_name().unwrap_or_default())
+    })
 }
 
 /// Returns in a few words what all verdicts amount to.

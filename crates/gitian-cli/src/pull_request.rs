@@ -27,7 +27,17 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     let range = range(&args.lint, &root);
     let changes = match range {
         Some((base, head)) => of_range(&root, base, head)?,
-        None => of_paths(&root, &args.lint),
+        None => {
+            if let [one] = &args.lint[..]
+                && is_meant_for_range(one, &root)
+            {
+                let one = one.to_string_lossy();
+                bail!(WrongUsage(format!(
+                    "{one} is no file of the tree; what changed since a commit is --lint {one}..HEAD"
+                )));
+            }
+            of_paths(&root, &args.lint)
+        }
     };
     if changes.is_empty() {
         tell("gverify: nothing changed, so there is nothing to check");
@@ -80,12 +90,18 @@ fn hints(findings: &[Finding]) -> Vec<String> {
             Fault::NoSignature | Fault::BadSignature(_) | Fault::Weak(_) => {
                 add("sign it again: gpg --digest-algo SHA512 --detach-sign FILE, or gsign".into());
             }
+            Fault::KeyComesAlong { file, .. } => {
+                add(format!("propose {} by itself first; when it is merged, what is signed with it", file.display()));
+            }
             Fault::NoKey(_) => add("add the public key to the key folder: gpg --armor --export KEY".into()),
             Fault::OtherKey { .. } | Fault::KeyOf { .. } | Fault::KeyExchanged { .. } => {
                 add("sign with the usual key, or have the new one added to the key folder by itself first".into());
             }
             Fault::NewKey { .. } | Fault::HoldsKeyOf { .. } => {
                 add("whose key is it? Ask its owner by another way before it is added, and add it by itself".into());
+            }
+            Fault::KeyGone { .. } | Fault::RevocationGone { .. } => {
+                add("what a key file says stays in it: gpg --import it as it was and as it is, then gpg --armor --export".into());
             }
             Fault::Foreign { .. } => add("one change, one signer: propose each signer's files by themselves".into()),
             Fault::OutOfPlace => add("a signer's files are RELEASE/SIGNER/NAME-build.assert and .sig beside it".into()),
@@ -117,6 +133,11 @@ fn range<'a>(args: &'a [OsString], root: &Path) -> Option<(&'a OsStr, &'a OsStr)
     let head = head.strip_prefix(b"...").or_else(|| head.strip_prefix(b"..")).unwrap_or(head);
     let or_head = |end: &'a [u8]| if end.is_empty() { OsStr::new("HEAD") } else { OsStr::from_bytes(end) };
     Some((or_head(base), or_head(head)))
+}
+
+/// Whether an argument is rather the one end of a range than a file that was removed: those lie in folders.
+fn is_meant_for_range(arg: &OsStr, root: &Path) -> bool {
+    !arg.as_bytes().contains(&b'/') && root.join(arg).symlink_metadata().is_err()
 }
 
 /// Takes paths as they are typed: of the tree, or leading into it.

@@ -26,6 +26,11 @@ pub fn parse(text: &str) -> Option<SystemTime> {
     Some(days.find(|time| self::day(*time) == wanted)? + Duration::from_secs(of_day))
 }
 
+/// Whether a text is written as a day, though there may be none of it: `2021-02-30`.
+pub fn is_meant_for_day(text: &str) -> bool {
+    numbers(text.split('T').next().unwrap_or_default(), '-', [4, 2, 2]).is_some()
+}
+
 fn seconds_of_day(text: &str) -> Option<u64> {
     let [hour, minute, second] = numbers(text, ':', [2, 2, 2])?;
     (hour < 24 && minute < 60 && second < 60).then_some(hour * 3600 + minute * 60 + second)
@@ -57,6 +62,21 @@ mod tests {
     fn a_time_is_told_to_the_day_or_to_the_second() {
         let time = UNIX_EPOCH + Duration::from_secs(1_795_249_561);
         assert_eq!((second(time).as_str(), day(time).as_str()), ("2026-11-21 08:26:01 UTC", "2026-11-21"));
+    }
+
+    #[test]
+    fn a_day_that_does_not_exist_is_known_from_a_name() {
+        for (text, expected) in [
+            ("2021-02-30", true),
+            ("2021-02-30T10:00:00Z", true),
+            ("2021-02-28", true),
+            ("2021-2-30", false),
+            ("0.21.1", false),
+            ("22", false),
+            ("2021-02-30-rc1", false),
+        ] {
+            assert_eq!(is_meant_for_day(text), expected, "{text}");
+        }
     }
 
     #[test]

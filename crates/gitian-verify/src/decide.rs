@@ -2,17 +2,14 @@
 //! the policy. What a policy says is known to `policy`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use gitian_manifest::Assertion;
 
 use crate::differences::differing_lines;
-use crate::facts::{Document, Facts, Good, Naming, Signature, Standing};
+use crate::facts::{CLOCKS, Document, Facts, Good, Naming, Signature, Standing};
 use crate::policy::Policy;
 use crate::verdict::{Camp, Decision, Mismatch, Reference, Refusal, Stated, Unmet, Verdict, WrongKey};
-
-/// How far clocks may differ before a signature is from the future.
-const CLOCKS: Duration = Duration::from_secs(24 * 3600);
 
 /// How many lines of a difference are kept: whoever signs may list a hundred thousand files.
 const LINES: usize = 1000;
@@ -76,36 +73,36 @@ fn hear<'f>(facts: &'f Facts, criteria: &Criteria<'_>) -> Result<&'f Assertion, 
 
 /// Decides whether a signature counts, and says why it does not.
 pub(crate) fn weigh(facts: &Facts, policy: &Policy, at: SystemTime) -> Result<(), Verdict> {
-    let good = match &facts.signature {
+    let chosen = facts.chosen(policy);
+    match &facts.signature {
         Signature::Absent => return Err(Verdict::MissingSignature),
         Signature::OutOfReach(reason) => return Err(Verdict::Unreadable(format!("signature {reason}"))),
         Signature::NoKey(_) => return Err(Verdict::NoKey),
-        Signature::Good(good) if good.standing.counts() => Some(&**good),
-        Signature::Program(answer) if answer.status.success() => None,
+        Signature::Good(_) if chosen.is_some_and(|(good, _)| good.standing.counts()) => {}
+        Signature::Program(answer) if answer.status.success() => {}
         Signature::Good(_)
         | Signature::Program(_)
         | Signature::Bad { .. }
         | Signature::BrokenHash { .. }
         | Signature::NotDetached(_)
         | Signature::NotChecked => return Err(Verdict::BadSignature),
-    };
-    if let Some(wrong) = wrong_key(facts, good, policy) {
+    }
+    if let Some(wrong) = wrong_key(&facts.signer, chosen, policy) {
         return Err(Verdict::WrongKey(wrong));
     }
-    let refusals = refusals(good, policy, at);
+    let refusals = refusals(chosen.map(|(good, _)| good), policy, at);
     if refusals.is_empty() { Ok(()) } else { Err(Verdict::Refused(refusals)) }
 }
 
 /// Returns the key of a good signature if it is not one of the signer's, by the policy's word, else by that of the key file
 /// of his name.
-fn wrong_key(facts: &Facts, good: Option<&Good>, policy: &Policy) -> Option<WrongKey> {
-    let signer = facts.signer.as_str();
+pub(crate) fn wrong_key(signer: &str, good: Option<(&Good, &Naming)>, policy: &Policy) -> Option<WrongKey> {
     let own_keys_known = policy.signers.get(signer).is_some_and(|known| !known.keys.is_empty());
-    let Some(good) = good else {
+    let Some((good, naming)) = good else {
         return own_keys_known.then_some(WrongKey { key: None, owner: None, file: None });
     };
     let owner = policy.owner_of(good);
-    let (wrong, file) = match (owner, &facts.naming) {
+    let (wrong, file) = match (owner, naming) {
         (Some(owner), _) => (owner != signer, None),
         (None, _) if own_keys_known => (true, None),
         (None, Naming::FolderOfOtherKeys(file)) => (true, Some(file.clone())),
@@ -120,13 +117,7 @@ fn refusals(good: Option<&Good>, policy: &Policy, at: SystemTime) -> Vec<Refusal
         let asks = policy.strict || policy.max_age.is_some();
         return if asks { vec![Refusal::NotTold] } else { Vec::new() };
     };
-    let mut refusals = Vec::new();
-    if policy.strict {
-        refusals.extend(good.weak.iter().cloned().map(Refusal::Weak));
-        if matches!(good.standing, Standing::KeyExpiredSince | Standing::MadeAfterExpiry) {
-            refusals.push(Refusal::KeyExpired { at: good.key_expires });
-        }
-    }
+    let mut refusals = if policy.strict { strict_refusals(good) } else { Vec::new() };
     match at.duration_since(good.made) {
         Ok(age) => {
             let limit = policy.max_age.filter(|limit| age > *limit);
@@ -134,6 +125,15 @@ fn refusals(good: Option<&Good>, policy: &Policy, at: SystemTime) -> Vec<Refusal
         }
         Err(ahead) if ahead.duration() > CLOCKS => refusals.push(Refusal::FromTheFuture { made: good.made }),
         Err(_) => {}
+    }
+    refusals
+}
+
+/// Returns why a strict policy does not accept a good signature.
+pub(crate) fn strict_refusals(good: &Good) -> Vec<Refusal> {
+    let mut refusals: Vec<Refusal> = good.weak.iter().cloned().map(Refusal::Weak).collect();
+    if matches!(good.standing, Standing::KeyExpiredSince | Standing::MadeAfterExpiry) {
+        refusals.push(Refusal::KeyExpired { at: good.key_expires });
     }
     refusals
 }
@@ -151,12 +151,12 @@ pub(crate) enum Person<'a> {
 
 impl<'a> Person<'a> {
     pub fn of(facts: &'a Facts, policy: &'a Policy) -> Self {
-        match &facts.signature {
-            Signature::Good(good) => match policy.owner_of(good) {
+        match facts.chosen(policy) {
+            Some((good, _)) => match policy.owner_of(good) {
                 Some(owner) => Self::Known(owner),
                 None => Self::Key(&good.primary_key),
             },
-            _ => Self::Folder(&facts.signer),
+            None => Self::Folder(&facts.signer),
         }
     }
 }
@@ -173,10 +173,7 @@ impl<'a> Persons<'a> {
 
     /// Returns when somebody signed, if that is known.
     fn made(&self, index: usize) -> Option<SystemTime> {
-        match &self.facts[index].signature {
-            Signature::Good(good) => Some(good.made),
-            _ => None,
-        }
+        self.facts[index].chosen(self.policy).map(|(good, _)| good.made)
     }
 
     /// Returns the weight of signers, each person counted once. A person with several folders has the heaviest one's.

@@ -84,6 +84,8 @@ pub enum Cause {
     },
     /// The outputs are the same, listed in another order.
     Order,
+    /// The outputs are the same and in the same order; only the way in which the list is written differs.
+    Spelling,
     /// Nothing that is recorded explains it, and all outputs differ.
     Unexplained,
 }
@@ -168,7 +170,7 @@ pub fn explain(reference: &Assertion, signer: &Assertion, agreeing: &[&Assertion
     }
     let outputs = Outputs::of(reference, signer);
     if outputs.is_empty() {
-        explanation.causes.push(Cause::Order);
+        explanation.causes.push(if is_same_list(reference, signer) { Cause::Spelling } else { Cause::Order });
         return explanation;
     }
     inputs(reference, signer, agreeing, &mut explanation);
@@ -366,6 +368,13 @@ fn cache(
     }
 }
 
+/// Whether two out manifests list the same in the same order, however it is written.
+fn is_same_list(reference: &Assertion, signer: &Assertion) -> bool {
+    let [here, there] = [reference, signer].map(|assertion| assertion.out_manifest().unwrap_or_default());
+    let lines = |text: &'_ str| text.lines().filter(|line| !line.is_empty()).map(Manifest::parse).collect::<Vec<_>>();
+    lines(here) == lines(there)
+}
+
 /// How outputs differ.
 struct Outputs {
     differing: Vec<String>,
@@ -520,6 +529,10 @@ impl Cause {
                 format!("there are other outputs than {reference}'s: {}", parts.join("; "))
             }
             Self::Order => format!("the outputs are the same, listed in another order than {reference}'s"),
+            Self::Spelling => format!(
+                "the outputs are the same, but the list is written otherwise than {reference}'s: the ends of lines, * before \
+                 names, capital digits"
+            ),
             Self::Unexplained => format!(
                 "nothing that is recorded differs from {reference}'s: the build depends on time, chance or the host"
             ),

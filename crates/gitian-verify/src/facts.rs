@@ -3,12 +3,15 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use gitian_manifest::Assertion;
 
 use crate::program::Answer;
 use crate::unpaired::Unpaired;
+
+/// How far clocks may differ before a signature is from the future.
+pub(crate) const CLOCKS: Duration = Duration::from_secs(24 * 3600);
 
 /// What is known about one signer of a release.
 #[derive(Clone, Debug)]
@@ -21,8 +24,11 @@ pub struct Facts {
     pub signature_path: PathBuf,
     /// The assertion.
     pub document: Document,
-    /// Its signature.
+    /// Its signature; of several in one file the best.
     pub signature: Signature,
+    /// The other good ones in the same file, the newest first, each with what the name would rest on by it: a policy may
+    /// prefer one of them. Of one key's only those that differ in what they are worth.
+    pub others: Vec<(Good, Naming)>,
     /// Where one of the two is absent: other assertions without a signature and signatures without an assertion in the same
     /// folder. It may be there under a wrong name.
     pub unpaired: Unpaired,

@@ -51,6 +51,13 @@ pub enum Fault {
     BadSignature(String),
     /// It is signed by a key that we do not have.
     NoKey(Option<String>),
+    /// It is signed by a key that we have from the change only.
+    KeyComesAlong {
+        /// The key, as far as the signature names it.
+        key: String,
+        /// The key file, below the tree.
+        file: PathBuf,
+    },
     /// It is signed well, but with something that is no longer recommended.
     Weak(String),
     /// It is signed with this key, but the signer's is another.
@@ -98,6 +105,18 @@ pub enum Fault {
         /// Whose key it is to be.
         owner: String,
     },
+    /// A key file no longer holds a key that it held.
+    KeyGone {
+        /// The key, as 40 hexadecimal digits.
+        key: String,
+        /// Whose key it is.
+        owner: String,
+    },
+    /// A key file no longer says that something is revoked.
+    RevocationGone {
+        /// The key, subkey or user id, in words.
+        part: String,
+    },
     /// A key file holds somebody else's key.
     HoldsKeyOf {
         /// The key, as 40 hexadecimal digits.
@@ -125,6 +144,9 @@ impl fmt::Display for Fault {
             Self::BadSignature(reason) => write!(f, "bad signature: {reason}"),
             Self::NoKey(Some(key)) => write!(f, "is signed by key {key}, which is not among the known keys"),
             Self::NoKey(None) => f.write_str("is signed by a key that the signature does not name"),
+            Self::KeyComesAlong { key, file } => {
+                write!(f, "is signed by key {key}, which only comes with this change, in {}", file.display())
+            }
             Self::Weak(weakness) => write!(f, "{weakness}"),
             Self::OtherKey { used, known_by } => write!(f, "is signed by key {used}, which is not in {known_by}"),
             Self::KeyOf { used, owner } => write!(f, "is signed by key {used}, which is {owner}'s"),
@@ -139,6 +161,10 @@ impl fmt::Display for Fault {
             Self::NewKey { key, owner } => {
                 write!(f, "brings the new key {key} for {owner}, who has another: needs a maintainer")
             }
+            Self::KeyGone { key, owner } => {
+                write!(f, "no longer holds key {key}: what {owner} signed with it could not be checked any more")
+            }
+            Self::RevocationGone { part } => write!(f, "no longer says that {part} is revoked"),
             Self::HoldsKeyOf { key, owner } => write!(f, "holds key {key}, which is {owner}'s"),
             Self::Foreign { owner, by } => write!(f, "belongs to {owner}, but the change is by {by}"),
         }

@@ -16,8 +16,9 @@ use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::types::HashAlgorithm;
 use sequoia_openpgp::{Fingerprint, KeyHandle, KeyID};
 
-use crate::facts::{Naming, Signature};
+use crate::facts::{Good, Naming};
 use crate::key_files::KeyFile;
+use crate::merged::Merged;
 use crate::tree_file::{self, Content};
 
 /// Folders of keys that projects keep in or beside their tree.
@@ -92,20 +93,25 @@ impl Keyring {
         self.certs.keys().any(|known| known.to_hex().eq_ignore_ascii_case(fingerprint))
     }
 
+    /// Returns whether a signature may be by one of the keys, by the fingerprint or id of the key that it names.
+    pub(crate) fn may_have_signed(&self, key: &str) -> bool {
+        key.parse::<KeyHandle>().is_ok_and(|issuer| !self.find(&issuer).is_empty())
+    }
+
     /// Returns the fingerprints of the certificates, as 40 hexadecimal digits.
     pub(crate) fn fingerprints(&self) -> BTreeSet<String> {
         self.certs.keys().map(Fingerprint::to_hex).collect()
     }
 
     /// Returns what the name of a signer's folder rests on, with this signature in it.
-    pub fn naming(&self, signer: &str, signature: &Signature) -> Naming {
-        match signature {
-            Signature::Good(good) => {
-                let file = self.file_of_other_keys(signer, &good.primary_key);
-                file.map_or(Naming::Folder, |file| Naming::FolderOfOtherKeys(file.to_owned()))
-            }
-            _ => Naming::Folder,
-        }
+    pub fn naming(&self, signer: &str, good: &Good) -> Naming {
+        let file = self.file_of_other_keys(signer, &good.primary_key);
+        file.map_or(Naming::Folder, |file| Naming::FolderOfOtherKeys(file.to_owned()))
+    }
+
+    /// Returns all that the certificates say and that no change to them may take away.
+    pub(crate) fn merged(&self) -> BTreeSet<Merged> {
+        self.certs.values().flat_map(Merged::of).collect()
     }
 
     /// Returns the file that is called after a signer in the folders that keys were read from, if there is one and no such
@@ -235,7 +241,7 @@ pub(crate) fn holds_secret(bytes: &[u8]) -> bool {
 
 /// Whether a key belongs to its certificate: it is the primary key, or bound by a signature of the primary key that
 /// makes it a signing key, which itself agreed (without that, anyone could claim another's subkey).
-fn may_sign(key: &ErasedKeyAmalgamation<'_, PublicParts>) -> bool {
+pub(crate) fn may_sign(key: &ErasedKeyAmalgamation<'_, PublicParts>) -> bool {
     key.primary()
         || key.bundle().self_signatures().any(|binding| {
             binding.hash_algo() != HashAlgorithm::MD5 && binding.key_flags().is_some_and(|flags| flags.for_signing())

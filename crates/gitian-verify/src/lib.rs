@@ -21,6 +21,7 @@
 //! ```
 
 mod agreement;
+mod choice;
 mod clear_signed;
 mod deb_version;
 mod decide;
@@ -32,6 +33,7 @@ mod history;
 mod key_files;
 mod keyring;
 mod lint;
+mod merged;
 mod openpgp;
 mod packages;
 mod policy;
@@ -69,6 +71,7 @@ pub use fault::{Change, Fault, Finding, Former};
 pub use history::{History, Stray, fits, in_order};
 pub use keyring::{KEY_FOLDERS, Keyring, Source};
 pub use lint::lint;
+use openpgp::check_all;
 pub use openpgp::{check, check_each};
 pub use packages::PackageChange;
 pub use policy::{Group, Policy, PolicyRefused, Signer};
@@ -124,7 +127,7 @@ impl Question {
 
     fn signers(&self) -> Result<Signers> {
         self.tree.signers(&self.release).map_err(|cause| match cause.kind() {
-            io::ErrorKind::NotFound => ReleaseMissing::new(&self.tree, &self.release).into(),
+            io::ErrorKind::NotFound => ReleaseMissing::new(self).into(),
             _ => anyhow::Error::new(cause).context(self.tree.release_folder(&self.release).display().to_string()),
         })
     }
@@ -150,17 +153,19 @@ pub enum Checker<'a> {
 pub struct ReleaseMissing {
     /// Where it should be.
     pub folder: PathBuf,
-    /// The folders that are there instead, in the order of their numbers.
+    /// The releases that are there instead, perhaps below other folders (`archive/1.0`), in the order of their numbers: those
+    /// of the package, or all if there is none of it.
     pub releases: Vec<String>,
 }
 
 impl ReleaseMissing {
-    fn new(tree: &SigsTree, release: &str) -> Self {
-        let entries = tree.root.read_dir().into_iter().flatten().flatten();
-        let folders =
-            entries.filter(|entry| entry.path().is_dir()).filter_map(|entry| entry.file_name().into_string().ok());
-        let mut releases: Vec<String> = folders.filter(|name| !name.starts_with('.')).collect();
-        releases.sort_by(|a, b| in_order(a, b));
+    fn new(Question { tree, release, package }: &Question) -> Self {
+        // A tree that cannot be read is told by who reads it first.
+        let there = History::of(tree).unwrap_or_default().questions;
+        let of_package = there.iter().any(|question| question.package == *package);
+        let meant = there.into_iter().filter(|question| !of_package || question.package == *package);
+        let mut releases: Vec<String> = meant.map(|question| question.release).collect();
+        releases.dedup();
         Self { folder: tree.release_folder(release), releases }
     }
 }
@@ -251,14 +256,16 @@ fn signer_facts(question: &Question, checker: &Checker<'_>, root: &Path, signer:
     let assert_path = tree.assert_path(release, signer, package);
     let signature_path = tree.signature_path(release, signer, package);
     let bytes = tree_file::read(root, &assert_path, ASSERT_LIMIT);
-    let signature = match (&bytes, tree_file::read(root, &signature_path, SIGNATURE_LIMIT)) {
-        (_, Content::Absent) => Signature::Absent,
-        (_, Content::Refused(reason)) => Signature::OutOfReach(reason),
+    let (signature, others) = match (&bytes, tree_file::read(root, &signature_path, SIGNATURE_LIMIT)) {
+        (_, Content::Absent) => (Signature::Absent, Vec::new()),
+        (_, Content::Refused(reason)) => (Signature::OutOfReach(reason), Vec::new()),
         (Content::Bytes(document), Content::Bytes(signature)) => match checker {
-            Checker::Keys { keys, now } => check(&signature, document, keys, *now),
-            Checker::Program(program) => Signature::Program(program.check(&signature_path, &assert_path)?),
+            Checker::Keys { keys, now } => check_all(&signature, document, keys, *now),
+            Checker::Program(program) => {
+                (Signature::Program(program.check(&signature_path, &assert_path)?), Vec::new())
+            }
         },
-        (_, Content::Bytes(_)) => Signature::NotChecked,
+        (_, Content::Bytes(_)) => (Signature::NotChecked, Vec::new()),
     };
     let document = match bytes {
         Content::Absent => Document::Absent,
@@ -274,6 +281,7 @@ fn signer_facts(question: &Question, checker: &Checker<'_>, root: &Path, signer:
         signature_path,
         document,
         signature,
+        others: others.into_iter().map(|good| (good, Naming::default())).collect(),
         unpaired: Unpaired::default(),
         misnamed_signature: None,
         naming: Naming::default(),
@@ -334,6 +342,7 @@ fn stray_facts(question: &Question, path: &Path) -> Option<Facts> {
         signature_path: path.join(file + ".sig"),
         document: Document::OutOfReach(reason.into()),
         signature: Signature::NotChecked,
+        others: Vec::new(),
         unpaired: Unpaired::default(),
         misnamed_signature: None,
         naming: Naming::default(),

@@ -9,11 +9,12 @@ use anyhow::{Context, Result};
 use gitian_manifest::{Assertion, Manifest, SigsTree};
 use gitian_process::interrupt;
 
-use crate::facts::{Document, Facts, Good, Signature, Standing};
+use crate::facts::{Document, Facts, Good, Signature, Standing, Unknown};
 use crate::fault::{Change, Fault, Finding, Former};
 use crate::history::{DEPTH, in_order};
 use crate::key_files::{self, KeyFile};
 use crate::keyring::{KEY_FOLDERS, Keyring, holds_secret};
+use crate::merged::{Merged, Said};
 use crate::openpgp::check;
 use crate::policy::Policy;
 use crate::statement::{Place, kind_of, release_name, signer_documents};
@@ -52,6 +53,7 @@ pub fn lint(
         policy: Policy::of_tree(root)?.unwrap_or_default(),
         now,
         changed: BTreeSet::new(),
+        brought: Vec::new(),
         before: Vec::new(),
         releases: crate::statement::releases(root)?,
     };
@@ -60,6 +62,8 @@ pub fn lint(
     let roles: Vec<(&Change, Role)> = changes.iter().map(|change| (change, role(&change.path))).collect();
     lint.changed =
         roles.iter().filter_map(|(change, role)| role.place().filter(|_| !change.removed).cloned()).collect();
+    let brought = roles.iter().filter(|(change, role)| matches!(role, Role::Key { .. }) && !change.removed);
+    lint.brought = brought.map(|(change, _)| change.path.clone()).collect();
     let mut findings = BTreeSet::new();
     let by = signer.map(str::to_owned).or_else(|| author(&roles));
     for (change, role) in &roles {
@@ -80,7 +84,7 @@ pub fn lint(
             _ if change.removed => drop(find(Fault::Removed)),
             Role::Key { owner } => {
                 let finding = |fault| Finding { path: change.path.clone(), fault };
-                findings.extend(lint.key(&change.path, owner).into_iter().map(finding));
+                findings.extend(lint.key(change, owner).into_iter().map(finding));
             }
             // Together with the rest of it, below.
             Role::Attestation(_) if matches!(change.former, Former::Bytes(_)) => drop(find(Fault::Replaced)),
@@ -158,6 +162,8 @@ struct Lint<'a> {
     now: SystemTime,
     /// What is part of the change, and proves nothing about it.
     changed: BTreeSet<Place>,
+    /// The key files that are part of it.
+    brought: Vec<PathBuf>,
     /// The key files as they were before the change, as far as we know.
     before: Vec<KeyFile>,
     /// All releases, the newest first.
@@ -180,9 +186,9 @@ impl Older {
 
 impl Lint<'_> {
     /// Returns the faults of a key file. Whoever had keys or signed before has none but those: else anyone could take over
-    /// his name with a key of his own, in place of the old one or beside it.
-    fn key(&self, path: &Path, owner: &str) -> Vec<Fault> {
-        let bytes = match self.read_key(path, KEY_LIMIT) {
+    /// his name with a key of his own, in place of the old one or beside it. And he keeps those, revoked if they were.
+    fn key(&self, change: &Change, owner: &str) -> Vec<Fault> {
+        let bytes = match self.read_key(&change.path, KEY_LIMIT) {
             Content::Bytes(bytes) if holds_secret(&bytes) => return vec![Fault::SecretKey],
             Content::Bytes(bytes) => bytes,
             Content::Absent => return vec![Fault::Unreadable("is not there".into())],
@@ -204,18 +210,52 @@ impl Lint<'_> {
                 .map(|(key, owner)| Fault::HoldsKeyOf { key: key.clone(), owner: owner.to_owned() })
                 .collect();
         }
-        let owner = owner.to_owned();
         if !keys.iter().any(|key| known.contains(key)) {
-            return vec![Fault::KeyExchanged { owner }];
+            return vec![Fault::KeyExchanged { owner: owner.to_owned() }];
         }
         let new = keys.iter().filter(|key| !known.contains(key));
-        new.map(|key| Fault::NewKey { key: key.clone(), owner: owner.clone() }).collect()
+        let new = new.map(|key| Fault::NewKey { key: key.clone(), owner: owner.to_owned() });
+        new.chain(self.lost(change, owner)).collect()
+    }
+
+    /// Returns what a key file held before the change and neither it nor another file of its owner in the same folder holds
+    /// after it. Where nobody tells what was there, the owner's files in the folders that the user gave do.
+    fn lost(&self, change: &Change, owner: &str) -> Vec<Fault> {
+        let is_own = |path: &Path| key_files::owner(path) == Some(owner);
+        let (mut before, mut after) = (Keyring::default(), Keyring::default());
+        match &change.former {
+            Former::Absent => return Vec::new(),
+            Former::Bytes(bytes) => drop(before.add(bytes, "")),
+            Former::Unknown => {
+                for file in self.keys.files().iter().filter(|file| is_own(&file.path)) {
+                    if let Ok(bytes) = gitian_manifest::read_file(&file.path, ASSERT_LIMIT) {
+                        before.add(&bytes, "");
+                    }
+                }
+            }
+        }
+        for path in self.key_paths().filter(|path| path.parent() == change.path.parent() && is_own(path)) {
+            if let Content::Bytes(bytes) = self.read_key(&path, ASSERT_LIMIT) {
+                after.add(&bytes, "");
+            }
+        }
+        let (certs, after) = (after.fingerprints(), after.merged());
+        let lost = before.merged().into_iter().filter(|merged| !after.contains(merged));
+        lost.filter_map(|Merged { cert, said }| match said {
+            Said::Signs(key) => Some(Fault::KeyGone { key, owner: owner.to_owned() }),
+            // What is said of a certificate goes with it.
+            Said::Revoked { part, .. } => certs.contains(&cert).then_some(Fault::RevocationGone { part }),
+        })
+        .collect()
     }
 
     fn attestation(&self, place: &Place) -> Result<Vec<Finding>> {
         let checker = Checker::Keys { keys: self.keys, now: self.now };
         let facts = place.facts(&self.tree, &self.top, &checker)?;
-        let mut faults = about_signature(&facts);
+        // Of several good signatures in one file, one without fault is enough.
+        let of_each = facts.goods().map(|(good, _)| about_good(good).into_iter().chain(self.own_key(place, good)));
+        let least = of_each.map(Iterator::collect).min_by_key(Vec::len);
+        let mut faults = least.unwrap_or_else(|| self.about_signature(&facts));
         if self.is_astray(place) {
             faults.push(Fault::OutOfPlace);
         }
@@ -226,11 +266,24 @@ impl Lint<'_> {
             }
             Document::Read(assertion) => faults.extend(about_document(assertion, place)),
         }
-        if let Signature::Good(good) = &facts.signature {
-            faults.extend(self.own_key(place, good));
-        }
         let path = facts.assert_path.strip_prefix(&self.tree.root).unwrap_or(&facts.assert_path);
         Ok(faults.into_iter().map(|fault| Finding { path: path.to_owned(), fault }).collect())
+    }
+
+    fn about_signature(&self, facts: &Facts) -> Vec<Fault> {
+        let Signature::NoKey(Unknown { key: Some(key), .. }) = &facts.signature else { return about_signature(facts) };
+        let holds_it = |path: &&PathBuf| match self.read_key(path, KEY_LIMIT) {
+            Content::Bytes(bytes) => {
+                let mut brought = Keyring::default();
+                brought.add(&bytes, "");
+                brought.may_have_signed(key)
+            }
+            Content::Absent | Content::Refused(_) => false,
+        };
+        match self.brought.iter().find(holds_it) {
+            Some(file) => vec![Fault::KeyComesAlong { key: key.clone(), file: file.clone() }],
+            None => about_signature(facts),
+        }
     }
 
     /// Whether a signer's folder lies in another one's, or another one's in it: then one of them is nobody's.
@@ -296,10 +349,8 @@ impl Lint<'_> {
         let documents = others.flat_map(|other| signer_documents(&self.tree, &place.release, other));
         let checker = Checker::Keys { keys: self.keys, now: self.now };
         documents.filter(|other| !self.changed.contains(other)).find_map(|other| {
-            match other.facts(&self.tree, &self.top, &checker).ok()?.signature {
-                Signature::Good(good) if good.primary_key == key => Some(other.signer),
-                _ => None,
-            }
+            let facts = other.facts(&self.tree, &self.top, &checker).ok()?;
+            facts.goods().any(|(good, _)| good.primary_key == key).then_some(other.signer)
         })
     }
 
@@ -352,15 +403,19 @@ impl Lint<'_> {
         self.tree.root.join(path).canonicalize().ok()
     }
 
-    /// Returns the files of the key folders in and beside the tree.
-    fn key_files_now(&self) -> impl Iterator<Item = KeyFile> {
+    /// Returns where the files of the key folders in and beside the tree are, from the tree.
+    fn key_paths(&self) -> impl Iterator<Item = PathBuf> {
         let folders =
             [Path::new(""), Path::new("..")].into_iter().flat_map(|place| KEY_FOLDERS.map(|name| place.join(name)));
-        let files = folders.flat_map(|folder| {
+        folders.flat_map(|folder| {
             let entries = self.tree.root.join(&folder).read_dir().into_iter().flatten().flatten();
             entries.map(move |entry| folder.join(entry.file_name()))
-        });
-        let files = files.filter_map(|path| match self.read_key(&path, ASSERT_LIMIT) {
+        })
+    }
+
+    /// Returns the files of the key folders in and beside the tree.
+    fn key_files_now(&self) -> impl Iterator<Item = KeyFile> {
+        let files = self.key_paths().filter_map(|path| match self.read_key(&path, ASSERT_LIMIT) {
             Content::Bytes(bytes) => Some(KeyFile::of(self.tree.root.join(path), &bytes)),
             Content::Absent | Content::Refused(_) => None,
         });
@@ -395,20 +450,23 @@ fn about_signature(facts: &Facts) -> Vec<Fault> {
         Signature::Bad { reason, .. } => bad(reason),
         Signature::Program(answer) if answer.status.success() => Vec::new(),
         Signature::Program(answer) => bad(&format!("the program {}", answer.status)),
-        Signature::Good(good) => {
-            let mut faults = match good.standing {
-                Standing::Sound | Standing::KeyExpiredSince | Standing::KeyRevokedLater => Vec::new(),
-                Standing::MadeAfterExpiry => {
-                    vec![Fault::Weak("is signed after the key had expired; add a newer copy of the key".into())]
-                }
-                Standing::MadeAfterRevocation => bad("it was made after the key had been revoked"),
-                Standing::KeyCompromised => bad("the key was revoked because somebody else has it"),
-                Standing::SignatureExpired => bad("it was limited in time, and that time is over"),
-            };
-            faults.extend(good.weak.iter().map(|weakness| Fault::Weak(format!("is signed weakly: {weakness}"))));
-            faults
-        }
+        Signature::Good(good) => about_good(good),
     }
+}
+
+fn about_good(good: &Good) -> Vec<Fault> {
+    let bad = |reason: &str| vec![Fault::BadSignature(reason.to_owned())];
+    let mut faults = match good.standing {
+        Standing::Sound | Standing::KeyExpiredSince | Standing::KeyRevokedLater => Vec::new(),
+        Standing::MadeAfterExpiry => {
+            vec![Fault::Weak("is signed after the key had expired; add a newer copy of the key".into())]
+        }
+        Standing::MadeAfterRevocation => bad("it was made after the key had been revoked"),
+        Standing::KeyCompromised => bad("the key was revoked because somebody else has it"),
+        Standing::SignatureExpired => bad("it was limited in time, and that time is over"),
+    };
+    faults.extend(good.weak.iter().map(|weakness| Fault::Weak(format!("is signed weakly: {weakness}"))));
+    faults
 }
 
 fn about_document(assertion: &Assertion, place: &Place) -> Vec<Fault> {

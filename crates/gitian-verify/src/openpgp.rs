@@ -17,18 +17,35 @@ use sequoia_openpgp::types::{HashAlgorithm, PublicKeyAlgorithm, ReasonForRevocat
 use sequoia_openpgp::{Cert, Error, KeyHandle};
 
 use crate::clear_signed::ClearSigned;
-use crate::facts::{Good, Revocation, Signature, Standing, Unknown, Weakness};
+use crate::facts::{CLOCKS, Good, Revocation, Signature, Standing, Unknown, Weakness};
 use crate::keyring::{Keyring, blocks};
 
 /// How many signatures of one file may be salted: each of those needs the whole document to be hashed anew.
 const SALTED_LIMIT: usize = 16;
 
-/// Checks a file of detached signatures, binary or armored. If it holds several, the best one counts: a bad one never
-/// hides a good one.
+/// Checks a file of detached signatures, binary or armored. If it holds several, the best one counts, wherever it is: a bad
+/// one never hides a good one.
 pub fn check(signature: &[u8], document: &[u8], keys: &Keyring, now: SystemTime) -> Signature {
-    let checked = check_each(signature, document, keys, now).into_iter();
-    let best = checked.reduce(|best, next| if rank(&next) > rank(&best) { next } else { best });
-    best.unwrap_or_else(|| Signature::NotDetached("is empty".into()))
+    check_all(signature, document, keys, now).0
+}
+
+/// Checks a file of detached signatures. Returns the best one, and the other good ones, the best first. Of each key's only
+/// the newest of equal worth: a file may hold thousands.
+pub(crate) fn check_all(signature: &[u8], document: &[u8], keys: &Keyring, now: SystemTime) -> (Signature, Vec<Good>) {
+    let mut checked = check_each(signature, document, keys, now);
+    checked.sort_by(|a, b| rank(b, now).cmp(&rank(a, now)));
+    let mut checked = checked.into_iter();
+    let best = checked.next().unwrap_or_else(|| Signature::NotDetached("is empty".into()));
+    let mut others: Vec<Good> = Vec::new();
+    for state in checked {
+        let Signature::Good(good) = state else { break };
+        let worth = |good: &Good| (good.standing, good.weak.clone());
+        let is_like = |known: &Good| known.key == good.key && worth(known) == worth(&good);
+        if !matches!(&best, Signature::Good(best) if is_like(best)) && !others.iter().any(is_like) {
+            others.push(*good);
+        }
+    }
+    (best, others)
 }
 
 /// Checks a file of detached signatures, each by itself, in the order of the file; never returns nothing.
@@ -46,24 +63,34 @@ pub fn check_each(signature: &[u8], document: &[u8], keys: &Keyring, now: System
     }
 }
 
-fn rank(state: &Signature) -> u8 {
+/// What is better is greater. Good ones are in the order of time, since a signer counts with the newest; those that are from
+/// the future come last. Equal ones differ in nothing that a verdict depends on.
+fn rank(state: &Signature, now: SystemTime) -> (u8, Option<GoodRank<'_>>) {
     match state {
-        Signature::Good(good) => match good.standing {
-            Standing::Sound => 9,
-            Standing::KeyExpiredSince => 8,
-            Standing::KeyRevokedLater => 7,
-            Standing::MadeAfterExpiry => 6,
-            Standing::SignatureExpired | Standing::MadeAfterRevocation | Standing::KeyCompromised => 5,
-        },
-        Signature::Bad { .. } => 3,
-        Signature::BrokenHash { .. } => 2,
-        Signature::NoKey(_) => 1,
-        _ => 0,
+        Signature::Good(good) => {
+            let worth = match good.standing {
+                Standing::Sound => 4,
+                Standing::KeyExpiredSince => 3,
+                Standing::KeyRevokedLater => 2,
+                Standing::MadeAfterExpiry => 1,
+                Standing::SignatureExpired | Standing::MadeAfterRevocation | Standing::KeyCompromised => 0,
+            };
+            let is_ahead = good.made.duration_since(now).is_ok_and(|ahead| ahead > CLOCKS);
+            let rank = if good.standing.counts() { 5 } else { 4 };
+            (rank, Some((!is_ahead, good.made, worth, good.weak.is_empty(), &good.key)))
+        }
+        Signature::Bad { .. } => (3, None),
+        Signature::BrokenHash { .. } => (2, None),
+        Signature::NoKey(_) => (1, None),
+        _ => (0, None),
     }
 }
 
-/// Returns the signatures of a file that holds nothing else, or what it holds instead. Of several armored blocks, those
-/// that cannot be read hide none of the others.
+/// Not from the future, when, how the key fares, not weak, the key.
+type GoodRank<'g> = (bool, SystemTime, u8, bool, &'g str);
+
+/// Returns the signatures of a file that holds nothing else, or what it holds instead. What cannot be read, of several
+/// armored blocks or within one, hides none of the others.
 fn signatures(bytes: &[u8]) -> Result<Vec<packet::Signature>, String> {
     let mut blocks = blocks(bytes, b"-----BEGIN PGP SIGNATURE-----");
     if blocks.is_empty() {
@@ -89,18 +116,30 @@ fn signatures_of(bytes: &[u8]) -> Result<Vec<packet::Signature>, String> {
         return Err("is empty".into());
     }
     let mut found = Vec::new();
+    let mut refused = None;
     let mut next = PacketParser::from_bytes(bytes).map_err(not_openpgp)?;
     while let PacketParserResult::Some(parser) = next {
-        let (packet, rest) = parser.next().map_err(not_openpgp)?;
-        match packet {
-            Packet::Signature(signature) => found.push(signature),
+        // Before the parser goes on: what it may then stumble over is not this one's fault.
+        match &parser.packet {
+            Packet::Signature(signature) => found.push(signature.clone()),
             Packet::Marker(_) | Packet::Padding(_) => {}
-            Packet::Unknown(unknown) => return Err(format!("cannot be read: {}", first_line(unknown.error()))),
+            Packet::Unknown(unknown) => {
+                refused.get_or_insert_with(|| format!("cannot be read: {}", first_line(unknown.error())));
+            }
             other => return Err(format!("is not a detached signature but starts with: {}", other.tag())),
         }
-        next = rest;
+        match parser.next() {
+            Ok((_, rest)) => next = rest,
+            Err(cause) => {
+                refused.get_or_insert_with(|| not_openpgp(cause));
+                break;
+            }
+        }
     }
-    Ok(found)
+    match refused {
+        Some(reason) if found.is_empty() => Err(reason),
+        _ => Ok(found),
+    }
 }
 
 fn first_line(cause: &anyhow::Error) -> String {

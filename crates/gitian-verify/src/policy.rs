@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::facts::{Facts, Good, Naming, Signature};
+use crate::facts::{Facts, Good, Naming};
 use crate::tree_file::{self, Content};
 
 const DAY: u64 = 24 * 3600;
@@ -182,10 +182,7 @@ impl Policy {
     /// Returns the name under which a signer may meet a demand: whose key it is by the policy, else the folder's name. A
     /// user id is nobody's name.
     pub fn name_of<'a>(&'a self, facts: &'a Facts) -> Option<&'a str> {
-        let owner = match &facts.signature {
-            Signature::Good(good) => self.owner_of(good),
-            _ => None,
-        };
+        let owner = facts.chosen(self).and_then(|(good, _)| self.owner_of(good));
         owner.or_else(|| (facts.naming != Naming::UserId).then_some(&*facts.signer))
     }
 

@@ -186,17 +186,21 @@ impl Place {
             }
             Kind::Sums => self.sums(top, self.path(tree), checker)?,
         };
-        if let Checker::Keys { keys, .. } = checker {
-            facts.naming = keys.naming(&self.signer, &facts.signature);
+        let Checker::Keys { keys, .. } = checker else { return Ok(facts) };
+        if let Signature::Good(good) = &facts.signature {
+            facts.naming = keys.naming(&self.signer, good);
+        }
+        for (good, naming) in &mut facts.others {
+            *naming = keys.naming(&self.signer, good);
         }
         Ok(facts)
     }
 
     fn sums(&self, top: &Path, assert_path: PathBuf, checker: &Checker<'_>) -> Result<Facts> {
-        let (document, signature) = match Sums::read(top, &assert_path) {
+        let (document, (signature, others)) = match Sums::read(top, &assert_path) {
             Ok(sums) => (sums.document(self.release_name(), &self.package), sums.signature(checker)?),
-            Err(document @ Document::Absent) => (document, Signature::Absent),
-            Err(document) => (document, Signature::NotChecked),
+            Err(document @ Document::Absent) => (document, (Signature::Absent, Vec::new())),
+            Err(document) => (document, (Signature::NotChecked, Vec::new())),
         };
         let mut name = assert_path.clone().into_os_string();
         name.push(".asc");
@@ -207,6 +211,7 @@ impl Place {
             signature_path,
             document,
             signature,
+            others: others.into_iter().map(|good| (good, Naming::default())).collect(),
             unpaired: Unpaired::default(),
             misnamed_signature: None,
             naming: Naming::default(),

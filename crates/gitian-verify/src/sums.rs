@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use gitian_manifest::{Assertion, Manifest, Report};
 
 use crate::clear_signed::ClearSigned;
-use crate::facts::{Document, Facts, Naming, Signature};
-use crate::openpgp::{check, check_each};
+use crate::facts::{Document, Facts, Good, Naming, Signature};
+use crate::openpgp::{check_all, check_each};
 use crate::tree_file::{self, Content};
 use crate::{ASSERT_LIMIT, Checker, SIGNATURE_LIMIT, Unpaired};
 
@@ -73,22 +73,23 @@ impl Sums {
         Document::Read(Box::new(Assertion::new(report, release, package, None)))
     }
 
-    /// Checks the signatures as those of one signer: the best one counts.
-    pub(crate) fn signature(&self, checker: &Checker<'_>) -> anyhow::Result<Signature> {
-        Ok(match (&self.signatures, checker) {
+    /// Checks the signatures as those of one signer: returns the best one, and the other good ones, the newest first.
+    pub(crate) fn signature(&self, checker: &Checker<'_>) -> anyhow::Result<(Signature, Vec<Good>)> {
+        let signature = match (&self.signatures, checker) {
             (Signatures::Absent(_), _) => Signature::Absent,
             (Signatures::OutOfReach(_, reason), _) => Signature::OutOfReach(reason.clone()),
             (Signatures::Detached(_, bytes), Checker::Keys { keys, now }) => {
-                check(bytes, self.text.as_bytes(), keys, *now)
+                return Ok(check_all(bytes, self.text.as_bytes(), keys, *now));
             }
             (Signatures::Within(text), Checker::Keys { keys, now }) => {
-                check(text.as_bytes(), self.text.as_bytes(), keys, *now)
+                return Ok(check_all(text.as_bytes(), self.text.as_bytes(), keys, *now));
             }
             (Signatures::Detached(path, _), Checker::Program(program)) => {
                 Signature::Program(program.check(path, &self.path)?)
             }
             (Signatures::Within(_), Checker::Program(_)) => Signature::NotChecked,
-        })
+        };
+        Ok((signature, Vec::new()))
     }
 
     /// Returns the facts about everyone who signed the list, each signature by itself: one that is bad says nothing
@@ -101,7 +102,7 @@ impl Sums {
             (Signatures::Within(text), Checker::Keys { keys, now }) => {
                 check_each(text.as_bytes(), self.text.as_bytes(), keys, *now)
             }
-            _ => vec![self.signature(checker)?],
+            _ => vec![self.signature(checker)?.0],
         };
         let signature_path = match &self.signatures {
             Signatures::Absent(path) | Signatures::OutOfReach(path, _) | Signatures::Detached(path, _) => path,
@@ -113,6 +114,7 @@ impl Sums {
             signature_path: signature_path.clone(),
             document: self.document("", ""),
             signature,
+            others: Vec::new(),
             unpaired: Unpaired::default(),
             misnamed_signature: None,
             naming: Naming::UserId,

@@ -5,8 +5,8 @@ mod made;
 use std::time::SystemTime;
 
 use gitian_verify::{
-    Camp, Criteria, Decision, Facts, Naming, Outcome, Policy, Reference, Refusal, Signature, Standing, Unmet, Verdict,
-    Weakness, WrongKey, decide,
+    Camp, Criteria, Decision, Facts, Good, Naming, Outcome, Policy, Reference, Refusal, Signature, Standing, Unmet,
+    Verdict, Weakness, WrongKey, decide,
 };
 use made::{about, built, day, facts, fingerprint, good, signer};
 
@@ -272,4 +272,53 @@ fn a_user_id_is_nobodys_name() {
     let known = format!("{}[signers.carol]\nkeys = ['{}']\n", policy("require = ['carol']\n"), fingerprint("carol"));
     let facts = [Facts { naming: Naming::UserId, ..with_key("carol", "carol", "x") }];
     assert_eq!(judge(&facts, &known).unmet.len(), 1);
+}
+
+/// One key for each signature, the newest first, as they are found in one file of the folder `alice`.
+fn several(goods: &[(&str, u64, &[Weakness])], file: Option<&str>) -> Facts {
+    let mut found = goods.iter().map(|(key, made, weak)| {
+        let other = file.filter(|own| own != key).map(|own| Naming::FolderOfOtherKeys(format!("{own}.gpg").into()));
+        (Good { weak: weak.to_vec(), ..good(key, day(*made)) }, other.unwrap_or_default())
+    });
+    let (first, naming) = found.next().unwrap();
+    let others = found.collect();
+    Facts { naming, others, ..facts("alice", built("x"), Signature::Good(Box::new(first))) }
+}
+
+#[test]
+fn of_several_good_signatures_in_one_file_the_one_that_a_policy_accepts_counts() {
+    let sha1 = [Weakness::Hash("SHA1".into())];
+    let keys = format!("[signers.alice]\nkeys = ['{}']\n", fingerprint("a"));
+    let both = format!("{keys}[signers.eve]\nkeys = ['{}']\nweight = 7\n", fingerprint("e"));
+    let (a, eve): ((&str, u64, &[Weakness]), (&str, u64, &[Weakness])) = (("a", 90, &[]), ("e", 100, &[]));
+    let (weak, old_weak): ((&str, u64, &[Weakness]), (&str, u64, &[Weakness])) = (("a", 95, &sha1), ("a", 80, &sha1));
+    let cases = [
+        ("any key", vec![eve, a], None, "", "e"),
+        ("a file of alice's key", vec![eve, a], Some("a"), "", "a"),
+        ("a policy with her key", vec![eve, a], None, &*keys, "a"),
+        ("a policy with both keys", vec![eve, a], None, &both, "a"),
+        ("a policy against the file", vec![eve, a], Some("e"), &keys, "a"),
+        ("weak ones beside it", vec![weak, a, old_weak], None, "strict = true\n", "a"),
+        ("a weak one of hers and a stranger's", vec![eve, weak, a], Some("a"), "strict = true\n", "a"),
+        ("an old strong one, and age counts", vec![weak, a], None, "max-age-days = 8\n", "a"),
+    ];
+    for (story, goods, file, policy, person) in cases {
+        let mut facts = several(&goods, file);
+        let rules = Policy::parse(policy).unwrap();
+        for settled in [false, true] {
+            let decision = judge(&[facts.clone(), signer("zed", built("x"))], policy);
+            assert_eq!(decision.verdicts[0], Verdict::Ok, "{story}, settled: {settled}");
+            assert_eq!(decision.weight, 2, "{story}");
+            facts.settle(&rules);
+        }
+        // What is shown is what counted.
+        let Signature::Good(shown) = &facts.signature else { panic!("{story}") };
+        assert_eq!(shown.primary_key, fingerprint(person), "{story}");
+    }
+    // Where none is acceptable, the verdict is that of the one against which there is least.
+    let refused = several(&[eve, weak], Some("a"));
+    let decision = judge(std::slice::from_ref(&refused), "strict = true\n");
+    assert_eq!(decision.verdicts[0], Verdict::Refused(vec![Refusal::Weak(sha1[0].clone())]));
+    let decision = judge(&[several(&[eve], Some("a"))], "");
+    assert!(matches!(decision.verdicts[0], Verdict::WrongKey(_)), "{:?}", decision.verdicts);
 }

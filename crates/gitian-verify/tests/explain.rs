@@ -258,3 +258,33 @@ fn what_somebody_who_agrees_has_too_is_no_cause() {
     let explanation = explain_verdict(&facts[..2], &decision, 1).unwrap();
     assert!(is(&explanation.causes[0], Toolchain), "{explanation:?}");
 }
+
+/// The same outputs in the same order is another statement by its bytes, and that is all there is to say.
+#[test]
+fn a_list_that_is_only_written_otherwise_is_not_said_to_be_in_another_order() {
+    let listed = |text: String| {
+        let report = Report::new(text, String::new(), vec![], None, None);
+        signer("x", Assertion::new(report, "1.0", "hello", None))
+    };
+    let (a, b) = (line("1", "a"), line("2", "b"));
+    let usual = a.clone() + &b;
+    let strange = format!("{usual}no line of a manifest\n");
+    for (reference, other, cause) in [
+        (&usual, usual.trim_end().to_owned(), Cause::Spelling),
+        (&usual, usual.replace("  ", " *"), Cause::Spelling),
+        (&usual, usual.to_uppercase().replace("  A", "  a").replace("  B", "  b"), Cause::Spelling),
+        (&usual, usual.replace('\n', "\n\n"), Cause::Spelling),
+        (&usual, usual.replace('\n', "\r\n"), Cause::Spelling),
+        (&usual, b.clone() + &a, Cause::Order),
+        (&usual, (b.clone() + &a).replace("  ", " *"), Cause::Order),
+        (&strange, format!("{a}no line of a manifest\n{b}"), Cause::Order),
+        (&usual, a.clone() + &line("3", "b"), Cause::SomeOutputs { differing: vec!["b".into()], same: 1 }),
+    ] {
+        let facts = [listed(reference.clone()), listed(other.clone())];
+        let policy = Policy::default();
+        let criteria =
+            Criteria { release: "1.0", package: "hello", compare_to: Some("x"), policy: &policy, at: day(200) };
+        let decision = decide(&facts, &criteria);
+        assert_eq!(explain_verdict(&facts, &decision, 1).unwrap().causes, [cause], "{other:?}");
+    }
+}

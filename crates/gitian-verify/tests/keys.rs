@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use gitian_verify::{Good, Keyring, Signature, Standing, Weakness, check};
+use gitian_verify::{Good, Keyring, Signature, Standing, Weakness, check, check_each};
 use sequoia_openpgp::Cert;
 use sequoia_openpgp::cert::{CertBuilder, CertRevocationBuilder, CipherSuite, SubkeyRevocationBuilder};
 use sequoia_openpgp::crypto::{KeyPair, Signer};
@@ -234,6 +234,50 @@ fn the_best_of_several_signatures_counts() {
     let Signature::NoKey(wanted) = nobodys else { panic!("{nobodys:?}") };
     assert_eq!(wanted.key, Some(stranger.public().fingerprint().to_hex()));
     assert_eq!(wanted.made, Some(year(2012)));
+    // Of good ones the newest that is not from the future, wherever it is.
+    let weak = |made| {
+        let weak = builder(year(made)).set_hash_algo(HashAlgorithm::SHA1);
+        bytes(weak.sign_message(&mut pair_of_primary(&alice), DOCUMENT).unwrap())
+    };
+    let signatures = [weak(2013), right, weak(2012), sign(&mut alice_pair, year(2022))];
+    for turn in 0..signatures.len() {
+        let mut file = signatures.clone();
+        file.rotate_left(turn);
+        for file in [file.concat(), file.into_iter().rev().flatten().collect()] {
+            assert_eq!((good(&file, &keys).made, good(&file, &keys).hash), (year(2013), "SHA1".into()), "{turn}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_read_hides_no_signature_beside_it() {
+    let (alice, mut pair) = make_key(CipherSuite::Cv25519, None);
+    let keys = keyring(&[&alice]);
+    let [one, other] = [2012, 2013].map(|made| sign(&mut pair, year(made)));
+    let cut = &one[..one.len() - 9];
+    let mut unknown = one.clone();
+    let version = unknown.iter().position(|&byte| byte == 4).unwrap();
+    unknown[version] = 99;
+    let nothing: &[u8] = &[];
+    for (story, first, between, last) in [
+        ("a signature that is cut off", nothing, nothing, cut),
+        ("no packet at all", nothing, nothing, &b"\0\0"[..]),
+        ("a version that is not known", nothing, nothing, &unknown),
+        ("the same between them", nothing, &unknown, nothing),
+        ("the same before them", &unknown, nothing, nothing),
+    ] {
+        let file = [first, &one, between, &other, last].concat();
+        let states = check_each(&file, DOCUMENT, &keys, now());
+        let made = states.iter().filter_map(|state| match state {
+            Signature::Good(good) => Some(good.made),
+            _ => None,
+        });
+        assert_eq!(made.collect::<Vec<_>>(), [year(2012), year(2013)], "{story}: {states:?}");
+    }
+    for alone in [cut, &unknown] {
+        let state = check(alone, DOCUMENT, &keys, now());
+        assert!(matches!(state, Signature::NotDetached(_)), "{state:?}");
+    }
 }
 
 /// A file may be stuffed with as many bad ones as its size allows, by a key that we know: the document is hashed once

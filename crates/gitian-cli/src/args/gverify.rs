@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Parser;
-use gitian_descriptor::ReleaseName;
+use gitian_descriptor::{NameRefused, ReleaseName};
 use gitian_process::Command;
 
 use super::program;
@@ -39,7 +39,7 @@ pub struct Args {
     pub descriptor: Option<PathBuf>,
 
     /// The package, instead of a descriptor; may hold `*` and `?` for several
-    #[arg(long, value_name = "NAME", value_parser = pattern, conflicts_with = "descriptor")]
+    #[arg(long, value_name = "NAME", value_parser = package, conflicts_with = "descriptor")]
     pub name: Option<String>,
 
     /// Tell more about each signature, and the lines that differ: `- ` of the reference, `+ ` of the signer
@@ -168,6 +168,14 @@ fn pattern(text: &str) -> Result<String, String> {
         part.parse::<ReleaseName>().map_err(|refused| refused.to_string())?;
     }
     Ok(text.to_owned())
+}
+
+/// A name without folders; `*` and `?` allowed.
+fn package(text: &str) -> Result<String, String> {
+    match text.parse::<ReleaseName>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(refused) => Err(NameRefused { kind: "package", ..refused }.to_string()),
+    }
 }
 
 fn time(text: &str) -> Result<SystemTime, String> {

@@ -9,7 +9,7 @@ use gitian_build::Workdir;
 use gitian_manifest::{SigsTree, read_file, write_out};
 use gitian_process::interrupt;
 use gitian_sign::{By, Draft, Item, Request, Signing};
-use gitian_verify::{Document, Facts, Keyring, Policy, Question, Unpaired, Verdict, check, decide};
+use gitian_verify::{Document, Facts, Keyring, Naming, Policy, Question, Signature, Unpaired, Verdict, check, decide};
 
 use super::keys::Keys;
 use super::terminal::{NoTerminal, Terminal};
@@ -158,12 +158,16 @@ fn is_good(draft: &Draft, signature: &[u8], tree: &SigsTree, keys: &Keyring, at:
     let subject = &draft.subject;
     let signature = check(signature, draft.bytes(), keys, at);
     let facts = [Facts {
-        naming: keys.naming(subject.signer.as_str(), &signature),
+        naming: match &signature {
+            Signature::Good(good) => keys.naming(subject.signer.as_str(), good),
+            _ => Naming::Folder,
+        },
         signer: subject.signer.to_string(),
         assert_path: subject.assert_path(tree),
         signature_path: subject.signature_path(tree),
         document: Document::Read(Box::new(draft.assertion().clone())),
         signature,
+        others: Vec::new(),
         unpaired: Unpaired::default(),
         misnamed_signature: None,
     }];

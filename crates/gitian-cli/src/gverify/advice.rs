@@ -18,9 +18,12 @@ pub fn next(cause: &Cause, question: &Question, signer: &str, descriptor: Option
 fn command(cause: &Cause, question: &Question, signer: &str, descriptor: &str) -> String {
     let tree = question.tree.root.display().to_string();
     match cause {
-        Cause::OtherSubject { .. } | Cause::Order => {
+        Cause::OtherSubject { .. } | Cause::Order | Cause::Spelling => {
             let (signer, release) = (quote(signer), quote(question.release_name()));
-            format!("gsign --signer {signer} --release {release} --destination {} {descriptor}", quote(&tree))
+            // A release may lie deeper, and gsign writes right below the destination.
+            let above = Path::new(&question.release).parent().filter(|above| !above.as_os_str().is_empty());
+            let above = above.map_or(tree.clone(), |above| question.tree.root.join(above).display().to_string());
+            format!("gsign --signer {signer} --release {release} --destination {} {descriptor}", quote(&above))
         }
         Cause::Inputs(changes) => {
             changes.first().map(|change| input(change, question, &tree, descriptor)).unwrap_or_default()
@@ -111,6 +114,19 @@ mod tests {
 
     fn question(package: &str) -> Question {
         Question { tree: SigsTree::new("sigs"), release: "1.0".into(), package: package.into() }
+    }
+
+    #[test]
+    fn a_release_is_signed_again_where_it_lies() {
+        let cause = Cause::OtherSubject { release: None, name: None, same_outputs: true };
+        for (release, expected) in [
+            ("1.0", "gsign --signer bob --release 1.0 --destination sigs DESCRIPTOR.yml"),
+            ("archive/1.0", "gsign --signer bob --release 1.0 --destination sigs/archive DESCRIPTOR.yml"),
+            ("a b/2/1.0", "gsign --signer bob --release 1.0 --destination 'sigs/a b/2' DESCRIPTOR.yml"),
+        ] {
+            let question = Question { release: release.into(), ..question("app") };
+            assert_eq!(next(&cause, &question, "bob", None).as_deref(), Some(expected));
+        }
     }
 
     #[test]

@@ -249,6 +249,7 @@ fn kind(cause: &Cause) -> &'static str {
         Cause::SomeOutputs { .. } => "some-outputs",
         Cause::OtherOutputs { .. } => "other-outputs",
         Cause::Order => "order",
+        Cause::Spelling => "spelling",
         Cause::Unexplained => "unexplained",
     }
 }

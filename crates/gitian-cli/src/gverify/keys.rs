@@ -74,11 +74,14 @@ pub fn hint(missing: &BTreeSet<String>, source: &Source, root: &Path) -> Option<
 /// Returns a file in a tree or beside it that looks like keys. Which keys count is for the user to say: only a hint is
 /// made of it.
 fn beside(root: &Path) -> Option<PathBuf> {
-    let places = [Some(root), root.parent()];
-    let mut found: Vec<PathBuf> = places
+    let above = match root.file_name().and_then(|_| root.parent()) {
+        Some(above) if above.as_os_str().is_empty() => PathBuf::from("."),
+        Some(above) => above.to_owned(),
+        None if root == Path::new(".") => PathBuf::from(".."),
+        None => root.join(".."),
+    };
+    let mut found: Vec<PathBuf> = [root, &above]
         .into_iter()
-        .flatten()
-        .map(|place| if place.as_os_str().is_empty() { Path::new(".") } else { place })
         .flat_map(|place| place.read_dir().into_iter().flatten().flatten())
         .map(|entry| entry.path())
         .filter(|path| path.is_file() && path.metadata().is_ok_and(|there| there.len() <= KEYS_LIMIT))

@@ -54,6 +54,7 @@ impl Since {
                 Ok(Self::Day(end - Duration::from_secs(86_399)))
             }
             Some(time) => Ok(Self::Day(time)),
+            None if utc::is_meant_for_day(text) => Err(WrongUsage(format!("--since {text}: there is no such day"))),
             None if text.contains(|c: char| c.is_ascii_digit()) => Ok(Self::Release(text.to_owned())),
             None => Err(WrongUsage(format!("--since {text}: is neither a date such as 2024-01-31 nor a release"))),
         }

@@ -3,7 +3,7 @@
 
 use gitian_verify::{
     Cause, Decision, Document, Explanation, Facts, Good, Mismatch, Reference, Refusal, Signature, Standing, Unknown,
-    Unpaired, Verdict, WrongKey,
+    Unpaired, Verdict, WrongKey, explain_verdict,
 };
 
 use crate::utc;
@@ -30,7 +30,7 @@ pub fn reasons(facts: &[Facts], decision: &Decision, index: usize, verbose: bool
     let mut reasons = about_signature(&signer.signature, verbose);
     match &decision.verdicts[index] {
         Verdict::Unreadable(reason) => reasons.push(reason.clone()),
-        Verdict::Mismatch(mismatch) => reasons.extend(about_mismatch(facts, decision, mismatch, verbose)),
+        Verdict::Mismatch(mismatch) => reasons.extend(about_mismatch(facts, decision, index, mismatch, verbose)),
         Verdict::WrongKey(wrong) => reasons.push(about_wrong_key(wrong, &signer.signer)),
         Verdict::Refused(refusals) => reasons.extend(refusals.iter().map(about_refusal)),
         Verdict::MissingResult | Verdict::MissingSignature => reasons.extend(about_missing(signer)),
@@ -75,7 +75,13 @@ pub fn reference<'a>(facts: &'a [Facts], decision: &Decision) -> &'a str {
     }
 }
 
-fn about_mismatch(facts: &[Facts], decision: &Decision, mismatch: &Mismatch, verbose: bool) -> Vec<String> {
+fn about_mismatch(
+    facts: &[Facts],
+    decision: &Decision,
+    index: usize,
+    mismatch: &Mismatch,
+    verbose: bool,
+) -> Vec<String> {
     let mut reasons = Vec::new();
     for (what, stated) in [("release", &mismatch.release), ("name", &mismatch.name)] {
         if let Some(stated) = stated {
@@ -85,7 +91,12 @@ fn about_mismatch(facts: &[Facts], decision: &Decision, mismatch: &Mismatch, ver
     }
     if mismatch.manifest {
         let other = reference(facts, decision);
+        let is_of_spelling = || {
+            let causes = explain_verdict(facts, decision, index).unwrap_or_default().causes;
+            causes.contains(&Cause::Spelling)
+        };
         reasons.push(match mismatch.lines.len() + mismatch.more_lines {
+            0 if is_of_spelling() => format!("what was built is the same, but written otherwise than {other}'s"),
             0 => format!("what was built is listed in another order than {other}'s"),
             _ if verbose => format!("what was built differs from {other}'s"),
             1 => format!("what was built differs from {other}'s in 1 line; -v shows it"),

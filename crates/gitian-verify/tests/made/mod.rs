@@ -59,6 +59,7 @@ pub fn facts(signer: &str, assertion: Assertion, signature: Signature) -> Facts 
         signature_path: PathBuf::from(format!("sigs/1.0/{signer}/hello-build.assert.sig")),
         document: Document::Read(Box::new(assertion)),
         signature,
+        others: Vec::new(),
         unpaired: Unpaired::default(),
         misnamed_signature: None,
         naming: Naming::Folder,
