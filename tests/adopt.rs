@@ -124,6 +124,9 @@ fn what_is_the_users_own_is_not_touched() {
         ("echo '# mine' >> bin/gbuild", "bin/gbuild"),
         ("echo mine > bin/gitian", "bin/gitian"),
         ("ln -sf gbuild bin/gsign", "bin/gsign"),
+        ("echo '#m' >> bin/gsign", "bin/gsign"),
+        ("echo '#m' >> libexec/on-target", "libexec/on-target"),
+        ("git mv -f libexec/make-it libexec/on-target", "libexec/on-target"),
     ] {
         checkout.sh(&format!("cd builder && {change}")).succeeds();
         let before = tree::listing(&checkout.path().join("builder/bin"));
@@ -131,7 +134,13 @@ fn what_is_the_users_own_is_not_touched() {
         assert_eq!(told.code, 1, "{change}: {}", told.stdout);
         assert!(told.stderr.contains(&format!("builder/{path} is not as gitian-builder has it")), "{}", told.stderr);
         assert_eq!(tree::listing(&checkout.path().join("builder/bin")), before);
-        checkout.sh("cd builder && git checkout -q -f . && rm -f bin/gitian").succeeds();
+        // What the hint says is what is to be done.
+        let hint = told.stderr.lines().find_map(|line| line.strip_prefix("hint: ")).unwrap();
+        let (command, _) = hint.split_once("    ").unwrap();
+        checkout.sh(command).succeeds();
+        checkout.adopt(&["builder"]).succeeds();
+        checkout.adopt(&["--undo", "builder"]).succeeds();
+        checkout.sh("cd builder && git reset -q --hard && rm -f bin/gitian").succeeds();
     }
     for other in ["origin/bin", "nowhere", "."] {
         let told = checkout.adopt(&[other]);

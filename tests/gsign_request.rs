@@ -197,6 +197,91 @@ fn an_answer_that_does_not_fit_is_not_published() {
 }
 
 #[test]
+fn an_answer_with_a_key_that_is_not_in_the_signers_key_file_is_not_published() {
+    let Some([alice, bob]) = Builder::new("alice").zip(Builder::new("bob")).map(<[Builder; 2]>::from) else { return };
+    let tree = bob.path("sigs");
+    bob.built("hello", "same");
+    bob.sign(&tree, &["--request", "please.txt", "hello.yml"]).succeeds();
+    carry(&bob, &alice, "please.txt");
+    alice.run(&["--sign-request", "please.txt", "--yes", "--signer", "alice"]).succeeds();
+    carry(&alice, &bob, "please.txt.signed");
+    let keys = tree.join("builder-keys");
+    fs::create_dir_all(&keys).unwrap();
+    for builder in [&alice, &bob] {
+        builder.home.export(builder.name, &keys);
+    }
+    let import = |more: &[&str]| {
+        bob.run(&[&["-q", "--import", "please.txt.signed", "--destination", tree.to_str().unwrap()], more].concat())
+    };
+    // The keys of a folder, and those that are named.
+    for more in [&[][..], &["--keys", keys.to_str().unwrap()]] {
+        let before = files(&tree);
+        let refused = import(more);
+        let wanted = "1.0/bob/hello-build.assert.sig: WRONG KEY: signed with key ";
+        assert!(refused.stderr.contains(wanted) && refused.code == 1, "{}", refused.stderr);
+        let wanted = "builder-keys/bob.pgp\nhint: sign the request with the signer's own key: ";
+        assert!(refused.stderr.contains(wanted), "{}", refused.stderr);
+        assert_eq!(files(&tree), before);
+    }
+    // The policy has the last word, for gverify and here.
+    let listed = String::from_utf8(alice.home.gpg(&["--with-colons", "--list-keys", "alice"])).unwrap();
+    let key = listed.lines().find_map(|line| line.strip_prefix("fpr:")).unwrap().trim_matches(':').to_owned();
+    fs::write(tree.join("gverify.toml"), format!("[signers.bob]\nkeys = [\"{key}\"]\n")).unwrap();
+    import(&[]).succeeds();
+    assert_eq!(bob.verify(&tree, "hello").succeeds().stdout, "bob: OK\n\n");
+    fs::remove_file(tree.join("gverify.toml")).unwrap();
+    let verified = bob.verify(&tree, "hello");
+    assert!(verified.stdout.contains("bob: WRONG KEY") && verified.code == 1, "{}", verified.stdout);
+}
+
+#[test]
+fn an_answer_that_is_about_something_else_than_expected_is_not_published() {
+    let Some([build, key]) = hosts() else { return };
+    let tree = build.path("sigs");
+    build.sign(&tree, &REQUEST).succeeds();
+    carry(&build, &key, "please.txt");
+    key.run(&["--sign-request", "please.txt", "--yes"]).succeeds();
+    carry(&key, &build, "please.txt.signed");
+    build.built("third", "same");
+    let import = |expected: &[&str]| {
+        build.run(
+            &[&["-q", "--import", "please.txt.signed", "--destination", tree.to_str().unwrap()], expected].concat(),
+        )
+    };
+    for (expected, message) in [
+        (&["--signer", "bob"][..], "its signer is alice, expected was bob"),
+        (&["--release", "0.9"], "its release is 1.0, expected was 0.9"),
+        // The default of signing, when it is written.
+        (&["--release", "test"], "its release is 1.0, expected was test"),
+        (&["hello.yml"], "its package is hello and other, expected was hello"),
+        (&["hello.yml", "third.yml"], "its package is hello and other, expected was hello and third"),
+        (
+            &["hello.yml", "other.yml", "third.yml"],
+            "its package is hello and other, expected was hello and other and third",
+        ),
+        (&["-s", "alice", "-r", "0.9", "hello.yml"], "its release is 1.0, expected was 0.9"),
+    ] {
+        let answer = import(expected);
+        let wanted =
+            format!("gsign: error: please.txt.signed: {message}\nhint: --import takes the answer to the request");
+        assert!(answer.stderr.starts_with(&wanted) && answer.code == 1, "{expected:?}: {}", answer.stderr);
+        assert!(!tree.exists(), "{expected:?}");
+    }
+    for expected in [
+        &["--signer", "alice", "--release", "1.0", "other.yml", "hello.yml"][..],
+        &["--signer", "alice"],
+        &["--release", "1.0"],
+        &["hello.yml", "other.yml"],
+        &[],
+    ] {
+        let answer = import(expected).succeeds();
+        assert_eq!(answer.stderr, "", "{expected:?}");
+        assert_eq!(build.verify(&tree, "other").succeeds().stdout, "alice: OK\n\n");
+        fs::remove_dir_all(&tree).unwrap();
+    }
+}
+
+#[test]
 fn a_key_that_is_not_known_here_is_said_and_the_others_are_compared_at_both_ends() {
     let Some([build, key]) = hosts() else { return };
     let Some(bob) = Builder::new("bob") else { return };
@@ -232,9 +317,9 @@ fn options_that_contradict_each_other_are_wrong_usage() {
     let Some([build, _]) = hosts() else { return };
     for args in [
         &["--sign-request", "x", "hello.yml"][..],
-        &["--import", "x", "hello.yml"],
         &["--import", "x", "--sign-request", "y"],
-        &["--import", "x", "--signer", "alice"],
+        &["--import", "x", "--request", "y", "-s", "alice", "hello.yml"],
+        &["--sign-request", "x", "--release", "1.0"],
         &["--request", "x", "-s", "alice", "--key", "k", "hello.yml"],
         &["--request", "x", "-s", "alice", "--in-toto", "k", "hello.yml"],
         &["--request", "x", "-s", "alice", "-p", "true", "hello.yml"],

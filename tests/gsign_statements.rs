@@ -3,12 +3,13 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use support::checkout;
-use support::signers::{Builder, names};
+use support::signers::{Builder, files, names};
 
 #[test]
 fn a_list_of_digests_and_its_signature_cover_all_that_was_signed() {
@@ -185,6 +186,76 @@ fn a_descriptor_that_was_changed_since_is_not_passed_on() {
         answer.stderr
     );
     assert!(answer.code == 1 && !alice.path("sigs").exists() && !alice.path("x.jsonl").exists());
+}
+
+#[test]
+fn outputs_that_would_replace_each_other_or_what_is_read_are_wrong_usage() {
+    let Some(alice) = Builder::new("alice") else { return };
+    alice.built("hello", "one");
+    let tree = alice.path("sigs");
+    alice.sign(&tree, &["--sha256sums", "list", "hello.yml"]).succeeds();
+    fs::write(alice.path("alice.key"), alice.home.gpg(&["--export-secret-keys", "alice"])).unwrap();
+    symlink("list.asc", alice.path("link")).unwrap();
+    symlink("later", alice.path("dangling")).unwrap();
+    symlink("sigs/1.0", alice.path("folder")).unwrap();
+    fs::hard_link(alice.path("list"), alice.path("second")).unwrap();
+    let (assert, signature) = ("sigs/1.0/alice/hello-build.assert", "sigs/1.0/alice/hello-build.assert.sig");
+    let before = files(alice.work.path());
+    let program = ["-p", "sh -c 'touch asked'"];
+    let sign = |args: &[&str]| {
+        let common = ["--signer", "alice", "--release", "1.0", "--destination", "sigs"];
+        alice.run(&[&common, args, &["hello.yml"]].concat())
+    };
+    for (args, message) in [
+        (&["--in-toto", signature][..], format!("--in-toto {signature} is the same file as signature {signature}")),
+        (&["--sha256sums", assert], format!("--sha256sums {assert} is the same file as assertion {assert}")),
+        (
+            &["--in-toto", "folder/alice/hello-build.assert"],
+            format!("--in-toto folder/alice/hello-build.assert is the same file as assertion {assert}"),
+        ),
+        (&["--sha256sums", "x", "--in-toto", "x.asc"], "--in-toto x.asc is the same file as signature x.asc".into()),
+        (
+            &["--sha256sums", "x", "--in-toto", "./new/../x"],
+            "--in-toto ./new/../x is the same file as --sha256sums x".into(),
+        ),
+        (&["--in-toto", "x", "--sha256sums", "x"], "--in-toto x is the same file as --sha256sums x".into()),
+        (
+            &["--sha256sums", "list", "--in-toto", "link"],
+            "--in-toto link is the same file as signature list.asc".into(),
+        ),
+        (
+            &["--sha256sums", "later", "--in-toto", "dangling"],
+            "--in-toto dangling is the same file as --sha256sums later".into(),
+        ),
+        (
+            &["--sha256sums", "list", "--in-toto", "second"],
+            "--in-toto second is the same file as --sha256sums list".into(),
+        ),
+        (&["--in-toto", "./hello.yml"], "--in-toto ./hello.yml is the same file as descriptor hello.yml".into()),
+        (
+            &["--sha256sums", "result/hello-res.yml"],
+            "--sha256sums result/hello-res.yml is the same file as report result/hello-res.yml".into(),
+        ),
+    ] {
+        let answer = sign(&[&program, args].concat());
+        assert_eq!(answer.code, 2, "{args:?}: {}", answer.stderr);
+        assert_eq!(answer.stderr, format!("gsign: error: {message}\n"));
+        assert!(files(alice.work.path()) == before, "{args:?}");
+    }
+    // Neither what a request leaves nor what signs in-process goes over what is read.
+    for (args, other) in [
+        (&["--request", "result/../hello.yml"][..], "descriptor hello.yml"),
+        (&["--key", "alice.key", "--in-toto", "alice.key"], "--key alice.key"),
+    ] {
+        let answer = sign(args);
+        let wanted = format!(" is the same file as {other}\n");
+        assert!(answer.stderr.ends_with(&wanted) && answer.code == 2, "{args:?}: {}", answer.stderr);
+        assert!(files(alice.work.path()) == before, "{args:?}");
+    }
+    // Places of their own, beside each other, are fine; and the program above is one that would have been asked.
+    sign(&["--sha256sums", "x", "--in-toto", "sigs/1.0/alice/hello.jsonl"]).succeeds();
+    sign(&program).succeeds();
+    assert!(alice.path("asked").exists());
 }
 
 #[test]

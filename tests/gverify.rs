@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use assert_cmd::Command;
 use nix::sys::stat::Mode;
 use support::gnupg::Home;
 use support::programs::{Answer, Workdir, answer};
@@ -499,6 +500,26 @@ fn a_program_is_asked_about_one_signature_at_a_time() {
 }
 
 #[test]
+fn a_release_is_reported_as_soon_as_those_before_it_are() {
+    let Some(fixture) = Fixture::new() else { return };
+    let checker = fixture.path("check");
+    fs::write(&checker, "#!/bin/sh\necho x >> asked\nsleep 0.1\n").unwrap();
+    fs::set_permissions(&checker, fs::Permissions::from_mode(0o755)).unwrap();
+    let tree = fixture.path("sigs-ok");
+    for number in 1..40 {
+        let copy = tree.join(format!("1.{number}"));
+        answer(Command::new("cp").arg("-r").arg(tree.join("1.0")).arg(copy)).succeeds();
+    }
+    let script = "\"$0\" --all -d sigs-ok -p ./check | head -1";
+    let gverify = support::checkout().join("target/release/gverify");
+    let first = answer(fixture.work.tool("bash").args(["-c", script]).arg(gverify)).succeeds();
+    assert!(first.stdout.starts_with("1.0 "), "{}", first.stdout);
+    // Of 80 signatures, and those that were on their way then.
+    let asked = fs::read_to_string(fixture.path("asked")).unwrap().lines().count();
+    assert!(asked < 24, "{asked}");
+}
+
+#[test]
 fn a_release_that_is_not_there_says_which_are() {
     let Some(fixture) = Fixture::new() else { return };
     let answer = fixture.work.run("gverify", &["-d", "sigs-ok", "hello.yml"]);
@@ -736,7 +757,7 @@ fn a_mismatch_is_explained_and_says_what_to_do_next() {
     // Without a reference there is a tie, which says how to get one.
     let answer = fixture.run(&[&["-d", "sigs-mismatch"], &keys[..]].concat());
     let said = "gverify: error: 2 different things were built, with the same weight of 1 behind each, so there is nothing to compare with\n\
-                hint: alice and bob differ; to see how: gverify -v --compare-to alice --release 1.0 --name hello-debian --destination sigs-mismatch\n";
+                hint: alice and bob differ; to see how: gverify -v --compare-to alice --release 1.0 --name hello-debian --destination sigs-mismatch --keys alice.asc --keys bob.asc\n";
     assert_eq!((answer.stderr.as_str(), answer.code), (said, 2));
     // -v shows the lines of every manifest that differs, both ways.
     let Some(answer) = real(&["-v", "-r", "0.6.0rc5", "--name", "bitcoin"]) else { return };

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use support::gnupg::Home;
 use support::programs::{Answer, Workdir};
 use support::running::{Running, within};
@@ -173,6 +174,16 @@ fn a_run_that_is_told_to_stop_stops() {
         assert_eq!(answer.code, 130, "{:?}: {}", args.first(), answer.stderr);
         assert!(answer.stderr.contains("gverify: interrupted\n"), "{}", answer.stderr);
     }
+    // At a pipe that nobody reads the system holds it.
+    let Some(fixture) = Fixture::new() else { return };
+    let pipe = fixture.path("page");
+    mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+    let mut running = fixture.work.start("gverify", &["-r", "1.0", "--name", "app", "-d", "sigs", "--html", "page"]);
+    assert!(within(PATIENCE, || listens(&running)));
+    std::thread::sleep(Duration::from_secs(3));
+    running.signal(Signal::SIGTERM);
+    assert!(within(Duration::from_secs(10), || running.has_ended()), "a pipe holds it");
+    assert_eq!(running.answer().code, 143);
 }
 
 #[test]

@@ -277,6 +277,84 @@ fn what_the_script_says_by_what_only_its_run_knows_is_told_and_not_guessed() {
 }
 
 #[test]
+fn what_the_script_says_in_its_own_way_is_read_or_told() {
+    let of = "'../coin/contrib/gitian-descriptors/gitian-linux.yml'";
+    let lost = "# Nothing of this call is here, since it fits no descriptor: gbuild";
+    let warning = "gitian: warning: this call of the script fits no descriptor: gbuild";
+    for (script, expected, warning) in [
+        // Strings that are formatted.
+        (format!("check_call(['bin/gbuild', '--commit', 'coin=%s' % version, {of}])"), "commit = \"{version}\"\n", ""),
+        (
+            format!("check_call(['bin/gbuild', '--commit', 'coin=v{{}}'.format(version), {of}])"),
+            "commit = \"v{version}\"\n",
+            "",
+        ),
+        (
+            format!("check_call(['bin/gbuild', '--commit', 'coin=%s' % commit, {of}])"),
+            "# The script says ${commit}, whatever that is then; this is what tags usually look like.\ncommit = \"v{version}\"\n",
+            "",
+        ),
+        // What cannot be a commit, or a number of processors.
+        (
+            format!("check_call(['bin/gbuild', '--commit', 'coin=%s', {of}])"),
+            "# The script says %s, whatever that is then; this is what tags usually look like.\ncommit = \"v{version}\"\n",
+            "",
+        ),
+        (
+            format!("check_call(['bin/gbuild', '-j', '0', {of}])"),
+            "# Left out, since it cannot be used. processors: 0 is not between 1 and 1024\n#processors = 0\n",
+            "",
+        ),
+        // Calls in variables.
+        (
+            format!("cmd = ['bin/gbuild', '--commit', 'coin=n%s' % version, {of}]\ncheck_call(cmd)"),
+            "commit = \"n{version}\"\n",
+            "",
+        ),
+        (format!("cmd = ['bin/gbuild', '-j', '2']\ncheck_call(cmd + [{of}])"), lost, warning),
+        (format!("cmd = ['bin/gbuild']\ncmd.append({of})\ncheck_call(cmd)"), lost, warning),
+        (format!("check_call(['bin/gbuild'] + options + [descriptor])"), lost, warning),
+    ] {
+        let work = repository(Some(("gitian-build.py", &script)));
+        commit(&work);
+        let answer = work.run("gitian", &["init"]).succeeds();
+        assert!(answer.stdout.contains("from these and contrib/gitian-build.py"), "{script}: {}", answer.stdout);
+        assert_eq!(answer.stderr.contains("warning"), !warning.is_empty(), "{script}: {}", answer.stderr);
+        assert!(answer.stderr.contains(warning), "{script}: {}", answer.stderr);
+        let toml = fs::read_to_string(work.path().join("gitian.toml")).unwrap();
+        assert!(toml.contains(expected), "{script}: {toml}");
+        assert!(!planned(&work).is_empty());
+    }
+}
+
+#[test]
+fn the_hint_is_for_the_file_that_was_written() {
+    let script = format!(
+        "git clone https://github.com/coin/gitian.sigs.git\ngbuild --commit coin=v$VERSION ../coin/contrib/gitian-descriptors/gitian-linux.yml\n"
+    );
+    let work = repository(Some(("gitian-build.sh", &script)));
+    commit(&work);
+    let above = work.path().parent().unwrap();
+    let named = format!("{}/", work.path().file_name().unwrap().to_str().unwrap());
+    let told = support::programs::run("gitian", &["init", &named], above).succeeds();
+    assert!(
+        told.stdout.contains("\n1 thing is left to look at: a comment in the file says which\n"),
+        "{}",
+        told.stdout
+    );
+    let hint = told.stderr.lines().find_map(|line| line.strip_prefix("hint: gitian ")).unwrap();
+    let (command, _) = hint.split_once("    ").unwrap();
+    assert_eq!(command, format!("release --file {named}gitian.toml --dry-run VERSION"));
+    let command = command.replace("VERSION", "1.0") + " --signer alice";
+    let args: Vec<&str> = command.split(' ').collect();
+    let plan = support::programs::run("gitian", &args, above).succeeds().stdout;
+    assert!(plan.contains("gitian-linux.yml"), "{plan}");
+    fs::remove_file(work.path().join("gitian.toml")).unwrap();
+    let told = work.run("gitian", &["init"]).succeeds();
+    assert!(told.stderr.contains("hint: gitian release --dry-run VERSION    "), "{}", told.stderr);
+}
+
+#[test]
 fn where_there_is_nothing_to_read_nothing_is_written() {
     let work = Workdir::new();
     let told = work.run("gitian", &["init"]);

@@ -383,6 +383,10 @@ fn what_is_wrong_is_told_with_what_mends_it_before_hours_are_spent() {
             &["--step", "verify"][..],
             "verify linux needs sigs, which is not done\nhint: gitian release --file ../coin/gitian.toml --step sigs,verify --signer alice 1.0\n",
         ),
+        (
+            &["--os", "linux", "--step", "build"],
+            "build linux needs base bookworm-amd64, which is not done\nhint: gitian release --file ../coin/gitian.toml --os linux --step base,build --signer alice 1.0\n",
+        ),
         (&["--sigs", "nowhere"], "sigs tree nowhere does not exist\nhint: git clone -- /"),
         (
             &["--os", "win-signed"],
@@ -401,17 +405,36 @@ fn what_is_wrong_is_told_with_what_mends_it_before_hours_are_spent() {
     for (script, expected) in [
         (
             "gitian release --file ../coin/gitian.toml --signer nobody 1.0",
-            "gpg has no secret key for signer nobody\nhint: gpg --list-secret-keys ",
+            "gpg finds no secret key of signer nobody: error reading key: No secret key\nhint: gpg --list-secret-keys ",
         ),
         (
             "unset ${!GIT_@}; export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=user.useConfigOnly GIT_CONFIG_VALUE_0=true\n\
              gitian release --file ../coin/gitian.toml --signer alice 1.0",
-            "git does not know who commits to the sigs tree\nhint: git config --global user.name NAME; ",
+            "sigs tree .gitian/sigs: git does not know who commits\nhint: git config --global user.name NAME; ",
         ),
     ] {
         let told = alice.sh(script);
         assert!(told.code == 1 && told.stderr.contains(expected), "{}", told.stderr);
         assert!(!told.stdout.contains("begins"), "{}", told.stdout);
+    }
+    // What a repository holds leads nowhere else, and passes for no build.
+    for (script, expected) in [
+        (
+            "ln -s /nowhere binaries",
+            "binaries is a link, and leads to /nowhere\nhint: if that link is yours: add --binaries binaries/1.0\n",
+        ),
+        ("rm -r .gitian; ln -s /nowhere .gitian", ".gitian is a link, and leads to /nowhere\nhint: rm .gitian "),
+        (
+            "git init -q; mkdir -p .gitian/stamps; touch .gitian/stamps/x; git add .gitian",
+            "git has files of .gitian: what is built and signed here is not to come from a repository\nhint: git rm ",
+        ),
+    ] {
+        alice.sh(script).succeeds();
+        let (code, told) = run(&[]);
+        assert!(code == 1 && told.contains(expected), "{script}: {told}");
+        alice
+            .sh("rm -rf .git .gitian/stamps; [ ! -L binaries ] || rm binaries; [ ! -L .gitian ] || rm .gitian")
+            .succeeds();
     }
     // An input with another content is never taken.
     fs::write(&sdk, "another sdk").unwrap();
@@ -440,6 +463,13 @@ fn what_is_wrong_is_told_with_what_mends_it_before_hours_are_spent() {
     project.sh("cd coin && git revert --no-edit HEAD && git tag -f v1.0").succeeds();
     let told = alice.release(&[]).succeeds().stdout;
     assert!(told.contains("verify win-signed: alice: OK\n"), "{told}");
+    // Only the clone knows who commits.
+    alice
+        .sh("unset ${!GIT_@}; export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=user.useConfigOnly GIT_CONFIG_VALUE_0=true
+             git -C .gitian/sigs config user.name Alice && git -C .gitian/sigs config user.email alice@example.org &&
+             gitian release --file ../coin/gitian.toml --signer alice --step sign,commit --again 1.0 &&
+             [ \"$(git -C .gitian/sigs log -1 --format=%cn)\" = Alice ]")
+        .succeeds();
 }
 
 #[test]
@@ -498,10 +528,25 @@ fn a_key_on_another_host_signs_by_way_of_files() {
     };
     let told = as_alice(&["--request", "to-sign"]).succeeds().stdout;
     assert!(told.contains("sign win-signed: done in") && !told.contains("commit"), "{told}");
+    as_alice(&["--request", "elsewhere"]).succeeds();
+    assert_eq!(fs::read_dir(builder.folder.join("elsewhere")).unwrap().count(), 3);
     let told = as_alice(&["--import", "to-sign"]);
-    assert!(told.code == 1 && told.stderr.contains("linux.request.signed"), "{}", told.stderr);
+    let expected = "answer to-sign/linux.request.signed does not exist\nhint: where the key is: gsign --sign-request to-sign/linux.request ";
+    assert!(told.code == 1 && told.stderr.contains(expected), "{}", told.stderr);
     alice.sh("set -e; for file in ../builder/to-sign/*.request; do gsign --sign-request $file --signer alice --yes; done").succeeds();
-    let told = as_alice(&["--import", "to-sign", "--push"]).succeeds().stdout;
+    // Another's answer is not taken for one's own, and nothing of it is left.
+    let told = builder.release(&["--import", "to-sign"]);
+    assert!(
+        told.code == 1 && told.stderr.contains("alice") && !told.stderr.contains("No such file"),
+        "{}",
+        told.stderr
+    );
+    assert!(!builder.folder.join(".gitian/sigs/1.0-linux").exists());
+    let push = ["--import", "to-sign", "--push"];
+    // What is to be committed is to be pushed.
+    let told = as_alice(&[&push[..], &["--dry-run"]].concat()).succeeds().stdout;
+    assert!(told.contains("# push\n"), "{told}");
+    let told = as_alice(&push).succeeds().stdout;
     for name in ["linux", "win", "win-signed"] {
         assert!(told.contains(&format!("verify {name}: alice: OK\n")), "{told}");
     }

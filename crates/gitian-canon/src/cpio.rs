@@ -145,6 +145,13 @@ fn read(part: &Part, run: &mut Run<'_>) -> Result<(Vec<Entry>, u64)> {
     Ok((entries, at.min(part.len())))
 }
 
+/// Returns a symbolic link. The zero byte behind its target may be there, and does not count. Source: Linux, usr/gen_init_cpio.c.
+fn symlink(content: &Part) -> Result<Kind> {
+    let mut target = content.whole(PATH_LIMIT as u64 + 1)?;
+    target.pop_if(|last| *last == 0);
+    Kind::symlink(target)
+}
+
 fn entry(header: &Header, name: &[u8], content: Part) -> Result<Option<Entry>> {
     let mode = header.number(Field::Mode)?;
     let device = |block| -> Result<Kind> {
@@ -153,7 +160,7 @@ fn entry(header: &Header, name: &[u8], content: Part) -> Result<Option<Entry>> {
     let has_content = content.len() > 0;
     let kind = match mode & 0o170_000 {
         0o100_000 => Kind::File(Content::plain(content)),
-        0o120_000 => Kind::Symlink(content.whole(PATH_LIMIT as u64)?),
+        0o120_000 => symlink(&content).with_context(|| shown(name))?,
         0o040_000 => Kind::Folder,
         0o060_000 => device(true)?,
         0o020_000 => device(false)?,

@@ -33,7 +33,7 @@ pub(crate) struct Entry {
 pub(crate) enum Kind {
     Folder,
     File(Content),
-    /// Where it points: any bytes.
+    /// Where it points; made by [`Kind::symlink`].
     Symlink(Vec<u8>),
     /// The same file as another entry's.
     HardLink(Vec<u8>),
@@ -43,6 +43,17 @@ pub(crate) enum Kind {
         minor: u32,
     },
     Pipe,
+}
+
+impl Kind {
+    /// A symbolic link that a file system could hold.
+    pub fn symlink(target: Vec<u8>) -> Result<Self> {
+        match target.as_slice() {
+            [] => Err(refused("is a symbolic link to nothing")),
+            target if target.contains(&0) => Err(refused("is a symbolic link with a zero byte in its target")),
+            _ => Ok(Self::Symlink(target)),
+        }
+    }
 }
 
 /// The bytes of a file.

@@ -39,6 +39,8 @@ fn refuses(cases: &[(Vec<u8>, &str)]) {
     for (bytes, expected) in cases {
         let found = reason(bytes);
         assert!(found.contains(expected), "{found:?} instead of {expected:?}");
+        let mut names = found.split(": ");
+        assert!(names.next() != names.next(), "the path is there twice: {found:?}");
     }
 }
 
@@ -117,6 +119,7 @@ fn hostile_tars_are_refused() {
         (tar(&[(b"a", b'1', b"b", b"")]), "a: is a hard link to b, which is not in the archive"),
         (tar(&[(b"a", b'1', b"b", b""), (b"b", b'1', b"a", b"")]), "is a hard link to itself"),
         (tar(&[(b"a", b'1', b"../../etc/shadow", b"")]), "the path leaves the tree"),
+        (tar(&[(b"a", b'2', b"", b"")]), "a: is a symbolic link to nothing"),
         (tar(&[(b"d", b'5', b"", b""), (b"a", b'1', b"d", b"")]), "a: is a hard link to a folder"),
         (tar(&[(b"a", b'S', b"", b"")]), "a: is a sparse file"),
         (tar(&[(b"a", b'M', b"", b"")]), "several volumes"),
@@ -226,14 +229,20 @@ fn hostile_zips_are_refused() {
     let text = b"hello hello hello hello hello";
     let good = zip(&[stored("a", text), deflated("b", text)]);
     assert!(canon(&good, Limits::default()).is_ok());
+    let link = |target: &[u8]| Zipped { attributes: 0o120_777 << 16, ..stored("a", target) };
+    assert!(canon(&zip(&[link(b"b")]), Limits::default()).is_ok());
     let with = |change: fn(&mut Zipped<'_>)| {
         let mut entry = deflated("a", b"hello hello hello hello hello");
         change(&mut entry);
         zip(&[entry])
     };
     refuses(&[
-        (zip(&[stored("../x", text)]), "the path leaves the tree"),
-        (zip(&[stored("/x", text)]), "the path is absolute"),
+        (zip(&[stored("../x", text)]), "../x: the path leaves the tree"),
+        (zip(&[stored("/x", text)]), "/x: the path is absolute"),
+        (zip(&[link(b"")]), "a: is a symbolic link to nothing"),
+        (zip(&[link(b"b\0c")]), "a: is a symbolic link with a zero byte in its target"),
+        (zip(&[link(b"b\0")]), "a: is a symbolic link with a zero byte in its target"),
+        (zip(&[stored("./", b""), stored(".", text)]), ".: has no name"),
         (zip(&[stored("a\\..\\b", text)]), "the path is one of Windows"),
         (zip(&[stored("C:x", text)]), "the path is one of Windows"),
         (zip(&[stored("a", text), stored("a", text)]), "a: is there twice"),
@@ -301,6 +310,9 @@ fn hostile_cpios_are_refused() {
         (cpio(&[("../x", 0o100_644, 1, 1, b"x")]), "the path leaves the tree"),
         (cpio(&[("a", 0o100_644, 1, 1, b"x"), ("a", 0o100_644, 2, 1, b"x")]), "a: is there twice"),
         (cpio(&[("a", 0o120_777, 1, 1, b"/etc"), ("a/b", 0o100_644, 2, 1, b"x")]), "a/b: a is no folder"),
+        (cpio(&[("a", 0o120_777, 1, 1, b"")]), "a: is a symbolic link to nothing"),
+        (cpio(&[("a", 0o120_777, 1, 1, b"b\0c")]), "a: is a symbolic link with a zero byte in its target"),
+        (cpio(&[("a", 0o120_777, 1, 1, b"b\0\0")]), "a: is a symbolic link with a zero byte in its target"),
         (cpio(&[("a", 0o040_755, 1, 1, b"x")]), "has a content and is no file"),
         (cpio(&[("a", 0o150_755, 1, 1, b"")]), "is of a type that is not known"),
         (cpio(&[("a", 0o100_644, 1, 2, b"x"), ("b", 0o100_644, 1, 2, b"y")]), "has a content twice"),
@@ -313,6 +325,13 @@ fn hostile_cpios_are_refused() {
         ([&good[..], b"garbage and more of it"].concat(), "is cut off"),
         ([&good[..], &[b'g'; 200]].concat(), "has no header of a cpio"),
     ]);
+}
+
+#[test]
+fn a_zero_byte_behind_the_target_of_a_link_in_a_cpio_does_not_count() {
+    let [with, without] =
+        [&b"b\0"[..], b"b"].map(|target| canon(&cpio(&[("a", 0o120_777, 1, 1, target)]), Limits::default()).unwrap());
+    assert_eq!(with, without);
 }
 
 fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {

@@ -225,13 +225,14 @@ impl<'a> Checkout<'a> {
 
     /// A program with changes of the user's own is not touched.
     fn refuse_changes(&self, tracked: &[&str], places: &[Place]) -> Result<()> {
-        let changed = self.git().args(["status", "--porcelain", "--"]).args(tracked).text()?;
+        let status = ["status", "--porcelain", "-z", "--no-renames", "--"];
+        let changed = self.git().args(status).args(tracked).text()?;
         let other = places.iter().find(|place| match place.mode {
             // A link, or a file that git does not know.
             Some(mode) => mode & 0o170000 != 0o100000,
             None => self.root.join(&place.path).symlink_metadata().is_ok(),
         });
-        let first = changed.lines().next().map(|line| line[line.len().min(3)..].to_owned());
+        let first = changed.split('\0').find_map(|entry| entry.get(3..)).map(str::to_owned);
         match first.or_else(|| other.map(|place| place.path.clone())) {
             None => Ok(()),
             Some(path) => Err(Problem {

@@ -1,11 +1,14 @@
 //! gsign: the reports of builds → signed assertions in the sigs tree. Standard output stays empty, as in the original.
 //!
 //! `agreement` looks at what others signed, checked against the `keys` that gverify would use; `holder` unlocks a secret key,
-//! `request` is for keys on another host, `terminal` asks the user.
+//! `request` is for keys on another host and `expectation` for what comes back from there, `places` are where outputs
+//! go, `terminal` asks the user.
 
 pub mod agreement;
+mod expectation;
 mod holder;
 mod keys;
+mod places;
 mod request;
 mod terminal;
 
@@ -14,7 +17,7 @@ use std::time::SystemTime;
 
 use anyhow::Result;
 use gitian_build::Workdir;
-use gitian_descriptor::{Loaded, SignerName};
+use gitian_descriptor::{Loaded, ReleaseName, SignerName};
 use gitian_manifest::SigsTree;
 use gitian_process::interrupt;
 use gitian_sign::{By, Draft, Signing, Subject, statement, sums};
@@ -28,26 +31,28 @@ use crate::surroundings::Surroundings;
 
 use keys::Keys;
 
-pub use request::OtherFile;
+pub use expectation::Unexpected;
+pub use request::{NotGood, OtherFile};
 pub use terminal::NoTerminal;
 
 /// Runs gsign. Returns the exit code.
 pub fn run(args: Args, around: &Surroundings, _out: &mut dyn Write) -> Result<u8> {
-    match (&args.sign_request, &args.import, &args.signer) {
+    match (&args.sign_request, &args.import, &args.signer, &args.release) {
         (Some(file), ..) => request::sign(file, &args)?,
-        (None, Some(file), _) => request::import(file, &args, around)?,
-        (None, None, Some(signer)) => sign(signer, &args, around)?,
-        (None, None, None) => return Err(WrongUsage("who signs? --signer SIGNER".into()).into()),
+        (None, Some(file), ..) => request::import(file, &args, around)?,
+        (None, None, Some(signer), Some(release)) => sign(signer, release, &args, around)?,
+        (None, None, ..) => return Err(WrongUsage("who signs what? --signer SIGNER --release REL".into()).into()),
     }
     Ok(0)
 }
 
-fn sign(signer: &SignerName, args: &Args, around: &Surroundings) -> Result<()> {
+fn sign(signer: &SignerName, release: &ReleaseName, args: &Args, around: &Surroundings) -> Result<()> {
     let loaded = load(args, around)?;
-    let drafts = loaded.iter().map(|loaded| draft(signer, loaded, args)).collect::<Result<Vec<Draft>>>()?;
+    let drafts = loaded.iter().map(|loaded| draft(signer, release, loaded)).collect::<Result<Vec<Draft>>>()?;
     let trees: Vec<SigsTree> = drafts.iter().map(|draft| tree(draft, args, around)).collect();
+    places::check(args, &drafts, &trees)?;
     let at = SystemTime::now();
-    agreement::check_all(&drafts, &trees, &mut Keys::new(args), args, at)?;
+    agreement::check_all(&drafts, &trees, &loaded, &mut Keys::new(args), args, at)?;
     if let Some(file) = &args.request {
         return request::write(file, drafts, args);
     }
@@ -100,10 +105,10 @@ fn load(args: &Args, around: &Surroundings) -> Result<Vec<Loaded>> {
     Ok(all)
 }
 
-fn draft(signer: &SignerName, loaded: &Loaded, args: &Args) -> Result<Draft> {
+fn draft(signer: &SignerName, release: &ReleaseName, loaded: &Loaded) -> Result<Draft> {
     let package = loaded.descriptor.name.clone();
     let report = Workdir::new("").report(&package);
-    let subject = Subject { release: args.release.clone(), signer: signer.clone(), package };
+    let subject = Subject { release: release.clone(), signer: signer.clone(), package };
     Draft::of_report(&report, subject, loaded.descriptor.optionals.clone())
 }
 

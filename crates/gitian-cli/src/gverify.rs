@@ -15,12 +15,13 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use gitian_descriptor::PackageName;
 use gitian_manifest::{OMap, SigsTree, Value};
+use gitian_process::{Command, interrupt};
 use gitian_verify::{
-    Cause, Checker, Criteria, Decision, Facts, Folders, History, Judged, Keyring, Outcome, Policy, Program, Question,
-    Reference, Source, decide, gather,
+    Camp, Cause, Checker, Criteria, Decision, Facts, Folders, History, Judged, Keyring, Outcome, Policy, Program,
+    Question, Reference, Source, decide, gather,
 };
 
 use crate::args::gverify::Args;
@@ -38,6 +39,8 @@ use text::Print;
 
 /// The largest descriptor whose name is looked for, in bytes.
 const DESCRIPTOR_LIMIT: u64 = 1 << 20;
+/// How long after it is asked to stop it may be held where it does not hear.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What is known and decided about one release and package.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +74,7 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
 }
 
 fn verify(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
+    interrupt::end_anyway(GRACE).context("signals")?;
     let mut nowhere = io::sink();
     let out = if args.quiet { &mut nowhere } else { out };
     Page::check_names(args.html.as_deref(), args.markdown.as_deref())?;
@@ -249,7 +253,7 @@ impl Run<'_> {
             report("gverify", &error, &self.around.calls, self.around.settings.debug, &mut io::stderr());
             let hint = match decision.outcome() {
                 Outcome::Nothing if decision.camps.is_empty() => packages_hint(&question),
-                _ => tie_hint(&release),
+                _ => self.tie_hint(&release),
             };
             if let Some(hint) = hint {
                 tell(&format!("hint: {}", printable(&hint)));
@@ -351,6 +355,20 @@ impl Run<'_> {
         let decision = decide(&facts, &Criteria { compare_to, ..question.criteria(&self.policy, self.at) });
         Ok(Judged { facts, decision })
     }
+
+    /// Returns how to see in what the camps of a tie differ.
+    fn tie_hint(&self, release: &Release<'_>) -> Option<String> {
+        let Release { question, facts, decision, .. } = release;
+        let Reference::Tied(count) = decision.reference else { return None };
+        let name = |index: &usize| shell_words::quote(&facts[*index].signer).into_owned();
+        let camp = |camp: &Camp| camp.signers.iter().map(name).collect::<Vec<_>>().join(", ");
+        let camps: Vec<String> = decision.camps[..count].iter().map(camp).collect();
+        let first = decision.camps.first()?.signers.first()?;
+        let command = Command::new("gverify").args(["-v", "--compare-to", &facts[*first].signer]);
+        let command = command.args(["--release", &question.release, "--name", &question.package, "--destination"]);
+        let command = command.arg(&question.tree.root).args(self.args.terms());
+        Some(format!("{} differ; to see how: {command}", camps.join(" and ")))
+    }
 }
 
 /// Prints many releases, each as if it were the only one.
@@ -430,20 +448,4 @@ fn packages_hint(question: &Question) -> Option<String> {
     let others: BTreeSet<&str> = here.map(|other| &*other.package).filter(|name| *name != question.package).collect();
     let first = shell_words::quote(others.first()?);
     Some(format!("--name {first}; there are: {}", named(others.iter().copied())))
-}
-
-/// Returns how to see in what the camps of a tie differ.
-fn tie_hint(release: &Release<'_>) -> Option<String> {
-    let Release { question, facts, decision, .. } = release;
-    let Reference::Tied(count) = decision.reference else { return None };
-    let name = |index: &usize| shell_words::quote(&facts[*index].signer).into_owned();
-    let camps = decision.camps[..count].iter().map(|camp| camp.signers.iter().map(name).collect::<Vec<_>>().join(", "));
-    let first = name(decision.camps.first()?.signers.first()?);
-    Some(format!(
-        "{} differ; to see how: gverify -v --compare-to {first} --release {} --name {} --destination {}",
-        camps.collect::<Vec<_>>().join(" and "),
-        shell_words::quote(&question.release),
-        shell_words::quote(&question.package),
-        shell_words::quote(&question.tree.root.display().to_string())
-    ))
 }

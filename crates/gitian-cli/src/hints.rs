@@ -7,14 +7,14 @@ use gitian_process::Failure;
 use gitian_release::{Kind, StepFailed};
 use gitian_sign::{DescriptorChanged, NotSigned, ReportMissing};
 use gitian_updater::ConfigRefused;
-use gitian_verify::{PolicyRefused, ReleaseMissing, release_name};
+use gitian_verify::{PolicyRefused, ReleaseMissing, Verdict, release_name};
 use gitian_vm::{ArchiveRefused, GuestGone, GuestNotUp, NotPacked, Problem, UnknownBackend};
 
 use crate::apt_hints;
 use crate::copy_from_target::NoFolder;
 use crate::failure::last_lines;
 use crate::gsign::agreement::Diverges;
-use crate::gsign::{NoTerminal, OtherFile};
+use crate::gsign::{NoTerminal, NotGood, OtherFile, Unexpected};
 use crate::printable::printable;
 use crate::start_target::RunsAlready;
 use crate::target::NoTarget;
@@ -110,6 +110,16 @@ pub fn hint(error: &Error) -> Option<String> {
             let file = other.path.display().to_string();
             return Some(printable(&format!("gsign {} {}", other.option, shell_words::quote(&file))));
         }
+        if let Some(not_good) = cause.downcast_ref::<NotGood>() {
+            let new_key = match not_good.verdict {
+                Verdict::WrongKey(_) => "; a new key has to be added to the key folder, or the policy, first",
+                _ => "",
+            };
+            return Some(format!("sign the request with the signer's own key: gsign --sign-request FILE -s KEY{new_key}"));
+        }
+        if cause.is::<Unexpected>() {
+            return Some("--import takes the answer to the request that was meant; without what is expected it publishes any".into());
+        }
         if cause.is::<DescriptorChanged>() {
             return Some("git checkout the descriptor as it was built, or build again with gbuild".to_owned());
         }
@@ -168,11 +178,14 @@ fn step_hint(failed: &StepFailed) -> Option<String> {
     match failed.kind {
         Kind::Build => {
             let log = gitian_build::Workdir::new(gitian_release::workdir(&failed.of)).build_log();
-            Some(format!("the script's log is {}; then, to go on: {again}", log.display()))
+            Some(match log.exists() {
+                true => format!("the script's log is {}; then, to go on: {again}", log.display()),
+                false => format!("to go on: {again}"),
+            })
         }
         // What gsign advises is for the folder that it ran in.
         Kind::Sign => Some(format!(
-            "what is built stays, in {}; to go on: {again}; to sign what others did not build: add --anyway",
+            "what is built stays, in {}; to go on: {again}; if others built something else, and you are sure: add --anyway",
             gitian_release::workdir(&failed.of).display()
         )),
         _ => None,

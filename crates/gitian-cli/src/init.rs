@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use gitian_process::Command;
 use gitian_release::{Project, init};
 use gitian_vm::Problem;
 
@@ -39,9 +40,12 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     let count = project.descriptors.len();
     let line = format!("{}: {count} descriptors, from these{from}", file.display());
     writeln!(out, "{}", printable(&line))?;
-    if draft.open > 0 {
-        writeln!(out, "{} things are left to look at: the comments in the file say which", draft.open)?;
+    match draft.open {
+        0 => {}
+        1 => writeln!(out, "1 thing is left to look at: a comment in the file says which")?,
+        open => writeln!(out, "{open} things are left to look at: the comments in the file say which")?,
     }
-    tell("hint: gitian release --dry-run VERSION    shows what a release would do");
+    let named = if named.as_os_str().is_empty() { String::new() } else { format!(" --file {}", Command::new(&file)) };
+    tell(&printable(&format!("hint: gitian release{named} --dry-run VERSION    shows what a release would do")));
     Ok(0)
 }

@@ -147,7 +147,7 @@ impl Release<'_> {
     }
 
     fn does(&self, kind: Kind) -> bool {
-        self.args.step.is_empty() || self.args.step.contains(&kind)
+        self.args.step.is_empty() || self.args.step.contains(&kind) || kind == Kind::Push && self.args.push
     }
 
     fn backend(&self) -> Option<&str> {
@@ -280,12 +280,13 @@ impl Release<'_> {
             }
             .into());
         }
+        let binaries = self.args.binaries.clone();
+        let binaries = binaries.unwrap_or_else(|| self.project.binaries.of(&self.args.version).into());
+        self.check_folders(&sigs, &binaries)?;
         let is_there = sigs_folder.join(".git").exists();
         // A clone that the user names may be of a repository of his own.
         let own = self.args.sigs.is_some() && is_there;
         let sigs_url = self.project.sigs.url.as_deref().filter(|_| !own);
-        let binaries = self.args.binaries.clone();
-        let binaries = binaries.unwrap_or_else(|| self.project.binaries.of(&self.args.version).into());
         let order = Order {
             project: self.project,
             here: &here,
@@ -329,17 +330,64 @@ impl Release<'_> {
 
     /// Finds what would stop the signing and committing that is due, before hours are spent on builds.
     fn check_hands(&self, steps: &[Step], runner: &Runner<'_>) -> Result<()> {
-        let is_due = |kind: Kind| {
-            let mut steps = steps.iter().filter(|step| step.kind == kind && !step.left_out && self.does(kind));
-            steps.any(|step| matches!(runner.standing(step), Standing::Due(_)))
-        };
-        let signs_here = self.args.request.is_none() && self.args.import.is_none();
+        let is_due =
+            |step: &&Step| !step.left_out && self.does(step.kind) && matches!(runner.standing(step), Standing::Due(_));
         let mut problems = Vec::new();
-        if signs_here && is_due(Kind::Sign) {
+        let mut signs = false;
+        for step in steps.iter().filter(|step| matches!(step.kind, Kind::Sign | Kind::Commit)).filter(is_due) {
+            match (step.kind, &self.args.import) {
+                (Kind::Sign, Some(folder)) => problems.extend(self.without_answer(folder, &step.of)),
+                (Kind::Sign, None) => signs = self.args.request.is_none(),
+                _ => problems.extend(runner.without_committer(step)?),
+            }
+        }
+        if signs {
             problems.extend(without_key(self.signer()?.as_str())?);
         }
-        if is_due(Kind::Commit) {
-            problems.extend(without_name(&self.around.workdir)?);
+        if problems.is_empty() { Ok(()) } else { Err(BuildStopped { problems }.into()) }
+    }
+
+    /// Whether the answer to a request is not there.
+    fn without_answer(&self, folder: &Path, name: &str) -> Option<Problem> {
+        let request = gitian_release::request(folder, name);
+        let mut answer = request.clone().into_os_string();
+        answer.push(".signed");
+        let is_there = self.around.workdir.join(&answer).exists();
+        (!is_there).then(|| Problem {
+            what: format!("answer {} does not exist", Path::new(&answer).display()),
+            mend: format!(
+                "where the key is: {}    and bring what it writes here",
+                Command::new("gsign").args(["--sign-request"]).arg(&request)
+            ),
+        })
+    }
+
+    /// Insists on folders of our own where nobody named others: a repository may hold links that lead anywhere, and records
+    /// of builds that nobody made here.
+    fn check_folders(&self, sigs: &Path, binaries: &Path) -> Result<()> {
+        let workdir = &self.around.workdir;
+        let named = |option: &str, path: &Path| format!("if that link is yours: add --{option} {}", path.display());
+        let mut problems = Vec::new();
+        for (path, is_named, mend) in [
+            (Path::new(WORK), false, format!("rm {WORK}    removes the link and nothing behind it")),
+            (sigs, self.args.sigs.is_some(), named("sigs", sigs)),
+            (binaries, self.args.binaries.is_some(), named("binaries", binaries)),
+        ] {
+            let link = gitian_release::link_on_the_way(workdir, path)
+                .filter(|(way, _)| !is_named && (way != Path::new(WORK) || path == way));
+            problems.extend(link.map(|(link, leads)| Problem {
+                what: format!("{} is a link, and leads to {}", link.display(), leads.display()),
+                mend,
+            }));
+        }
+        let tracked = Command::new("git").args(["ls-files", "--", WORK]).folder(workdir).text();
+        if tracked.is_ok_and(|files| !files.is_empty()) {
+            problems.push(Problem {
+                what: format!(
+                    "git has files of {WORK}: what is built and signed here is not to come from a repository"
+                ),
+                mend: format!("git rm -r --quiet {WORK}    or release in an empty folder, with --file"),
+            });
         }
         if problems.is_empty() { Ok(()) } else { Err(BuildStopped { problems }.into()) }
     }
@@ -376,8 +424,15 @@ impl Release<'_> {
             }
         };
         runner.check(steps, &does, &mut { warn })?;
+        let mut commits = false;
         for step in steps.iter().filter(|step| !step.left_out && does(step.kind)) {
-            match runner.standing(step) {
+            let standing = match runner.standing(step) {
+                // It is asked before what is committed then.
+                Standing::Done if step.kind == Kind::Push && commits => Standing::Due(None),
+                standing => standing,
+            };
+            commits |= step.kind == Kind::Commit && matches!(standing, Standing::Due(_));
+            match standing {
                 Standing::Done => writeln!(out, "# {}: done already", printable(&step.to_string()))?,
                 Standing::Doubted(why) => writeln!(out, "# {}", printable(&format!("{step}: {why}")))?,
                 Standing::Due(why) => {
@@ -395,31 +450,31 @@ impl Release<'_> {
 
 /// Whether gpg has nothing to sign with under a name.
 fn without_key(signer: &str) -> Result<Option<Problem>> {
-    let listed = Command::new("gpg").args(["--batch", "--list-secret-keys", "--", signer]);
-    match listed.run_ok(Streams::default()) {
-        Ok(_) => Ok(None),
-        Err(Failure::ProgramFailed { .. }) => Ok(Some(Problem {
-            what: format!("gpg has no secret key for signer {signer}"),
-            mend: "gpg --list-secret-keys    shows yours, for --signer; without signatures: --step \
-                   base,input,build,collect"
-                .into(),
-        })),
+    let listed = Command::new("gpg").args(["--batch", "--with-colons", "--list-secret-keys", "--", signer]);
+    let what = match listed.run_ok(Streams::default()) {
+        // An S among the capabilities is of the whole key, and of one that is still valid.
+        Ok(told)
+            if String::from_utf8_lossy(&told.stdout).lines().any(|line| {
+                line.starts_with("sec:")
+                    && line.split(':').nth(11).is_some_and(|can| can.contains('S') && !can.contains('D'))
+            }) =>
+        {
+            return Ok(None);
+        }
+        Ok(_) => format!(
+            "gpg cannot sign with the key of signer {signer}: it is expired, revoked, disabled or for other things"
+        ),
+        Err(Failure::ProgramFailed { last_lines, .. }) => {
+            let cause = last_lines.last().map_or("", |line| line.trim_start_matches("gpg: "));
+            format!("gpg finds no secret key of signer {signer}: {cause}")
+        }
         Err(Failure::ProgramNotFound { .. }) => {
             let what = "program gpg, which signs, is not installed".into();
-            Ok(Some(Problem { what, mend: "sudo apt-get install gnupg".into() }))
+            return Ok(Some(Problem { what, mend: "sudo apt-get install gnupg".into() }));
         }
-        Err(other) => Err(other.into()),
-    }
-}
-
-/// Whether git does not know who commits.
-fn without_name(folder: &Path) -> Result<Option<Problem>> {
-    match Command::new("git").args(["var", "GIT_COMMITTER_IDENT"]).folder(folder).run_ok(Streams::default()) {
-        Ok(_) => Ok(None),
-        Err(Failure::ProgramFailed { .. }) => Ok(Some(Problem {
-            what: "git does not know who commits to the sigs tree".into(),
-            mend: "git config --global user.name NAME; git config --global user.email ADDRESS".into(),
-        })),
-        Err(other) => Err(other.into()),
-    }
+        Err(other) => return Err(other.into()),
+    };
+    let mend =
+        "gpg --list-secret-keys    shows yours, for --signer; without signatures: --step base,input,build,collect";
+    Ok(Some(Problem { what, mend: mend.into() }))
 }

@@ -43,6 +43,19 @@ pub fn listen() -> io::Result<()> {
     Ok(())
 }
 
+/// Ends the process, with a shell's code for the signal, if it is still there so long after it was asked to stop. For
+/// programs that have nothing to clean up: the system may hold them where no signal is heard, at a pipe that nobody reads.
+pub fn end_anyway(grace: Duration) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    std::thread::Builder::new().name("end".into()).spawn(move || {
+        runtime.block_on(wait());
+        std::thread::sleep(grace);
+        #[expect(clippy::exit, reason = "whoever could return is held")]
+        std::process::exit(128 + received().unwrap_or_default());
+    })?;
+    Ok(())
+}
+
 /// Asks us to stop when the process that started us ends, however that happens. Somebody else's child is left alone while
 /// that process lives.
 pub fn end_with(parent: i32) -> io::Result<()> {

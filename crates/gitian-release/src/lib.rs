@@ -30,8 +30,8 @@ mod tree;
 mod vouch;
 
 pub use pattern::Pattern;
-pub use place::{WORK, inputs, sigs, workdir};
-pub use plan::{Chosen, Order, Origin, Signing, plan};
+pub use place::{WORK, inputs, link_on_the_way, sigs, workdir};
+pub use plan::{Chosen, Order, Origin, Signing, plan, request};
 pub use project::{DescriptorRule, InputRule, Project, ProjectRefused, RemoteRule, Sigs, Stage, Version};
 pub use remotes::{Source, State, absolute, ask};
 pub use run::{BaseId, Event, Runner, Standing, StepFailed, room_for};

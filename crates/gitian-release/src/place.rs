@@ -1,5 +1,6 @@
 //! Where everything of a release lies, from the folder that it is made in.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::Version;
@@ -21,6 +22,16 @@ pub fn inputs() -> PathBuf {
 /// Returns where the sigs tree lies if nobody says otherwise.
 pub fn sigs() -> PathBuf {
     Path::new(WORK).join("sigs")
+}
+
+/// Returns the first link on the way from a folder to a path below it, and where it leads.
+pub fn link_on_the_way(root: &Path, path: &Path) -> Option<(PathBuf, PathBuf)> {
+    let mut way = PathBuf::new();
+    path.components().find_map(|part| {
+        way.push(part);
+        let leads = fs::read_link(root.join(&way)).ok()?;
+        Some((way.clone(), leads))
+    })
 }
 
 /// Returns where it is written down that a step is done. A working directory holds one version's build at a time; what

@@ -207,7 +207,7 @@ impl Order<'_> {
         let mut steps = Vec::new();
         for chosen in self.wanted() {
             for target in &chosen.targets {
-                let of = format!("{}-{}", target.suite, target.architecture.debian());
+                let of = of_base(target);
                 if !seen.insert((of.clone(), target.distro.clone())) {
                     continue;
                 }
@@ -345,10 +345,11 @@ impl Order<'_> {
         }
         actions.push(Action::Run(program));
         let done = self.stamped(Kind::Build, &rule.name, vec![self.report(chosen), workdir.out()]);
+        let base = |target: &TargetId| (Kind::Base, of_base(target));
         let of = |stage: &crate::project::Stage| (Kind::Build, self.project.descriptors[stage.from].name.clone());
         Step {
             depends,
-            needs: rule.stages.iter().map(of).collect(),
+            needs: rule.stages.iter().map(of).chain(chosen.targets.iter().map(base)).collect(),
             left_out: chosen.left_out,
             ..Step::new(Kind::Build, &rule.name, actions, done)
         }
@@ -449,20 +450,23 @@ impl Order<'_> {
             Signing::Import(folder) => {
                 let mut answer = request(folder, name).into_os_string();
                 answer.push(".signed");
-                let args = ["--import".into(), from_workdir(Path::new(&answer)).into()];
-                let tree_args = ["--destination".into(), from_workdir(self.sigs).into()];
-                let anyway = self.anyway.then(|| "--anyway".into());
-                let args = args.into_iter().chain(tree_args).chain(anyway).collect();
-                let program = Program { name: "gsign", args, folder: place::workdir(name), asks: true };
+                // What it has to be an answer for is said, too.
+                let mut args = vec!["--import".into(), from_workdir(Path::new(&answer)).into()];
+                args.extend(signed_by);
+                let program = self.of_tree(chosen, "gsign", args, true);
                 (program, name.clone(), (Vec::new(), tree))
             }
         };
         actions.push(Action::Run(program));
         let stamp = place::stamp(Kind::Sign, &stamp, self.version);
         // Not how: what was signed elsewhere is signed.
-        let who = Value::Text(format!("{signer} {} {:?}", self.rule(chosen).release.of(self.version), self.sigs));
+        let mut who = format!("{signer} {} {:?}", self.rule(chosen).release.of(self.version), self.sigs);
+        // A request is made for whoever wants it in another folder, too.
+        if let Signing::Request(folder) = self.signing {
+            who += &format!(" {folder:?}");
+        }
         Step {
-            depends: vec![self.of_report(chosen), Dependency { name: "who signs".into(), value: who }],
+            depends: vec![self.of_report(chosen), Dependency { name: "who signs".into(), value: Value::Text(who) }],
             needs: vec![(Kind::Build, name.clone()), (Kind::Sigs, String::new())],
             ..Step::new(Kind::Sign, name, actions, Done::Stamped { stamp, leaves, leaves_content })
         }
@@ -508,8 +512,13 @@ impl Order<'_> {
     }
 }
 
+/// What a base image is of.
+fn of_base(target: &TargetId) -> String {
+    format!("{}-{}", target.suite, target.architecture.debian())
+}
+
 /// The file that asks for a descriptor's signature.
-fn request(folder: &Path, name: &str) -> PathBuf {
+pub fn request(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.request"))
 }
 
@@ -669,8 +678,9 @@ git -C .gitian/sigs push --quiet origin HEAD";
             let rest = "the base image bookworm-amd64, the remote coin";
             assert_eq!(names("win"), format!("{common}, the input sdk, the input by-hand, {rest}"));
             assert_eq!(names("win-signed"), format!("{common}, the input unsigned, {rest}"));
-            assert_eq!(of("win").needs, []);
-            assert_eq!(of("win-signed").needs, [(Kind::Build, "win".to_owned())]);
+            let base = (Kind::Base, "bookworm-amd64".to_owned());
+            assert_eq!(of("win").needs, std::slice::from_ref(&base));
+            assert_eq!(of("win-signed").needs, [(Kind::Build, "win".to_owned()), base]);
             assert!(!steps.iter().any(|step| step.kind == Kind::Push));
         });
     }

@@ -386,7 +386,7 @@ fn name<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
 }
 
 /// A commit with the version in it; what it becomes is a checked name, since a version is one.
-fn commit(text: &str) -> Result<Template, String> {
+pub(crate) fn commit(text: &str) -> Result<Template, String> {
     let template = Template::parse(text)?;
     name::<Commit>(&text.replace("{version}", "1"))?;
     Ok(template)

@@ -171,6 +171,18 @@ impl Runner<'_> {
         Ok(())
     }
 
+    /// Returns what would keep git from a step's commit.
+    ///
+    /// # Errors
+    ///
+    /// git cannot be run.
+    pub fn without_committer(&self, step: &Step) -> Result<Option<Problem>> {
+        match &step.done {
+            Done::Committed { tree, .. } => self.tree(tree).without_committer(),
+            _ => Ok(None),
+        }
+    }
+
     /// Tells how a step stands. Nothing is changed.
     pub fn standing(&self, step: &Step) -> Standing {
         self.before(step).standing

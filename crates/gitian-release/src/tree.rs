@@ -168,13 +168,36 @@ impl Tree<'_> {
             Err(Failure::ProgramFailed { last_lines, .. })
                 if last_lines.iter().any(|line| line.contains("tell me who")) =>
             {
-                Err(Problem {
-                    what: format!("sigs tree {}: git does not know who commits", self.shown.display()),
-                    mend: "git config --global user.name NAME; git config --global user.email ADDRESS".into(),
-                }
-                .into())
+                Err(self.nobody_commits().into())
             }
             other => other.map(|_| true).with_context(context),
+        }
+    }
+
+    /// Returns what keeps git from committing here, or in the clone that will be here: nobody has told it by whom.
+    pub fn without_committer(&self) -> Result<Option<Problem>> {
+        let context = || format!("sigs tree {}", self.shown.display());
+        // What git is told may depend on where a repository lies.
+        let scratch;
+        let folder = match self.path.join(".git").exists() {
+            true => &*self.path,
+            false => {
+                let parent = self.path.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
+                scratch = tempfile::Builder::new().prefix(".gitian-").tempdir_in(parent).with_context(context)?;
+                git().args(["init", "--quiet"]).folder(scratch.path()).run_ok(Streams::default())?;
+                scratch.path()
+            }
+        };
+        match git().args(["var", "GIT_COMMITTER_IDENT"]).folder(folder).run_ok(Streams::default()) {
+            Err(Failure::ProgramFailed { .. }) => Ok(Some(self.nobody_commits())),
+            other => other.map(|_| None).with_context(context),
+        }
+    }
+
+    fn nobody_commits(&self) -> Problem {
+        Problem {
+            what: format!("sigs tree {}: git does not know who commits", self.shown.display()),
+            mend: "git config --global user.name NAME; git config --global user.email ADDRESS".into(),
         }
     }
 

@@ -166,29 +166,40 @@ impl Request {
                 signature =
                     Some(openpgp::binary(armored.as_bytes()).with_context(|| format!("{path}: the signature"))?);
             }
-            // The empty line before the next one.
-            lines.next_if(|line| line.is_empty());
+            // The empty line before the next one; were there more, the comparison below says so.
+            while lines.next_if(|line| line.is_empty()).is_some() {}
             request.items.push(Item { draft, signature });
         }
         ensure!(!request.items.is_empty(), "holds nothing to sign");
         let written = request.render()?;
-        if let Some((line, (found, wanted))) = differing_line(&text, &written) {
-            bail!("was changed on the way: line {line} is '{}', not '{}'", shown(found), shown(wanted));
+        if let Some(difference) = difference(&text, &written) {
+            bail!("was changed on the way: {difference}");
         }
         Ok(request)
     }
 }
 
-/// Returns the first line in which two texts differ, counted from 1, and both of them.
-fn differing_line<'t>(found: &'t str, wanted: &'t str) -> Option<(usize, (&'t str, &'t str))> {
+/// Says where two texts differ first; lines are counted from 1.
+fn difference(found: &str, wanted: &str) -> Option<String> {
     // A last newline more or less is nobody's attack, but the text is to be what was written.
-    let (mut found, mut wanted) = (found.split('\n'), wanted.split('\n'));
+    let (mut found, mut wanted) = (found.split_inclusive('\n'), wanted.split_inclusive('\n'));
     for line in 1.. {
-        match (found.next(), wanted.next()) {
+        return Some(match (found.next(), wanted.next()) {
             (None, None) => return None,
-            (found, wanted) if found == wanted => {}
-            (found, wanted) => return Some((line, (found.unwrap_or_default(), wanted.unwrap_or_default()))),
-        }
+            (Some(found), Some(wanted)) if found == wanted => continue,
+            (Some(_), None) => format!("it ends with line {}, and goes on after that", line - 1),
+            (None, Some(wanted)) => format!("it ends before line {line}, '{}'", shown(wanted.trim_end_matches('\n'))),
+            (Some(found), Some(wanted)) if wanted.strip_suffix('\n') == Some(found) => {
+                format!("it ends within line {line}, which lacks its newline")
+            }
+            (Some(found), Some(wanted)) => {
+                format!(
+                    "line {line} is '{}', not '{}'",
+                    shown(found.trim_end_matches('\n')),
+                    shown(wanted.trim_end_matches('\n'))
+                )
+            }
+        });
     }
     None
 }
@@ -263,6 +274,8 @@ mod tests {
         let zero = "0".repeat(64);
         let sum = request.items[0].draft.digest().to_string();
         let cut = &text[..text.rfind("== sha256").unwrap()];
+        let lines = text.lines().count();
+        let after_end = format!("it ends with line {lines}, and goes on after that");
         for (changed, message) in [
             (text.replacen(&built, &zero, 1), "line 5 is"),
             (
@@ -280,6 +293,11 @@ mod tests {
             (text.replace("Not signed yet", "Harmless"), "line "),
             (text.replacen("\n\n", "\n\nPlease hurry\n", 1), "line 3 is"),
             (text.clone() + "and more\n", "'and more' is not expected"),
+            (text.clone() + "\n", &after_end),
+            (text.clone() + "\n\n\n", &after_end),
+            (text[..text.len() - 1].to_owned(), &format!("it ends within line {lines}, which lacks its newline")),
+            (text.replacen("\n\n==", "\n\n\n==", 1), "is '', not '== 1.0/Jane Doe/hello-build.assert'"),
+            (text.replacen("\n\n== 1.0/Jane Doe/other", "\n== 1.0/Jane Doe/other", 1), "/other-build.assert', not ''"),
             (text.replace("| - type: build\n", ""), "its sha256 is"),
             (text.replace("| - type: build\n", "| - type: build # really\n"), "is not written as gsign"),
             (

@@ -208,13 +208,15 @@ fn accept(order: &Order<'_>, destination: &Destination, place: &Path, page: Opti
     if order.force {
         return Ok(package);
     }
-    if let Some(installed) = &installed {
-        installed.against(&package.release, order, package.signed)?;
-    }
-    if let Some(page) = page.filter(|page| in_order(page, &package.release).is_gt()) {
-        return Err(
-            Stopped::Frozen(format!("release {page} is promised, and {} is what comes", package.release)).into()
-        );
+    let compared = installed.map_or(Ok(()), |installed| installed.against(&package.release, order, package.signed));
+    let is_same = |error: &anyhow::Error| matches!(error.downcast_ref(), Some(Stopped::SameRelease(_)));
+    match page.filter(|page| in_order(page, &package.release).is_gt()) {
+        // What is installed already is not the newest, either.
+        Some(page) if compared.as_ref().err().is_none_or(is_same) => {
+            let held_back = format!("release {page} is promised, and {} is what comes", package.release);
+            return Err(Stopped::Frozen(held_back).into());
+        }
+        _ => compared?,
     }
     order.config.fresh(package.signed, order.now)?;
     Ok(package)

@@ -231,6 +231,9 @@ fn an_old_release_that_is_shown_as_the_newest_is_noticed() {
         (page("1", Vec::new()), "", 4, "/v 1 is older than 2, which is installed"),
         (page("4", Made::new("1", &[("a", "1")]).zip(keys)), "", 4, "release 1 is older than 2"),
         (page("4", Made::new("3", &[("a", "3")]).zip(keys)), "", 6, "release 4 is promised, and 3 is what comes"),
+        // What is installed, behind a new page and behind its own.
+        (page("4", Made::new("2", &[("a", "2")]).zip(keys)), "", 6, "release 4 is promised, and 2 is what comes"),
+        (page("2", Made::new("2", &[("a", "2")]).zip(keys)), "", 2, "release 2 is installed, and is the newest"),
         // Signatures that are older than there have ever been.
         (
             page("3", old("3").zip(keys)),

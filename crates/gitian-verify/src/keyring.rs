@@ -16,6 +16,7 @@ use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::types::HashAlgorithm;
 use sequoia_openpgp::{Fingerprint, KeyHandle, KeyID};
 
+use crate::facts::{Good, Naming, Signature};
 use crate::key_files::KeyFile;
 use crate::merged::Merged;
 use crate::tree_file::{self, Content};
@@ -107,9 +108,23 @@ impl Keyring {
         self.certs.values().flat_map(Merged::of).collect()
     }
 
+    /// Returns what the name of a signer's folder rests on, with this signature in it.
+    pub fn naming(&self, signer: &str, signature: &Signature) -> Naming {
+        match signature {
+            Signature::Good(good) => self.naming_by(signer, good),
+            _ => Naming::Folder,
+        }
+    }
+
+    /// Returns what the name of a signer's folder rests on by a good signature.
+    pub(crate) fn naming_by(&self, signer: &str, good: &Good) -> Naming {
+        let file = self.file_of_other_keys(signer, &good.primary_key);
+        file.map_or(Naming::Folder, |file| Naming::FolderOfOtherKeys(file.to_owned()))
+    }
+
     /// Returns the file that is called after a signer in the folders that keys were read from, if there is one and no such
     /// file holds this primary key. Where files have other names than signers, nothing is known.
-    pub(crate) fn file_of_other_keys(&self, signer: &str, primary_key: &str) -> Option<&Path> {
+    fn file_of_other_keys(&self, signer: &str, primary_key: &str) -> Option<&Path> {
         let mut own = self.files.iter().filter(|file| file.owner() == Some(signer));
         let first = own.clone().next()?;
         let holds = own.any(|file| file.keys.contains(primary_key));

@@ -47,7 +47,10 @@ mod verdict;
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
@@ -200,20 +203,42 @@ pub fn judge_all(
     judge: &(dyn Fn(&Question) -> Result<Judged> + Sync),
     each: &mut dyn FnMut(&Question, Result<Judged>) -> Result<()>,
 ) -> Result<()> {
-    rayon::in_place_scope(|scope| {
+    // Not rayon's: one of its threads that waits for a part of its release takes up another release meanwhile, and the
+    // first one has to wait for that.
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(questions.len());
+    let is_over = AtomicBool::new(false);
+    let (orders, jobs) = mpsc::channel::<(&Question, Sender<Result<Judged>>)>();
+    let jobs = Mutex::new(jobs);
+    let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    let work = || {
+        while let Ok((question, judged)) = next() {
+            if !is_over.load(Ordering::Relaxed) {
+                judged.send(judge(question)).ok();
+            }
+        }
+    };
+    thread::scope(|scope| {
+        (0..workers).for_each(|_| drop(scope.spawn(work)));
+        let orders = orders;
         let mut to_come = questions.iter();
         let mut ahead = VecDeque::with_capacity(AT_ONCE);
-        loop {
+        let done = loop {
             for question in to_come.by_ref().take(AT_ONCE - ahead.len()) {
-                let (judged, comes) = mpsc::sync_channel(1);
-                // After an error nobody waits for it any more.
-                scope.spawn(move |_| drop(judged.send(judge(question))));
+                let (judged, comes) = mpsc::channel();
+                orders.send((question, judged)).ok();
                 ahead.push_back((question, comes));
             }
-            interrupt::check()?;
-            let Some((question, comes)) = ahead.pop_front() else { return Ok(()) };
-            each(question, comes.recv().context("the thread that judged a release ended")?)?;
-        }
+            let Some((question, comes)) = ahead.pop_front() else { break Ok(()) };
+            let judged = interrupt::check()
+                .map_err(Into::into)
+                .and_then(|()| comes.recv().context("the thread that judged a release ended"));
+            if let Err(cause) = judged.and_then(|judged| each(question, judged)) {
+                break Err(cause);
+            }
+        };
+        // What nobody waits for any more is not begun.
+        is_over.store(true, Ordering::Relaxed);
+        done
     })
 }
 

@@ -14,7 +14,7 @@ use gitian_manifest::SigsTree;
 use gitian_process::interrupt;
 use rayon::prelude::*;
 
-use crate::facts::{Document, Facts, Good, Naming, Signature};
+use crate::facts::{Document, Facts, Naming, Signature};
 use crate::history::History;
 use crate::sums::{self, Sums};
 use crate::tree_file::{self, Content};
@@ -186,16 +186,11 @@ impl Place {
             }
             Kind::Sums => self.sums(top, self.path(tree), checker)?,
         };
-        let Checker::Keys { keys, .. } = checker else { return Ok(facts) };
-        let naming = |good: &Good| match keys.file_of_other_keys(&self.signer, &good.primary_key) {
-            Some(file) => Naming::FolderOfOtherKeys(file.to_owned()),
-            None => Naming::Folder,
-        };
-        if let Signature::Good(good) = &facts.signature {
-            facts.naming = naming(good);
-        }
-        for (good, of_other) in &mut facts.others {
-            *of_other = naming(good);
+        if let Checker::Keys { keys, .. } = checker {
+            facts.naming = keys.naming(&self.signer, &facts.signature);
+            for (good, naming) in &mut facts.others {
+                *naming = keys.naming_by(&self.signer, good);
+            }
         }
         Ok(facts)
     }

@@ -1,6 +1,6 @@
 //! A tar to entries. Every length is checked against the file before anything is read by it.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use gitian_process::interrupt;
 
 use super::BLOCK;
@@ -77,7 +77,7 @@ fn entry(header: &Header, more: Extended, content: Part) -> Result<Option<Entry>
             Some(target) => Kind::HardLink(target),
             None => bail!(Refused(format!("{}: is a hard link to a folder", shown(&name)))),
         },
-        b'2' => Kind::Symlink(target(&more)),
+        b'2' => Kind::symlink(target(&more)).with_context(|| shown(&name))?,
         kind @ (b'3' | b'4') => {
             Kind::Device { block: kind == b'4', major: device(&header[329..337])?, minor: device(&header[337..345])? }
         }

@@ -4,6 +4,15 @@ use gitian_descriptor::calendar;
 
 const DAY: i64 = 86_400;
 
+/// Says of a point in time what a zip cannot tell of it.
+pub(super) fn not_told(seconds: i64) -> Option<&'static str> {
+    match calendar::date(seconds.div_euclid(DAY)).0 {
+        ..1980 => Some("times before 1980"),
+        1980..=2107 => None,
+        _ => Some("times after 2107"),
+    }
+}
+
 /// Returns date and time of a point in time, the nearest there is if it cannot be told.
 pub(super) fn from_epoch(seconds: i64) -> (u16, u16) {
     let (year, month, day) = calendar::date(seconds.div_euclid(DAY));

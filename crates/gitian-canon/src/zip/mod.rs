@@ -33,6 +33,9 @@ const IN_ZIP64: u32 = u32::MAX;
 pub(crate) fn rewrite(part: &Part, out: &mut File, run: &mut Run<'_>) -> Result<()> {
     let entries = read(part, run)?;
     let entries = settle(entries, &run.rules, rank)?;
+    for what in entries.iter().filter_map(|entry| dos::not_told(entry.time)) {
+        run.notes.left_out(what);
+    }
     write::write(&entries, out)
 }
 

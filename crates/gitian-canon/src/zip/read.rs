@@ -36,7 +36,7 @@ pub(crate) fn read(part: &Part, run: &mut Run<'_>) -> Result<Vec<Entry>> {
         if record.comment {
             run.notes.left_out("comments");
         }
-        entries.extend(entry(record, content.part).context(name)?);
+        entries.extend(entry(record, content.part, &name)?);
     }
     if at != end {
         bail!(Refused("has a directory with more than its entries".into()));
@@ -239,35 +239,15 @@ struct Placed {
     end: u64,
 }
 
-fn entry(record: Record, part: Part) -> Result<Option<Entry>> {
-    const LINK: u32 = 0o120_000;
-    const FOLDER: u32 = 0o040_000;
-    const FILE: u32 = 0o100_000;
-    let name = &record.name;
-    if name.contains(&b'\\') || matches!(&**name, [drive, b':', ..] if drive.is_ascii_alphabetic()) {
-        bail!(Refused("the path is one of Windows".into()));
-    }
-    let mode = record.attributes >> 16;
-    let zipped = Zipped { deflated: record.method == DEFLATED, size: record.size, crc: record.crc };
-    let content = Content { part, zipped: Some(zipped) };
-    let is_folder = name.ends_with(b"/");
-    let kind = match mode & 0o170_000 {
-        LINK if !is_folder => Kind::Symlink(content.whole(PATH_LIMIT as u64)?),
-        FOLDER | FILE | 0 | LINK if is_folder || mode & 0o170_000 == FOLDER => {
-            if record.size > 0 {
-                bail!(Refused("is a folder with a content".into()));
-            }
-            Kind::Folder
-        }
-        FILE | 0 => Kind::File(content),
-        other => bail!(Refused(format!("is of a type that is not known ({other:#o})"))),
-    };
-    let Some(path) = path(name)? else {
+fn entry(record: Record, part: Part, shown: &str) -> Result<Option<Entry>> {
+    let kind = kind(&record, part).with_context(|| shown.to_owned())?;
+    let Some(path) = path(&record.name)? else {
         return match kind {
             Kind::Folder => Ok(None),
-            _ => Err(refused("has no name")),
+            _ => Err(refused(format!("{shown}: has no name"))),
         };
     };
+    let mode = record.attributes >> 16;
     let usual = if matches!(kind, Kind::Folder) { 0o755 } else { 0o644 };
     Ok(Some(Entry {
         path,
@@ -278,6 +258,30 @@ fn entry(record: Record, part: Part) -> Result<Option<Entry>> {
         time: record.time,
         attributes: Some((if mode == 0 { record.made_by } else { UNIX }, record.attributes)),
     }))
+}
+
+fn kind(record: &Record, part: Part) -> Result<Kind> {
+    const LINK: u32 = 0o120_000;
+    const FOLDER: u32 = 0o040_000;
+    const FILE: u32 = 0o100_000;
+    let name = &record.name;
+    if name.contains(&b'\\') || matches!(&**name, [drive, b':', ..] if drive.is_ascii_alphabetic()) {
+        bail!(Refused("the path is one of Windows".into()));
+    }
+    let zipped = Zipped { deflated: record.method == DEFLATED, size: record.size, crc: record.crc };
+    let content = Content { part, zipped: Some(zipped) };
+    let is_folder = name.ends_with(b"/");
+    match record.attributes >> 16 & 0o170_000 {
+        LINK if !is_folder => Kind::symlink(content.whole(PATH_LIMIT as u64)?),
+        of_type @ (FOLDER | FILE | 0 | LINK) if is_folder || of_type == FOLDER => {
+            if record.size > 0 {
+                bail!(Refused("is a folder with a content".into()));
+            }
+            Ok(Kind::Folder)
+        }
+        FILE | 0 => Ok(Kind::File(content)),
+        other => bail!(Refused(format!("is of a type that is not known ({other:#o})"))),
+    }
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {

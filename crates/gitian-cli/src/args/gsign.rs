@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap::builder::ArgPredicate;
 use gitian_descriptor::{ReleaseName, SignerName};
 use gitian_process::Command;
 
@@ -23,19 +24,13 @@ pub struct Args {
     #[arg(
         value_name = "DESCRIPTOR.yml",
         required_unless_present_any = ["sign_request", "import"],
-        conflicts_with_all = ["sign_request", "import"]
+        conflicts_with = "sign_request"
     )]
     pub descriptors: Vec<PathBuf>,
 
     /// Who signs: the name of the folder in the tree, and the key as GnuPG takes it (key id, fingerprint, e-mail, name);
     /// with --sign-request the key only
-    #[arg(
-        short,
-        long,
-        value_name = "SIGNER",
-        required_unless_present_any = ["sign_request", "import"],
-        conflicts_with = "import"
-    )]
+    #[arg(short, long, value_name = "SIGNER", required_unless_present_any = ["sign_request", "import"])]
     pub signer: Option<SignerName>,
 
     /// Name of the release, a folder in the tree
@@ -46,9 +41,10 @@ pub struct Args {
         aliases = ["r", "re"],
         value_name = "REL",
         default_value = "test",
-        conflicts_with_all = ["sign_request", "import"]
+        default_value_if("import", ArgPredicate::IsPresent, None),
+        conflicts_with = "sign_request"
     )]
-    pub release: ReleaseName,
+    pub release: Option<ReleaseName>,
 
     /// The sigs tree (default: sigs/<name> below GITIAN_BASE, which bin/gsign of a checkout sets to the checkout, else below
     /// the working directory)
@@ -111,7 +107,8 @@ pub struct Args {
     #[arg(long, requires = "sign_request", conflicts_with_all = ["descriptors", "import"])]
     pub yes: bool,
 
-    /// Check the answer to a request against the reports here, and put assertions and signatures into the sigs tree
+    /// Check the answer to a request against the reports here, and put assertions and signatures into the sigs tree; where
+    /// --signer, --release or descriptors are given, only if the answer is about exactly these
     #[arg(long, value_name = "FILE", conflicts_with = "signing_program")]
     pub import: Option<PathBuf>,
 }

@@ -139,6 +139,27 @@ pub struct Args {
     pub signer: Option<String>,
 }
 
+impl Args {
+    /// Returns the options that say which signatures count, for another command line about the same tree.
+    pub fn terms(&self) -> Vec<OsString> {
+        let seconds = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut terms = Vec::new();
+        let mut option = |name: &str, value: Option<OsString>| {
+            terms.extend(value.map(|value| [name.into(), value]).into_iter().flatten());
+        };
+        option("--verify-program", self.verify_program.as_ref().map(|program| program.to_string().into()));
+        for keys in &self.keys {
+            option("--keys", Some(keys.into()));
+        }
+        option("--max-age", self.max_age.map(|days| days.to_string().into()));
+        option("--policy", self.policy.as_ref().map(Into::into));
+        option("--at", self.at.map(|at| format!("@{}", seconds(at)).into()));
+        let flags = [(self.strict, "--strict"), (self.no_policy, "--no-policy")];
+        terms.extend(flags.into_iter().filter_map(|(set, flag)| set.then(|| flag.into())));
+        terms
+    }
+}
+
 /// A name of one folder, or several below each other; `*` and `?` allowed.
 fn pattern(text: &str) -> Result<String, String> {
     // A shell that completes the name of a folder adds one.

@@ -1,10 +1,10 @@
 //! What others signed about the same release and package, before we do: shown, and compared with what we built.
 
-use std::iter;
 use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Result, bail};
+use gitian_descriptor::Loaded;
 use gitian_manifest::{Assertion, SigsTree};
 use gitian_sign::{Draft, Subject};
 use gitian_verify::{
@@ -37,21 +37,27 @@ pub struct Diverges {
     pub next: Option<String>,
 }
 
-/// Shows what others signed about each of the drafts, and compares.
+/// Shows what others signed about each of the drafts, and compares. Of a package without a descriptor, advice does without.
 ///
 /// # Errors
 ///
 /// [`Diverges`], unless the command line says to sign anyway.
-pub fn check_all(drafts: &[Draft], trees: &[SigsTree], keys: &mut Keys<'_>, args: &Args, at: SystemTime) -> Result<()> {
+pub fn check_all(
+    drafts: &[Draft],
+    trees: &[SigsTree],
+    loaded: &[Loaded],
+    keys: &mut Keys<'_>,
+    args: &Args,
+    at: SystemTime,
+) -> Result<()> {
     let mut diverging = None;
-    // Who only has a request has no descriptors.
-    let descriptors = args.descriptors.iter().map(|path| Some(&**path)).chain(iter::repeat(None));
-    for ((draft, tree), descriptor) in drafts.iter().zip(trees).zip(descriptors) {
+    for (draft, tree) in drafts.iter().zip(trees) {
         if !others_signed(&draft.subject, tree) {
             continue;
         }
         let others = Others::of(&draft.subject, tree, keys.of(tree)?, at)?;
-        let difference = others.difference(draft, descriptor);
+        let descriptor = loaded.iter().find(|loaded| loaded.descriptor.name == draft.subject.package);
+        let difference = others.difference(draft, descriptor.map(|loaded| &*loaded.path));
         if !args.quiet {
             others.show(difference.is_some());
         }

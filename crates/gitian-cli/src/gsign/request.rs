@@ -9,11 +9,11 @@ use gitian_build::Workdir;
 use gitian_manifest::{SigsTree, read_file, write_out};
 use gitian_process::interrupt;
 use gitian_sign::{By, Draft, Item, Request, Signing};
-use gitian_verify::{Document, Facts, Keyring, Naming, Policy, Question, Unpaired, Verdict, check, decide};
+use gitian_verify::{Document, Facts, Keyring, Policy, Question, Unpaired, Verdict, check, decide};
 
 use super::keys::Keys;
 use super::terminal::{NoTerminal, Terminal};
-use super::{agreement, holder, publish, tree};
+use super::{agreement, expectation, holder, load, publish, tree};
 use crate::args::gsign::Args;
 use crate::failure::tell;
 use crate::gverify::words;
@@ -33,6 +33,18 @@ pub struct OtherFile {
     pub what: &'static str,
     /// What takes it.
     pub option: &'static str,
+}
+
+/// A signature that gverify would not accept where it belongs.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {}: {reasons}", path.display(), words::verdict(verdict))]
+pub struct NotGood {
+    /// Where it would go.
+    pub path: PathBuf,
+    /// What gverify would say.
+    pub verdict: Verdict,
+    /// Why.
+    pub reasons: String,
 }
 
 /// Writes what is to be signed.
@@ -93,6 +105,8 @@ pub fn import(file: &Path, args: &Args, around: &Surroundings) -> Result<()> {
     if !args.quiet {
         show(&answer)?;
     }
+    let loaded = load(args, around)?;
+    expectation::check(file, &answer, args, &loaded)?;
     let at = SystemTime::now();
     let trees: Vec<SigsTree> = answer.items.iter().map(|item| tree(&item.draft, args, around)).collect();
     let mut keys = Keys::new(args);
@@ -105,7 +119,7 @@ pub fn import(file: &Path, args: &Args, around: &Surroundings) -> Result<()> {
         signing.attestation(&draft, tree, &signature)?;
         drafts.push(draft);
     }
-    agreement::check_all(&drafts, &trees, &mut keys, args, at)?;
+    agreement::check_all(&drafts, &trees, &loaded, &mut keys, args, at)?;
     publish(signing, args)
 }
 
@@ -142,16 +156,17 @@ fn is_of_report(draft: &Draft) -> Result<()> {
 /// made elsewhere.
 fn is_good(draft: &Draft, signature: &[u8], tree: &SigsTree, keys: &Keyring, at: SystemTime) -> Result<()> {
     let subject = &draft.subject;
+    let signature = check(signature, draft.bytes(), keys, at);
     let facts = [Facts {
+        naming: keys.naming(subject.signer.as_str(), &signature),
         signer: subject.signer.to_string(),
         assert_path: subject.assert_path(tree),
         signature_path: subject.signature_path(tree),
         document: Document::Read(Box::new(draft.assertion().clone())),
-        signature: check(signature, draft.bytes(), keys, at),
+        signature,
         others: Vec::new(),
         unpaired: Unpaired::default(),
         misnamed_signature: None,
-        naming: Naming::Folder,
     }];
     let policy = Policy::of_tree(&tree.root)?.unwrap_or_default();
     let (release, package) = (subject.release.to_string(), subject.package.to_string());
@@ -165,6 +180,6 @@ fn is_good(draft: &Draft, signature: &[u8], tree: &SigsTree, keys: &Keyring, at:
             tell(&printable(&format!("gsign: note: {}: {reasons}; it is not checked", path.display())));
             Ok(())
         }
-        verdict => bail!("{}: {}: {reasons}", subject.signature_path(tree).display(), words::verdict(verdict)),
+        verdict => bail!(NotGood { path: subject.signature_path(tree), verdict: verdict.clone(), reasons }),
     }
 }

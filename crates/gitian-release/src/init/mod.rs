@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use gitian_descriptor::{Descriptor, Loaded};
 use gitian_process::Command;
 
-use crate::Project;
+use crate::{Project, project};
 use script::{Build, Script};
 use words::{Language, is_known};
 
@@ -67,13 +67,17 @@ pub fn draft(repository: &Path, script: Option<&Path>) -> Result<Draft> {
         }
         None => {
             let scripts = files.iter().filter_map(|path| driver(repository, path).transpose());
-            scripts.collect::<Result<Vec<_>>>()?.into_iter().max_by_key(|(_, script)| script.builds.len())
+            scripts
+                .collect::<Result<Vec<_>>>()?
+                .into_iter()
+                .max_by_key(|(_, script)| (script.builds.len(), script.lost.len()))
         }
     };
     let (script_path, script) = driver.map_or_else(Default::default, |(path, script)| (Some(path), script));
     let tags = tags(repository);
     let mut writer = Writer { text: String::new(), open: 0, script: &script, descriptors: &descriptors, tags };
     let count = writer.write(script_path.as_deref());
+    writer.comment_out_refused();
     let lost = writer.lost();
     Ok(Draft { text: writer.text, script: script_path, descriptors: count, open: writer.open, lost })
 }
@@ -122,7 +126,7 @@ fn driver(repository: &Path, path: &Path) -> Result<Option<(PathBuf, Script)>> {
         return Ok(None);
     }
     let script = Script::read(&text, language(path))?;
-    Ok((!script.builds.is_empty()).then(|| (path.to_owned(), script)))
+    Ok((!script.builds.is_empty() || !script.lost.is_empty()).then(|| (path.to_owned(), script)))
 }
 
 /// The tags of a repository; none where there are none, or no repository.
@@ -182,6 +186,24 @@ impl<'a> Writer<'a> {
         }
         self.left_out(&entries);
         entries.len()
+    }
+
+    /// Values of the script that `gitian release` would refuse become comments that say why.
+    fn comment_out_refused(&mut self) {
+        let Err(refused) = Project::parse(Path::new(Project::FILE), &self.text) else { return };
+        let text = std::mem::take(&mut self.text);
+        for (number, line) in (1..).zip(text.lines()) {
+            let finding = refused.findings.iter().find(|finding| finding.line == number);
+            // Without its file there is no descriptor, and without its head no table.
+            let is_optional = !line.starts_with(['[', '#']) && !line.starts_with("file = ");
+            match finding.filter(|_| is_optional) {
+                Some(finding) => {
+                    self.ask(&format!("Left out, since it cannot be used. {}", printable(&finding.message)));
+                    self.line(&format!("#{line}"));
+                }
+                None => self.line(line),
+            }
+        }
     }
 
     /// The descriptors that are built, second stages last: those of the script, or all.
@@ -292,7 +314,8 @@ impl<'a> Writer<'a> {
         for (dir, (commit, url, in_descriptor)) in commits {
             let plain = |value: &str| is_known(value) && !value.is_empty();
             let said = commit.map(printable);
-            let (commit, url) = (commit.filter(|value| plain(value)), url.filter(|value| plain(value)));
+            let commit = commit.filter(|value| plain(value) && project::commit(value).is_ok());
+            let url = url.filter(|value| plain(value));
             if commit.is_none() && url.is_none() && in_descriptor {
                 continue;
             }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use gitian_manifest::Digest;
 use gitian_process::{Failure, interrupt};
 
-use super::words::{Command, Language, Words};
+use super::words::{Command, Language, Words, is_known};
 
 /// What was found in a script.
 #[derive(Debug, Default)]
@@ -94,7 +94,7 @@ impl Script {
         };
         let args = &words[at + 1..];
         match program {
-            "gbuild" => self.gbuild(args),
+            "gbuild" => self.gbuild(&words[..=at], args),
             "gsign" | "gverify" => self.signs(program, args),
             "wget" | "curl" => self.brings(args),
             "mv" | "cp" => self.moves(args),
@@ -103,9 +103,13 @@ impl Script {
         }
     }
 
-    fn gbuild(&mut self, args: &[String]) {
+    fn gbuild(&mut self, until: &[String], args: &[String]) {
         let mut build = Build { call: call("gbuild", args), ..Build::default() };
+        // A word of a message has no folder and names no options, and what is asked of a file is asked before.
         let has_options = args.iter().any(|arg| arg.starts_with('-'));
+        let is_path = until.last().is_some_and(|word| word.contains('/'));
+        let goes_on_elsewhere = if args.is_empty() { until.len() == 1 } else { !args.iter().any(|arg| is_known(arg)) };
+        let is_call = has_options || is_path && goes_on_elsewhere;
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let (option, attached) = match arg.split_once('=') {
@@ -126,8 +130,7 @@ impl Script {
         }
         let known = self.builds.iter().any(|known| known.descriptor == build.descriptor);
         match build.descriptor.is_empty() {
-            // A word of a message names no options.
-            true if has_options => self.lost.push(build.call),
+            true if is_call => self.lost.push(build.call),
             false if !known => self.builds.push(build),
             _ => {}
         }

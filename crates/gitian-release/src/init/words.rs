@@ -52,7 +52,9 @@ impl Words {
                     interrupt::check()?;
                     let words = split(&shell_marks(&line));
                     for word in &words {
-                        values.assign_shell(word);
+                        if let Some(value) = values.assign_shell(word).filter(|value| value.contains(' ')) {
+                            lines.push(split(value));
+                        }
                     }
                     lines.push(words);
                 }
@@ -101,13 +103,11 @@ impl Values {
         self.0.entry(name.to_owned()).or_default().push(value);
     }
 
-    /// `NAME=value`.
-    fn assign_shell(&mut self, word: &str) {
-        if let Some((name, value)) = word.split_once('=')
-            && is_name(name)
-        {
-            self.add(name, value.to_owned());
-        }
+    /// `NAME=value`. Returns the value, which may be a command for later.
+    fn assign_shell<'w>(&mut self, word: &'w str) -> Option<&'w str> {
+        let (name, value) = word.split_once('=').filter(|(name, _)| is_name(name))?;
+        self.add(name, value.to_owned());
+        Some(value)
     }
 
     /// `name = expression`, and options with a default.
@@ -316,6 +316,7 @@ fn python_statements(text: &str) -> Vec<String> {
 }
 
 /// A part of a Python statement.
+#[derive(Clone, Debug)]
 enum Token {
     /// A string, with marks for what is in braces if it is a formatted one.
     Text(String),
@@ -323,6 +324,17 @@ enum Token {
     Name(String),
     /// Any other character.
     Sign(char),
+}
+
+impl Token {
+    /// How many brackets are open behind it, where so many were before.
+    fn within(&self, open: usize) -> usize {
+        match self {
+            Self::Sign('(' | '[' | '{') => open + 1,
+            Self::Sign(')' | ']' | '}') => open.saturating_sub(1),
+            _ => open,
+        }
+    }
 }
 
 fn python_tokens(statement: &str) -> Vec<Token> {
@@ -343,7 +355,11 @@ fn python_tokens(statement: &str) -> Vec<Token> {
                 }
                 let formatted = prefix.contains('f');
                 let inner = rest.get(1..end - 1).unwrap_or_default();
-                tokens.push(Token::Text(if formatted { format_marks(inner) } else { inner.to_owned() }));
+                let text = if formatted { format_marks(inner) } else { inner.to_owned() };
+                match tokens.last_mut() {
+                    Some(Token::Text(before)) => before.push_str(&text),
+                    _ => tokens.push(Token::Text(text)),
+                }
                 end
             }
             c if c.is_alphanumeric() || c == '_' => {
@@ -360,7 +376,148 @@ fn python_tokens(statement: &str) -> Vec<Token> {
         };
         rest = rest.get(length..).unwrap_or_default();
     }
-    tokens
+    with_formats(tokens)
+}
+
+/// Puts arguments in their places in strings that are formatted by `%` or `.format()`.
+fn with_formats(tokens: Vec<Token>) -> Vec<Token> {
+    // From the end, where the next token is the last one here: so what is within arguments is done before.
+    let mut done: Vec<Token> = Vec::with_capacity(tokens.len());
+    for mut token in tokens.into_iter().rev() {
+        if let Token::Text(text) = &mut token {
+            match done.as_slice() {
+                [.., Token::Sign('%')] => {
+                    done.pop();
+                    *text = Arguments::take(&mut done).percent(text);
+                }
+                [.., Token::Sign('('), Token::Name(name), Token::Sign('.')] if name == "format" => {
+                    done.truncate(done.len() - 2);
+                    *text = Arguments::take(&mut done).braces(text);
+                }
+                _ => {}
+            }
+        }
+        done.push(token);
+    }
+    done.reverse();
+    done
+}
+
+/// What stands in the place of an argument that cannot be told.
+const UNKNOWN: &str = "${?}";
+/// The most parts that the arguments of one string are read from.
+const ARGUMENTS: usize = 1000;
+
+/// The arguments of a string that is formatted, by place and by name.
+#[derive(Debug, Default)]
+struct Arguments {
+    placed: Vec<String>,
+    named: BTreeMap<String, String>,
+    /// How many of the placed ones were asked for.
+    used: usize,
+}
+
+impl Arguments {
+    /// Takes them from the end of tokens that are in the reverse order: a single one, or what is in brackets.
+    fn take(behind: &mut Vec<Token>) -> Self {
+        let mut arguments = Self::default();
+        if matches!(behind.last(), Some(Token::Text(_) | Token::Name(_))) {
+            arguments.placed.extend(behind.pop().map(|token| value(&[token])));
+            return arguments;
+        }
+        let mut open = 0_usize;
+        let mut is_end = |token: &Token| {
+            open = token.within(open);
+            open == 0
+        };
+        let Some(length @ 1..) = behind.iter().rev().take(ARGUMENTS).position(&mut is_end) else { return arguments };
+        let mut inner = behind.split_off(behind.len() - length - 1);
+        inner.reverse();
+        // A dictionary tells nothing by place.
+        if let [Token::Sign('('), inner @ .., _] = inner.as_slice() {
+            let mut open = 0_usize;
+            let is_comma = |token: &Token| {
+                open = token.within(open);
+                open == 0 && matches!(token, Token::Sign(','))
+            };
+            inner.split(is_comma).for_each(|part| arguments.add(part));
+        }
+        arguments
+    }
+
+    fn add(&mut self, part: &[Token]) {
+        match part {
+            [] => {}
+            [Token::Name(name), Token::Sign('='), rest @ ..] => _ = self.named.insert(name.clone(), value(rest)),
+            _ => self.placed.push(value(part)),
+        }
+    }
+
+    fn next(&mut self) -> &str {
+        self.used += 1;
+        self.at(self.used - 1)
+    }
+
+    fn at(&self, place: usize) -> &str {
+        self.placed.get(place).map_or(UNKNOWN, String::as_str)
+    }
+
+    fn by_name(&self, name: &str) -> String {
+        let known = self.named.get(name).cloned();
+        known.unwrap_or_else(|| if is_version(name) { mark(name) } else { format!("${{{name}}}") })
+    }
+
+    /// `'%s-%(name)s' % …`.
+    fn percent(mut self, format: &str) -> String {
+        let mut text = String::new();
+        let mut rest = format;
+        while let Some((before, behind)) = rest.split_once('%') {
+            text += before;
+            let named = behind.strip_prefix('(').and_then(|named| named.split_once(')'));
+            let behind = named.map_or(behind, |(_, behind)| behind);
+            let conversion = behind.trim_start_matches(|c: char| c.is_ascii_digit() || "-+ #.*".contains(c));
+            let mut chars = conversion.chars();
+            match (chars.next(), named) {
+                (Some('%'), _) => text.push('%'),
+                (_, Some((name, _))) => text += &self.by_name(name),
+                (_, None) => text += self.next(),
+            }
+            rest = chars.as_str();
+            if text.len() > VALUE_LIMIT {
+                return UNKNOWN.to_owned();
+            }
+        }
+        text + rest
+    }
+
+    /// `'{}-{1}-{name}'.format(…)`.
+    fn braces(mut self, format: &str) -> String {
+        let mut text = String::new();
+        let mut rest = format;
+        while let Some((before, behind)) = rest.split_once(['{', '}']) {
+            text += before;
+            let brace = if rest[before.len()..].starts_with('{') { '{' } else { '}' };
+            rest = match (behind.strip_prefix(brace), behind.split_once('}')) {
+                (None, Some((field, behind))) if brace == '{' => {
+                    let name = field.split(['!', ':']).next().unwrap_or_default();
+                    match name.parse() {
+                        _ if name.is_empty() => text += self.next(),
+                        Ok(place) => text += self.at(place),
+                        Err(_) => text += &self.by_name(name),
+                    }
+                    behind
+                }
+                (twice, _) => {
+                    text.push(brace);
+                    twice.unwrap_or(behind)
+                }
+            };
+            if text.len() > VALUE_LIMIT {
+                return UNKNOWN.to_owned();
+            }
+        }
+        text + rest
+    }
 }
 
 /// Marks what is in braces: `{args.version}-linux`.
@@ -390,11 +547,18 @@ fn python_words(statement: &str) -> Vec<String> {
             false => words.push(text),
         }
     };
-    for token in python_tokens(statement) {
+    let (mut open, mut is_assigned, mut has_list) = (0_usize, false, false);
+    let mut tokens = python_tokens(statement).into_iter().peekable();
+    while let Some(token) = tokens.next() {
         match token {
             Token::Text(text) => element.get_or_insert_default().push_str(&text),
             Token::Name(name) => element.get_or_insert_default().push_str(&mark(&name)),
             Token::Sign('+') => {}
+            // A variable, or a list by name: it may be a command for later.
+            Token::Sign('=') if open == 0 || matches!(tokens.peek(), Some(Token::Sign('['))) => {
+                element = None;
+                is_assigned |= open == 0;
+            }
             Token::Sign('=') => {
                 let name = element.take().unwrap_or_default();
                 let name = name.strip_prefix(OPEN).and_then(|name| name.strip_suffix(CLOSE)).unwrap_or_default();
@@ -403,15 +567,21 @@ fn python_words(statement: &str) -> Vec<String> {
             }
             Token::Sign(sign) => {
                 flush(&mut element, depth);
+                has_list |= sign == '[';
                 match sign {
                     '[' => depth += 1,
                     ']' => depth = depth.saturating_sub(1),
                     _ => {}
                 }
+                open = Token::Sign(sign).within(open);
             }
         }
     }
     flush(&mut element, depth);
+    // A name of a program is no call of it yet.
+    if is_assigned && !has_list && words.len() == 1 {
+        words.clear();
+    }
     words
 }
 
@@ -428,10 +598,14 @@ fn without_keywords(words: Vec<String>) -> Vec<String> {
     kept
 }
 
+/// Returns the value of an expression.
+fn python_value(expression: &str) -> String {
+    value(&python_tokens(expression))
+}
+
 /// Returns the value of an expression: its strings and its names joined. Of a choice (`'' if … else 'v'`) all strings
 /// count, and of names only the version.
-fn python_value(expression: &str) -> String {
-    let tokens = python_tokens(expression);
+fn value(tokens: &[Token]) -> String {
     let choice = tokens.iter().any(|token| matches!(token, Token::Name(name) if name == "else"));
     let part = |token: &Token| match token {
         Token::Text(text) => text.clone(),
@@ -487,6 +661,59 @@ mod tests {
     }
 
     #[test]
+    fn strings_that_are_formatted_hold_their_arguments() {
+        let before = "args.commit = ('' if args.commit else 'v') + args.version\nurl = 'https://example.org/coin'\n";
+        for (argument, expected) in [
+            ("'coin=%s' % args.commit", "coin=v{version}"),
+            ("'coin=%s' % (args.commit)", "coin=v{version}"),
+            ("'%s=%-4s%%' % ('coin', args.commit,)", "coin=v{version}%"),
+            ("'co' 'in=%s' % args.commit", "coin=v{version}"),
+            ("'coin=' + '%s' % args.commit", "coin=v{version}"),
+            ("'coin=%s' % ('v%s' % args.version)", "coin=v{version}"),
+            ("'coin=%s' % ('v' + args.version)", "coin=v{version}"),
+            ("'coin=v%(version)s' % vars(args)", "coin=v{version}"),
+            ("'coin=%(commit)s' % {'commit': args.commit}", "coin=${commit}"),
+            ("'coin=%s-%s' % args.commit", "coin=v{version}-${?}"),
+            ("'coin=%s' % get_commit()", "coin=${get_commit}"),
+            ("'coin={}'.format(args.commit)", "coin=v{version}"),
+            ("'{1}={0:>4}'.format(args.commit, 'coin')", "coin=v{version}"),
+            ("'{dir}={at!s}{{}}'.format(dir='coin', at=args.commit)", "coin=v{version}{}"),
+            ("'coin={}'.format('v{}'.format(args.version))", "coin=v{version}"),
+            ("'coin=v{version}'.format(**vars(args))", "coin=v{version}"),
+            ("'coin={}'.format(*commits)", "coin=${commits}"),
+            ("'coin={commit}'.format(**known)", "coin=${commit}"),
+            ("'coin={}{}'.format(url)", "coin=https://example.org/coin${?}"),
+            ("'coin={'.format(url)", "coin={"),
+            ("'100%'", "100%"),
+        ] {
+            let script = format!("{before}check_call(['bin/gbuild', '--commit', {argument}, 'x.yml'])\n");
+            let found = words(&script, Language::Python);
+            let call = found.last().unwrap().split_once("bin/gbuild --commit ").unwrap().1;
+            assert!(call.starts_with(&format!("{expected} ")) && call.ends_with("x.yml"), "{argument}: {call}");
+        }
+    }
+
+    #[test]
+    fn a_command_in_a_variable_is_a_command() {
+        for (script, language, expected) in [
+            ("cmd = ['bin/gbuild', '-j', '2', 'x.yml']\ncheck_call(cmd)", Language::Python, "bin/gbuild -j 2 x.yml"),
+            ("cmd = 'bin/gbuild -j 2 x.yml'\nos.system(cmd)", Language::Python, "bin/gbuild -j 2 x.yml"),
+            ("cmd = ['bin/gbuild']\ncmd.append('x')", Language::Python, "bin/gbuild"),
+            ("run(args=['bin/gbuild', 'x.yml'], check=True)", Language::Python, "${run} bin/gbuild x.yml"),
+            ("CMD=\"bin/gbuild -j 2 x.yml\"\n$CMD", Language::Shell, "bin/gbuild -j 2 x.yml"),
+        ] {
+            let found = words(script, language);
+            assert!(found.iter().any(|line| line == expected), "{script}: {found:#?}");
+        }
+        // The name of a program is no call.
+        for (script, language) in
+            [("gbuild = 'bin/gbuild'", Language::Python), ("if x == 'bin/gbuild':", Language::Python)]
+        {
+            assert_eq!(words(script, language), [""; 0], "{script}");
+        }
+    }
+
+    #[test]
     fn values_that_grow_without_end_are_read_in_a_moment() {
         let chain: String = (0..40).map(|at| format!("a{at}=$a{}$a{}\n", at + 1, at + 1)).collect();
         let began = std::time::Instant::now();
@@ -513,13 +740,40 @@ mod tests {
         let size: usize = words(&many, Language::Shell).iter().map(String::len).sum();
         assert!(size < 2 * TOTAL_LIMIT, "{size}");
         assert!(words(&"${".repeat(300_000), Language::Shell).len() == 1);
+        // Arguments within arguments, of which each is there twice, and such that never end.
+        let nested = format!("x({}'a'{})", "'{0}{0}'.format(".repeat(20_000), ")".repeat(20_000));
+        let found = words(&nested, Language::Python);
+        assert!(found.len() == 1 && found[0].len() < 2 * VALUE_LIMIT, "{}", found.len());
+        for unended in ["'%s' % (", "'{}'.format(", "'%s' % (1, "] {
+            words(&unended.repeat(50_000), Language::Python);
+        }
         assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
     }
 
     #[test]
     fn whatever_the_text_is_it_is_read_to_its_end() {
-        for text in ["'", "\"", "f'{", "x = '", "[[[", "$", "${", "${}", "$$", "a=$a", "é'é", "'é", "\\", "x=\u{1}y"]
-        {
+        for text in [
+            "'",
+            "\"",
+            "f'{",
+            "x = '",
+            "[[[",
+            "$",
+            "${",
+            "${}",
+            "$$",
+            "a=$a",
+            "é'é",
+            "'é",
+            "\\",
+            "x=\u{1}y",
+            "'%' % x",
+            "'%é(' %",
+            "'{é'.format(",
+            "'}'.format()",
+            "=",
+            "= [",
+        ] {
             for language in [Language::Shell, Language::Python] {
                 Words::read(text, language).unwrap();
             }
