@@ -274,8 +274,11 @@ fn a_user_id_is_nobodys_name() {
     assert_eq!(judge(&facts, &known).unmet.len(), 1);
 }
 
-/// One key for each signature, the newest first, as they are found in one file of the folder `alice`.
-fn several(goods: &[(&str, u64, &[Weakness])], file: Option<&str>) -> Facts {
+/// The key of a signature, the day on which it was made, and what is weak about it.
+type Made<'a> = (&'a str, u64, &'a [Weakness]);
+
+/// Signatures of one file in the folder `alice`, the newest first.
+fn several(goods: &[Made<'_>], file: Option<&str>) -> Facts {
     let mut found = goods.iter().map(|(key, made, weak)| {
         let other = file.filter(|own| own != key).map(|own| Naming::FolderOfOtherKeys(format!("{own}.gpg").into()));
         (Good { weak: weak.to_vec(), ..good(key, day(*made)) }, other.unwrap_or_default())
@@ -290,8 +293,7 @@ fn of_several_good_signatures_in_one_file_the_one_that_a_policy_accepts_counts()
     let sha1 = [Weakness::Hash("SHA1".into())];
     let keys = format!("[signers.alice]\nkeys = ['{}']\n", fingerprint("a"));
     let both = format!("{keys}[signers.eve]\nkeys = ['{}']\nweight = 7\n", fingerprint("e"));
-    let (a, eve): ((&str, u64, &[Weakness]), (&str, u64, &[Weakness])) = (("a", 90, &[]), ("e", 100, &[]));
-    let (weak, old_weak): ((&str, u64, &[Weakness]), (&str, u64, &[Weakness])) = (("a", 95, &sha1), ("a", 80, &sha1));
+    let [a, eve, weak, old_weak]: [Made<'_>; 4] = [("a", 90, &[]), ("e", 100, &[]), ("a", 95, &sha1), ("a", 80, &sha1)];
     let cases = [
         ("any key", vec![eve, a], None, "", "e"),
         ("a file of alice's key", vec![eve, a], Some("a"), "", "a"),

@@ -61,6 +61,8 @@ fn file(certs: &[&Cert]) -> Vec<u8> {
 
 #[test]
 fn what_a_key_file_says_stays_in_it() {
+    /// Story, before, after, what is wrong.
+    type Case<'a> = (&'a str, Vec<u8>, Vec<u8>, Vec<Fault>);
     let (alice, older) = (make_key("alice"), make_key("older"));
     let gone = |key: String| Fault::KeyGone { key, owner: "alice".into() };
     let fingerprint = alice.fingerprint().to_hex();
@@ -69,7 +71,7 @@ fn what_a_key_file_says_stays_in_it() {
     let unrevoked = |part: String| Fault::RevocationGone { part };
     let mut both_gone = vec![gone(older.fingerprint().to_hex()), gone(older_subkey)];
     both_gone.sort();
-    let cases: [(&str, Vec<u8>, Vec<u8>, Vec<Fault>); 10] = [
+    let cases: [Case<'_>; 10] = [
         ("as it was", file(&[&alice]), file(&[&alice]), vec![]),
         ("revoked", file(&[&alice]), file(&[&revoked(&alice)]), vec![]),
         ("still revoked", file(&[&revoked(&alice)]), file(&[&subkey_revoked(&revoked(&alice))]), vec![]),
