@@ -384,7 +384,9 @@ fn a_list_is_asked_about_with_all_its_files_and_its_own_signatures() {
         fs::write(fixture.path("SHA256SUMS.sig"), signatures).unwrap();
         let answer = fixture.ask(&[&keys[..], &["--files", "SHA256SUMS", "SHA256SUMS.sig"]].concat());
         let people = "(alice <alice@example.org>, bob <bob@example.org>)";
-        let expected = format!("app-1.0.zip: OK, built by 2 {people}\napp-1.0-win.zip: OK, built by 2 {people}\n");
+        let expected = format!(
+            "app-1.0.zip: OK, built by 2 {people}\napp-1.0-win.zip: OK, built by 2 {people}; not here, so not hashed\n"
+        );
         assert_eq!((answer.stdout, answer.code), (expected, 0), "{armor}: {}", answer.stderr);
         assert!(answer.stderr.starts_with("gverify: 1 listed file is not here; "), "{}", answer.stderr);
     }
@@ -393,6 +395,50 @@ fn a_list_is_asked_about_with_all_its_files_and_its_own_signatures() {
     let answer = fixture.ask(&[&keys[..], &["--files", "SHA256SUMS"]].concat());
     assert!(answer.stdout.starts_with("app-1.0.zip: MISMATCH: the file here is not"), "{}", answer.stdout);
     assert_eq!(answer.code, 1);
+}
+
+#[test]
+fn what_lies_beside_a_list_is_compared_however_it_is_listed() {
+    let Some(fixture) = Fixture::new() else { return };
+    for signer in ["alice", "bob"] {
+        fixture.guix("1.0", signer, signer, &[("app-1.0.zip", GOOD)]);
+    }
+    fs::write(fixture.path("evil"), EVIL).unwrap();
+    let ok = "OK, built by 2 for 1.0 (alice, bob)";
+    let mismatch = "MISMATCH: the file here is not the one that the list means; download it again";
+    let refused = |what: &str| format!("UNREADABLE: what lies here {what}; nothing was compared");
+    type Plant<'a> = &'a dyn Fn(&Path);
+    let link = |to: &'static str| move |path: &Path| std::os::unix::fs::symlink(to, path).unwrap();
+    let fifo = |path: &Path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let cases: [(&str, &str, Plant<'_>, String, &str); 12] = [
+        ("file", "app-1.0.zip", &|path| fs::write(path, GOOD).unwrap(), ok.into(), "agreed"),
+        ("damaged", "app-1.0.zip", &|path| fs::write(path, EVIL).unwrap(), mismatch.into(), "damaged"),
+        ("dot", "./app-1.0.zip", &|path| fs::write(path, GOOD).unwrap(), ok.into(), "agreed"),
+        ("damaged-dot", "./app-1.0.zip", &|path| fs::write(path, EVIL).unwrap(), mismatch.into(), "damaged"),
+        ("dots", ".//./app-1.0.zip", &|path| fs::write(path, EVIL).unwrap(), mismatch.into(), "damaged"),
+        ("link", "app-1.0.zip", &link("../app-1.0.zip"), ok.into(), "agreed"),
+        ("damaged-link", "app-1.0.zip", &link("../evil"), mismatch.into(), "damaged"),
+        ("dead-link", "app-1.0.zip", &link("nothing"), refused("is a link to nothing"), "unreadable"),
+        ("folder", "app-1.0.zip", &|path| fs::create_dir(path).unwrap(), refused("is a folder"), "unreadable"),
+        ("fifo", "./app-1.0.zip", &fifo, refused("is not a regular file"), "unreadable"),
+        ("device", "app-1.0.zip", &link("/dev/null"), refused("is not a regular file"), "unreadable"),
+        ("absent", "./app-1.0.zip", &|_| {}, format!("{ok}; not here, so not hashed"), "agreed"),
+    ];
+    for (what, listed, plant, line, opinion) in cases {
+        let folder = fixture.path(what);
+        write(&folder.join("SHA256SUMS"), &list(&[(listed, GOOD)]));
+        plant(&folder.join("app-1.0.zip"));
+        let sums = format!("{what}/SHA256SUMS");
+        let answer = fixture.ask(&["-d", "sigs", "--files", &sums]);
+        assert_eq!(answer.stdout, format!("{listed}: {line}\n"), "{what}: {}", answer.stderr);
+        assert_eq!(answer.code, i32::from(opinion != "agreed"), "{what}");
+        let nothing = answer.stderr.contains("1 listed file is not here; only the listed digest was looked up; no file was");
+        assert_eq!(nothing, what == "absent", "{what}: {}", answer.stderr);
+        let answer = fixture.ask(&["-d", "sigs", "--json", "--files", &sums]);
+        let json: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+        let hashed = what != "absent" && opinion != "unreadable";
+        assert_eq!((&json["files"][0]["opinion"], &json["files"][0]["hashed"]), (&opinion.into(), &hashed.into()), "{what}");
+    }
 }
 
 #[test]

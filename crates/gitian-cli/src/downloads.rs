@@ -1,7 +1,7 @@
 //! `gverify --files`: are the files that I downloaded those that independent people built? One line a file.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::args::gverify::Args;
 use crate::args::sigs_tree;
-use crate::failure::{WrongUsage, tell};
+use crate::failure::{WrongUsage, is_interrupt, tell};
 use crate::gverify::{self, keys};
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
@@ -90,13 +90,12 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     }
     let opinions = agreements(&downloads.asked, &heard, &policy, at);
     let wanted = policy.min_good.unwrap_or(WANTED);
-    let damaged = downloads.damaged.contains(&true);
-    let code = exit_code(&opinions, wanted, damaged);
+    let code = exit_code(&opinions, wanted, downloads.is_refuted());
     if args.json {
         json(&downloads, &opinions, wanted, code, out)?;
     } else {
-        for ((file, agreement), damaged) in downloads.asked.iter().zip(&opinions).zip(&downloads.damaged) {
-            let line = if *damaged { DAMAGED.to_owned() } else { line(agreement, wanted) };
+        for ((file, agreement), here) in downloads.asked.iter().zip(&opinions).zip(&downloads.here) {
+            let line = line_with(here, line(agreement, wanted));
             writeln!(out, "{}", printable(&format!("{}: {line}", file.name)))?;
             if args.verbose {
                 people(agreement, out)?;
@@ -119,11 +118,9 @@ fn is_meant(pattern: &str, folder: &str) -> bool {
     fits(pattern, if pattern.contains('/') { folder } else { release_name(folder) })
 }
 
-const DAMAGED: &str = "MISMATCH: the file here is not the one that the list means; download it again";
-
-fn exit_code(opinions: &[Agreement], wanted: u64, damaged: bool) -> u8 {
+fn exit_code(opinions: &[Agreement], wanted: u64, refuted: bool) -> u8 {
     let mut opinions = opinions.iter().map(|agreement| agreement.opinion(wanted));
-    if damaged {
+    if refuted {
         1
     } else if opinions.clone().all(|opinion| opinion == Opinion::Agreed) {
         0
@@ -180,11 +177,22 @@ fn holds(bytes: &[u8], needle: &[u8]) -> bool {
 #[derive(Default)]
 struct Downloads {
     asked: Vec<Asked>,
-    /// For each file asked about: it lies here, and is not what the list says.
-    damaged: Vec<bool>,
+    /// For each file asked about, what lies here.
+    here: Vec<Here>,
     lists: Vec<Sums>,
-    /// Files that a list names and that are not here.
-    absent: usize,
+}
+
+/// What lies here of a file that is asked about. What outweighs the others comes last: a file may be named and listed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Here {
+    /// Nothing: a list names it.
+    Absent,
+    /// The file, by its digest.
+    Hashed,
+    /// Something that could not be hashed, for this reason.
+    Unreadable(String),
+    /// A file that is not what a list says.
+    Damaged,
 }
 
 impl Downloads {
@@ -196,7 +204,7 @@ impl Downloads {
                 Some(sums) => downloads.add_list(sums)?,
                 // It is looked at together with what it signs.
                 None if is_signature(path) => {}
-                None => downloads.add(Asked { name, digest: digest(path)? }, false),
+                None => downloads.add(Asked { name, digest: digest(path)? }, Here::Hashed),
             }
         }
         if downloads.asked.is_empty() {
@@ -205,12 +213,13 @@ impl Downloads {
         Ok(downloads)
     }
 
-    fn add(&mut self, asked: Asked, damaged: bool) {
+    fn add(&mut self, asked: Asked, here: Here) {
         match self.asked.iter().position(|known| *known == asked) {
-            Some(known) => self.damaged[known] |= damaged,
+            Some(known) if here > self.here[known] => self.here[known] = here,
+            Some(_) => {}
             None => {
                 self.asked.push(asked);
-                self.damaged.push(damaged);
+                self.here.push(here);
             }
         }
     }
@@ -219,26 +228,35 @@ impl Downloads {
     fn add_list(&mut self, sums: Sums) -> Result<()> {
         let folder = sums.path.parent().unwrap_or(Path::new("")).to_owned();
         for entry in &sums.manifest.entries {
-            let damaged = match beside(&folder, &entry.path) {
-                Some(path) => digest(&path)? != entry.digest,
-                None => {
-                    self.absent += 1;
-                    false
-                }
+            let here = match beside(&folder, &entry.path) {
+                Beside::Absent => Here::Absent,
+                Beside::Refused(reason) => Here::Unreadable(reason),
+                Beside::File(path) => match digest(&path) {
+                    Ok(found) if found == entry.digest => Here::Hashed,
+                    Ok(_) => Here::Damaged,
+                    Err(cause) if is_interrupt(&cause) => return Err(cause),
+                    Err(cause) => Here::Unreadable(format!("cannot be read: {}", cause.root_cause())),
+                },
             };
-            self.add(Asked { name: entry.path.clone(), digest: entry.digest }, damaged);
+            self.add(Asked { name: entry.path.clone(), digest: entry.digest }, here);
         }
         self.lists.push(sums);
         Ok(())
     }
 
+    /// Returns whether something lies here that is not what a list says, or that cannot be compared with it.
+    fn is_refuted(&self) -> bool {
+        self.here.iter().any(|here| matches!(here, Here::Damaged | Here::Unreadable(_)))
+    }
+
     /// Says what the lines about files do not.
     fn tell(&self, heard: &[Statement]) {
-        let (names, are) = if self.absent == 1 { ("file", "is") } else { ("files", "are") };
-        if self.absent > 0 {
+        let absent = self.here.iter().filter(|here| **here == Here::Absent).count();
+        let (names, are) = if absent == 1 { ("file", "is") } else { ("files", "are") };
+        if absent > 0 {
+            let nothing = if absent == self.here.len() { "; no file was hashed at all" } else { "" };
             tell(&format!(
-                "gverify: {} listed {names} {are} not here; only the listed digest was looked up",
-                self.absent
+                "gverify: {absent} listed {names} {are} not here; only the listed digest was looked up{nothing}"
             ));
         }
         let unreadable = |facts: &Facts| match &facts.document {
@@ -273,11 +291,33 @@ fn is_signature(path: &Path) -> bool {
     path.extension().is_some_and(|end| ["asc", "sig"].iter().any(|known| end == *known))
 }
 
-/// Returns where a listed file is, if it lies below the list's folder.
-fn beside(folder: &Path, listed: &str) -> Option<PathBuf> {
-    let plain = Path::new(listed).components().all(|part| matches!(part, Component::Normal(_)));
-    let path = folder.join(listed);
-    (plain && path.symlink_metadata().is_ok_and(|found| found.is_file())).then_some(path)
+/// What lies beside a list under a listed name.
+enum Beside {
+    Absent,
+    File(PathBuf),
+    /// Something that is no file, and why.
+    Refused(String),
+}
+
+/// Returns what lies below a list's folder under a listed name; one that leads elsewhere is not looked at. Links are
+/// followed, as those that the user names.
+fn beside(folder: &Path, listed: &str) -> Beside {
+    let mut path = folder.to_owned();
+    for part in Path::new(listed).components() {
+        match part {
+            Component::Normal(part) => path.push(part),
+            Component::CurDir => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Beside::Absent,
+        }
+    }
+    match path.metadata() {
+        Ok(found) if found.is_file() => Beside::File(path),
+        Ok(found) if found.is_dir() => Beside::Refused("is a folder".into()),
+        Ok(_) => Beside::Refused("is not a regular file".into()),
+        Err(_) if path.is_symlink() => Beside::Refused("is a link to nothing".into()),
+        Err(cause) if cause.kind() == ErrorKind::PermissionDenied => Beside::Refused("may not be read".into()),
+        Err(_) => Beside::Absent,
+    }
 }
 
 fn digest(path: &Path) -> Result<Digest> {
@@ -293,7 +333,17 @@ fn digest(path: &Path) -> Result<Digest> {
     digest.with_context(shown)
 }
 
-/// Returns what is said about a file.
+/// Returns what is said about a file, knowing what lies here.
+fn line_with(here: &Here, line: String) -> String {
+    match here {
+        Here::Hashed => line,
+        Here::Absent => format!("{line}; not here, so not hashed"),
+        Here::Unreadable(reason) => format!("UNREADABLE: what lies here {reason}; nothing was compared"),
+        Here::Damaged => "MISMATCH: the file here is not the one that the list means; download it again".to_owned(),
+    }
+}
+
+/// Returns what is said about the bytes of a file.
 fn line(agreement: &Agreement, wanted: u64) -> String {
     let (these, others) = (&agreement.built_by, &agreement.otherwise);
     let bytes_of = || {
@@ -360,11 +410,16 @@ fn json(downloads: &Downloads, opinions: &[Agreement], wanted: u64, code: u8, ou
         let one = |Builder { signer, release, path, weight }: &Builder| json!({ "signer": signer, "release": release, "path": path, "weight": weight });
         builders.iter().map(one).collect()
     };
-    let files = downloads.asked.iter().zip(opinions).zip(&downloads.damaged).map(|((file, agreement), damaged)| {
+    let files = downloads.asked.iter().zip(opinions).zip(&downloads.here).map(|((file, agreement), here)| {
         json!({
             "name": file.name,
             "digest": file.digest.to_string(),
-            "opinion": if *damaged { "damaged" } else { word(agreement.opinion(wanted)) },
+            "opinion": match here {
+                Here::Damaged => "damaged",
+                Here::Unreadable(_) => "unreadable",
+                Here::Absent | Here::Hashed => word(agreement.opinion(wanted)),
+            },
+            "hashed": matches!(here, Here::Hashed | Here::Damaged),
             "built_by": people(&agreement.built_by),
             "renamed": people(&agreement.renamed),
             "otherwise": people(&agreement.otherwise),
