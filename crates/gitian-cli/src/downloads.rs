@@ -1,5 +1,7 @@
 //! `gverify --files`: are the files that I downloaded those that independent people built? One line a file.
 
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
@@ -10,7 +12,7 @@ use gitian_manifest::Digest;
 use gitian_process::interrupt;
 use gitian_verify::{
     Agreement, Asked, Builder, Checker, Document, Facts, Opinion, Program, Signature, Source, Statement, Sums,
-    agreements, base_name, fits, release_name, releases, statements,
+    Uncounted, Unproven, Verdict, agreements, base_name, fits, release_name, releases, statements,
 };
 
 use serde_json::{Value, json};
@@ -18,7 +20,7 @@ use serde_json::{Value, json};
 use crate::args::gverify::Args;
 use crate::args::sigs_tree;
 use crate::failure::{WrongUsage, is_interrupt, tell};
-use crate::gverify::{self, keys};
+use crate::gverify::{self, keys, words};
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
 
@@ -92,24 +94,29 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     let wanted = policy.min_good.unwrap_or(WANTED);
     let code = exit_code(&opinions, wanted, downloads.is_refuted());
     if args.json {
-        json(&downloads, &opinions, wanted, code, out)?;
+        json(&downloads, &opinions, &heard, wanted, code, out)?;
     } else {
         for ((file, agreement), here) in downloads.asked.iter().zip(&opinions).zip(&downloads.here) {
-            let line = line_with(here, line(agreement, wanted));
+            let line = line(here, agreement, wanted, &heard);
             writeln!(out, "{}", printable(&format!("{}: {line}", file.name)))?;
             if args.verbose {
-                people(agreement, out)?;
+                people(agreement, &heard, out)?;
             }
         }
     }
     out.flush()?;
     downloads.tell(&heard);
+    let uncounted = uncounted(&opinions);
+    tell_signatures(&uncounted, &heard, args.verbose, code);
     let missing = keys::missing(heard.iter().map(|statement| &statement.facts));
     let place = root.as_deref().unwrap_or(&around.workdir);
     if let Some(hint) = source.as_ref().and_then(|source| keys::hint(&missing, source, place)) {
         tell(&format!("hint: {hint}"));
     }
     hints(&opinions, wanted, args);
+    if code != 0 {
+        signature_hints(&uncounted, &heard, &downloads.lists, args);
+    }
     Ok(code)
 }
 
@@ -155,10 +162,77 @@ fn hints(opinions: &[Agreement], wanted: u64, args: &Args) {
     }
 }
 
+/// Returns the words that do not count, by their index into all, with the reason.
+fn uncounted(opinions: &[Agreement]) -> BTreeMap<usize, &Uncounted> {
+    opinions
+        .iter()
+        .flat_map(|agreement| &agreement.unproven)
+        .map(|Unproven { statement, why }| (*statement, why))
+        .collect()
+}
+
+/// Whether a statement is a list that the user named, not one of a tree.
+fn is_own(statement: &Statement) -> bool {
+    statement.release.is_empty()
+}
+
+/// Says which signatures of the lists do not count: all if that may matter, the bad ones always.
+fn tell_signatures(uncounted: &BTreeMap<usize, &Uncounted>, heard: &[Statement], verbose: bool, code: u8) {
+    let own = uncounted.iter().filter(|(statement, _)| is_own(&heard[**statement]));
+    let lines = own.filter_map(|(statement, why)| {
+        let facts = &heard[*statement].facts;
+        let (word, reasons) = words::uncounted(facts, why, verbose);
+        let is_bad = **why == Uncounted::Signature(Verdict::BadSignature);
+        (is_bad || verbose || code != 0)
+            .then(|| format!("gverify: {}: {}", facts.signature_path.display(), with_reasons(word, &reasons)))
+    });
+    let lines: Vec<String> = lines.collect();
+    for line in lines.iter().take(NAMED) {
+        tell(&printable(line));
+    }
+    if lines.len() > NAMED {
+        tell(&format!("gverify: {} more signatures of lists do not count; --json has all", lines.len() - NAMED));
+    }
+}
+
+fn with_reasons(word: &str, reasons: &[String]) -> String {
+    if reasons.is_empty() { word.to_owned() } else { format!("{word}: {}", reasons.join("; ")) }
+}
+
+/// Says what to do about signatures that do not count.
+fn signature_hints(uncounted: &BTreeMap<usize, &Uncounted>, heard: &[Statement], lists: &[Sums], args: &Args) {
+    let quoted = |path: &Path| printable(&shell_words::quote(&path.display().to_string()));
+    let clear_signed: Vec<&Path> = lists.iter().filter_map(Sums::clear_signed).collect();
+    for path in &clear_signed {
+        tell(&format!("hint: {0} is no signature of the list but a list with its own: --files {0}", quoted(path)));
+    }
+    let mut told = BTreeSet::new();
+    for facts in
+        uncounted.keys().map(|&statement| &heard[statement]).filter(|word| is_own(word)).map(|word| &word.facts)
+    {
+        let (list, signature) = (&facts.assert_path, &facts.signature_path);
+        if matches!(facts.signature, Signature::Bad { .. }) && told.insert(list) {
+            let with = if list == signature { String::new() } else { format!(" and {}", quoted(signature)) };
+            tell(&format!("hint: download {}{with} again: the list is not what was signed", quoted(list)));
+        }
+    }
+    let is_within = |facts: &Facts| args.verify_program.is_some() && facts.signature_path == facts.assert_path;
+    if heard.iter().any(|statement| is_own(statement) && is_within(&statement.facts)) {
+        tell("hint: leave out -p: a list that is signed in the same file is checked without another program");
+    }
+    if !args.verbose && uncounted.keys().any(|&statement| !is_own(&heard[statement])) {
+        tell("hint: -v says why a signature does not count");
+    }
+}
+
 /// Returns the tree to look into; none is needed if the lists are signed themselves.
 fn tree(args: &Args, around: &Surroundings, downloads: &Downloads) -> Result<Option<PathBuf>> {
     match &args.destination {
-        Some(path) => Ok(Some(sigs_tree(Some(path), &around.settings.installation, "").root)),
+        Some(path) => {
+            let tree = sigs_tree(Some(path), &around.settings.installation, "");
+            gverify::check_tree(&tree)?;
+            Ok(Some(tree.root))
+        }
         None if downloads.lists.iter().any(Sums::is_signed) => Ok(None),
         None => bail!(WrongUsage(
             "--files needs to know who built them: --destination TREE, or a SHA256SUMS with its signatures beside it"
@@ -177,6 +251,8 @@ fn holds(bytes: &[u8], needle: &[u8]) -> bool {
 #[derive(Default)]
 struct Downloads {
     asked: Vec<Asked>,
+    /// Where each of them is in `asked`.
+    places: HashMap<Asked, usize>,
     /// For each file asked about, what lies here.
     here: Vec<Here>,
     lists: Vec<Sums>,
@@ -214,11 +290,14 @@ impl Downloads {
     }
 
     fn add(&mut self, asked: Asked, here: Here) {
-        match self.asked.iter().position(|known| *known == asked) {
-            Some(known) if here > self.here[known] => self.here[known] = here,
-            Some(_) => {}
-            None => {
-                self.asked.push(asked);
+        match self.places.entry(asked) {
+            Entry::Occupied(known) => {
+                let known = &mut self.here[*known.get()];
+                *known = here.max(known.clone());
+            }
+            Entry::Vacant(place) => {
+                self.asked.push(place.key().clone());
+                place.insert(self.here.len());
                 self.here.push(here);
             }
         }
@@ -288,7 +367,10 @@ fn list(path: &Path, name: &str) -> Result<Option<Sums>> {
 }
 
 fn is_signature(path: &Path) -> bool {
-    path.extension().is_some_and(|end| ["asc", "sig"].iter().any(|known| end == *known))
+    let ends_with = |known: &str| path.extension().is_some_and(|end| end == known);
+    // So do keyrings end.
+    let is_beside = || path.with_extension("").is_file();
+    ends_with("asc") || ends_with("sig") || ends_with("gpg") && is_beside()
 }
 
 /// What lies beside a list under a listed name.
@@ -333,18 +415,47 @@ fn digest(path: &Path) -> Result<Digest> {
     digest.with_context(shown)
 }
 
-/// Returns what is said about a file, knowing what lies here.
-fn line_with(here: &Here, line: String) -> String {
+/// Returns what is said about a file.
+fn line(here: &Here, agreement: &Agreement, wanted: u64, heard: &[Statement]) -> String {
+    let line = listed_line(agreement, wanted, heard);
     match here {
         Here::Hashed => line,
         Here::Absent => format!("{line}; not here, so not hashed"),
         Here::Unreadable(reason) => format!("UNREADABLE: what lies here {reason}; nothing was compared"),
-        Here::Damaged => "MISMATCH: the file here is not the one that the list means; download it again".to_owned(),
+        Here::Damaged => {
+            let next = match agreement.opinion(wanted) {
+                Opinion::Agreed => "download it again".to_owned(),
+                _ => format!("the listed one: {line}"),
+            };
+            format!("MISMATCH: the file here is not the one that the list means; {next}")
+        }
     }
 }
 
-/// Returns what is said about the bytes of a file.
-fn line(agreement: &Agreement, wanted: u64) -> String {
+/// Returns what is said about the bytes that are asked about.
+fn listed_line(agreement: &Agreement, wanted: u64, heard: &[Statement]) -> String {
+    let word = |Unproven { statement, why }: &Unproven| {
+        let statement = &heard[*statement];
+        format!("{} ({})", called(statement), words::uncounted(&statement.facts, why, false).0)
+    };
+    let uncounted: Vec<String> = agreement.unproven.iter().map(word).collect();
+    let uncounted = enumerated(&uncounted.iter().map(String::as_str).collect::<Vec<_>>());
+    let line = counted_line(agreement, wanted);
+    match agreement.opinion(wanted) {
+        Opinion::Unproven => format!("UNPROVEN: listed without a signature that counts by {uncounted}"),
+        Opinion::Agreed => line,
+        _ if uncounted.is_empty() => line,
+        _ => format!("{line}; without a signature that counts by {uncounted}"),
+    }
+}
+
+/// Returns whose word something is, and about which release.
+fn called(Statement { release, facts, .. }: &Statement) -> String {
+    if release.is_empty() { facts.signer.clone() } else { format!("{} of {release}", facts.signer) }
+}
+
+/// Returns what those say whose word counts.
+fn counted_line(agreement: &Agreement, wanted: u64) -> String {
     let (these, others) = (&agreement.built_by, &agreement.otherwise);
     let bytes_of = || {
         let mut names: Vec<&str> = agreement.renamed.iter().map(|builder| base_name(&builder.path)).collect();
@@ -366,11 +477,7 @@ fn line(agreement: &Agreement, wanted: u64) -> String {
         }
         Opinion::Disputed => format!("DISPUTED: built by {}, something else by {}", named(these), named(others)),
         Opinion::Different => format!("MISMATCH: something else was built by {}", named(others)),
-        Opinion::Unproven => {
-            let signers: Vec<&str> = agreement.unproven.iter().map(String::as_str).collect();
-            format!("UNPROVEN: listed without a signature that counts by {}", enumerated(&signers))
-        }
-        Opinion::NotListed => "NOT LISTED: nobody says that he built it".to_owned(),
+        Opinion::Unproven | Opinion::NotListed => "NOT LISTED: nobody says that he built it".to_owned(),
     }
 }
 
@@ -391,21 +498,36 @@ fn enumerated(names: &[&str]) -> String {
 }
 
 /// Prints everyone by name.
-fn people(agreement: &Agreement, out: &mut dyn Write) -> io::Result<()> {
+fn people(agreement: &Agreement, heard: &[Statement], out: &mut dyn Write) -> io::Result<()> {
     for (sign, builders) in [("=", &agreement.built_by), ("~", &agreement.renamed), ("!", &agreement.otherwise)] {
         for Builder { signer, release, path, .. } in builders {
             let of = if release.is_empty() { String::new() } else { format!(" of {release}") };
             writeln!(out, "  {sign} {}", printable(&format!("{signer}{of}: {path}")))?;
         }
     }
-    for signer in &agreement.unproven {
-        writeln!(out, "  ? {}", printable(&format!("{signer}: without a signature that counts")))?;
+    for Unproven { statement, why } in &agreement.unproven {
+        let (word, reasons) = words::uncounted(&heard[*statement].facts, why, true);
+        let line = format!("{}: {}", called(&heard[*statement]), with_reasons(word, &reasons));
+        writeln!(out, "  ? {}", printable(&line))?;
     }
     Ok(())
 }
 
 /// Prints what is said about each file as JSON; share/doc/gverify.md describes it.
-fn json(downloads: &Downloads, opinions: &[Agreement], wanted: u64, code: u8, out: &mut dyn Write) -> Result<()> {
+fn json(
+    downloads: &Downloads,
+    opinions: &[Agreement],
+    heard: &[Statement],
+    wanted: u64,
+    code: u8,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let unproven = |Unproven { statement, why }: &Unproven| {
+        let Statement { release, facts, .. } = &heard[*statement];
+        let (word, reasons) = words::uncounted(facts, why, true);
+        let (verdict, path) = (word.to_ascii_lowercase().replace(' ', "-"), facts.assert_path.display().to_string());
+        json!({ "signer": facts.signer, "release": release, "path": path, "verdict": verdict, "reasons": reasons })
+    };
     let people = |builders: &[Builder]| -> Vec<Value> {
         let one = |Builder { signer, release, path, weight }: &Builder| json!({ "signer": signer, "release": release, "path": path, "weight": weight });
         builders.iter().map(one).collect()
@@ -423,7 +545,7 @@ fn json(downloads: &Downloads, opinions: &[Agreement], wanted: u64, code: u8, ou
             "built_by": people(&agreement.built_by),
             "renamed": people(&agreement.renamed),
             "otherwise": people(&agreement.otherwise),
-            "unproven": agreement.unproven,
+            "unproven": agreement.unproven.iter().map(unproven).collect::<Vec<_>>(),
             "unmet": agreement.unmet.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
     });
