@@ -3,8 +3,10 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
 
 use gitian_manifest::Digest;
 use support::gnupg::Home;
@@ -17,11 +19,13 @@ const EVIL: &str = "other bytes\n";
 struct Fixture {
     home: Home,
     work: Workdir,
+    /// The time at which signatures are made, in seconds after the epoch, if it is not now.
+    clock: Cell<Option<u64>>,
 }
 
 impl Fixture {
     fn new() -> Option<Self> {
-        let fixture = Self { home: Home::new()?, work: Workdir::new() };
+        let fixture = Self { home: Home::new()?, work: Workdir::new(), clock: Cell::new(None) };
         fs::create_dir_all(fixture.path("sigs/builder-keys")).unwrap();
         for name in ["alice", "bob", "carol"] {
             fixture.home.make_key(name, "ed25519");
@@ -55,7 +59,26 @@ impl Fixture {
 
     fn sign(&self, key: &str, path: &Path, how: &[&str]) {
         let user = format!("{key}@example.org");
-        self.home.gpg(&[&["--yes", "-u", &user], how, &[path.to_str().unwrap()]].concat());
+        let clock = self.clock.get().map(|at| format!("--faked-system-time={at}!"));
+        let clock: Vec<&str> = clock.iter().map(String::as_str).collect();
+        self.home.gpg(&[&clock[..], &["--yes", "-u", &user], how, &[path.to_str().unwrap()]].concat());
+    }
+
+    /// Lets an hour pass for those who sign from now on, and the clock stand still.
+    fn later(&self) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        self.clock.set(Some(now + 3600));
+    }
+
+    /// Keeps copies of what people left in a folder of the tree, as `zed1`, `zed2`, … of another.
+    fn copies(&self, from: &str, signers: &[&str], to: &str) {
+        for (number, signer) in (1..).zip(signers) {
+            let folder = self.path("sigs").join(to).join(format!("zed{number}"));
+            fs::create_dir_all(&folder).unwrap();
+            for entry in fs::read_dir(self.path("sigs").join(from).join(signer)).unwrap().map(Result::unwrap) {
+                fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
+            }
+        }
     }
 
     fn ask(&self, args: &[&str]) -> Answer {
@@ -109,7 +132,7 @@ fn a_file_is_ok_when_two_people_with_good_signatures_built_it() {
 #[test]
 fn only_good_signatures_of_different_people_count() {
     type Plant<'a> = &'a dyn Fn(&Fixture);
-    let cases: [(&str, Plant<'_>, &str); 9] = [
+    let cases: [(&str, Plant<'_>, &str); 10] = [
         (
             "one key under two names",
             &|f| {
@@ -121,7 +144,7 @@ fn only_good_signatures_of_different_people_count() {
         (
             "a key that is not known",
             &|f| f.guix("1.0", "mallory", "mallory", &[("app-1.0.zip", GOOD)]),
-            "UNPROVEN: listed without a signature that counts by mallory of 1.0",
+            "UNPROVEN: listed without a signature that counts by mallory of 1.0 (NO KEY)",
         ),
         (
             "a list that was changed",
@@ -130,7 +153,7 @@ fn only_good_signatures_of_different_people_count() {
                 let path = f.path("sigs/1.0/bob/noncodesigned.SHA256SUMS");
                 fs::write(path, list(&[("app-1.0.zip", GOOD)])).unwrap();
             },
-            "UNPROVEN: listed without a signature that counts by bob of 1.0",
+            "UNPROVEN: listed without a signature that counts by bob of 1.0 (BAD SIGNATURE)",
         ),
         (
             "everybody built something else",
@@ -182,7 +205,16 @@ fn only_good_signatures_of_different_people_count() {
         (
             "no signature",
             &|f| write(&f.path("sigs/1.0/bob/all.SHA256SUMS"), &list(&[("app-1.0.zip", GOOD)])),
-            "UNPROVEN: listed without a signature that counts by bob of 1.0",
+            "UNPROVEN: listed without a signature that counts by bob of 1.0 (MISSING SIGNATURE)",
+        ),
+        (
+            "one with, one without a key",
+            &|f| {
+                f.guix("1.0", "alice", "alice", &[("app-1.0.zip", GOOD)]);
+                f.guix("1.0", "mallory", "mallory", &[("app-1.0.zip", GOOD)]);
+            },
+            "TOO FEW: built by 1 for 1.0 (alice), wanted are 2; \
+             without a signature that counts by mallory of 1.0 (NO KEY)",
         ),
     ];
     for (what, plant, line) in cases {
@@ -192,6 +224,217 @@ fn only_good_signatures_of_different_people_count() {
         assert_eq!(answer.stdout, format!("app-1.0.zip: {line}\n"), "{what}: {}", answer.stderr);
         assert_eq!(answer.code, 1, "{what}");
     }
+}
+
+#[test]
+fn what_its_owners_have_replaced_does_not_count() {
+    let all = ["alice", "bob", "carol"];
+    let replaced =
+        "without a signature that counts by zed1 of 1.0 (REPLACED), zed2 of 1.0 (REPLACED), zed3 of 1.0 (REPLACED)";
+    let mismatch = format!("MISMATCH: something else was built by 3 for 1.0 (alice, bob, carol); {replaced}");
+    let guix =
+        |f: &Fixture, name: &str, content: &str| all.iter().for_each(|who| f.guix("1.0", who, who, &[(name, content)]));
+    let gitian =
+        |f: &Fixture, name: &str, content: &str| all.iter().for_each(|who| f.gitian("1.0", who, &[(name, content)]));
+    type Plant<'a> = &'a dyn Fn(&Fixture);
+    let cases: [(&str, Plant<'_>, String); 7] = [
+        (
+            "assertions",
+            &|f| {
+                gitian(f, "app-1.0.zip", GOOD);
+                f.copies("1.0", &all, "1.0");
+                f.later();
+                gitian(f, "app-1.0.zip", EVIL);
+            },
+            mismatch.clone(),
+        ),
+        (
+            "lists",
+            &|f| {
+                guix(f, "app-1.0.zip", GOOD);
+                f.copies("1.0", &all, "1.0");
+                f.later();
+                guix(f, "app-1.0.zip", EVIL);
+            },
+            mismatch.clone(),
+        ),
+        (
+            "by something that does not name the file any more",
+            &|f| {
+                gitian(f, "app-1.0.zip", GOOD);
+                f.copies("1.0", &all, "1.0");
+                f.later();
+                gitian(f, "app-1.0.1.zip", EVIL);
+            },
+            format!("UNPROVEN: listed {replaced}"),
+        ),
+        (
+            "copies where another folder has the release's name",
+            &|f| {
+                gitian(f, "app-1.0.zip", GOOD);
+                f.copies("1.0", &all, "archive/1.0");
+                f.later();
+                gitian(f, "app-1.0.zip", EVIL);
+            },
+            mismatch.replace(" of 1.0 (", " of archive/1.0 ("),
+        ),
+        (
+            "copies under another package's name",
+            &|f| {
+                gitian(f, "app-1.0.zip", GOOD);
+                f.copies("1.0", &all, "1.0");
+                for who in ["zed1", "zed2", "zed3"] {
+                    for end in ["", ".sig"] {
+                        let path =
+                            |package: &str| f.path("sigs/1.0").join(who).join(format!("{package}-build.assert{end}"));
+                        fs::rename(path("app"), path("other")).unwrap();
+                    }
+                }
+                f.later();
+                gitian(f, "app-1.0.zip", EVIL);
+            },
+            mismatch.clone(),
+        ),
+        (
+            "two things at the same time",
+            &|f| {
+                f.later();
+                gitian(f, "app-1.0.zip", GOOD);
+                f.copies("1.0", &["alice"], "1.0");
+                f.gitian("1.0", "alice", &[("app-1.0.zip", EVIL)]);
+            },
+            "OK, built by 2 for 1.0 (bob, carol)".into(),
+        ),
+        (
+            "what is about another release stays",
+            &|f| {
+                for who in ["alice", "bob"] {
+                    f.gitian("1.0", who, &[("app-1.0.zip", GOOD)]);
+                }
+                f.later();
+                for who in ["alice", "bob"] {
+                    f.gitian("1.1", who, &[("app-1.0.zip", EVIL)]);
+                }
+            },
+            "OK, built by 2 for 1.0 (alice, bob)".into(),
+        ),
+    ];
+    for (what, plant, line) in cases {
+        let Some(fixture) = Fixture::new() else { return };
+        plant(&fixture);
+        let answer = fixture.ask(&["-d", "sigs", "--files", "app-1.0.zip"]);
+        assert_eq!(answer.stdout, format!("app-1.0.zip: {line}\n"), "{what}: {}", answer.stderr);
+        assert_eq!(answer.code, i32::from(!line.starts_with("OK")), "{what}");
+        if what == "two things at the same time" {
+            let answer = fixture.ask(&["-v", "-d", "sigs", "--files", "app-1.0.zip"]);
+            let neither =
+                "  ? zed1 of 1.0: CONTRADICTED: the same person vouches for something else there at the same time";
+            assert!(answer.stdout.contains(neither), "{}", answer.stdout);
+        }
+    }
+}
+
+#[test]
+fn a_list_says_which_of_its_signatures_do_not_count_and_why() {
+    let Some(fixture) = Fixture::new() else { return };
+    let (plain, sums, asc) = (fixture.path("plain"), fixture.path("SHA256SUMS"), fixture.path("SHA256SUMS.asc"));
+    let (good, evil) = (list(&[("app-1.0.zip", GOOD)]), list(&[("app-1.0.zip", EVIL)]));
+    let sign = |key: &str, text: &str, how: &str| {
+        fs::write(&plain, text).unwrap();
+        fixture.sign(key, &plain, &["--armor", "--output", asc.to_str().unwrap(), how]);
+    };
+    let [alice, mallory] = ["alice", "mallory"].map(|key| fixture.home.fingerprint(key));
+    let unproven = "UNPROVEN: listed without a signature that counts by";
+    type Plant<'a> = &'a dyn Fn();
+    type Case<'a> = (&'a str, Plant<'a>, &'a [&'a str], String, String, &'a str);
+    let cases: [Case<'_>; 5] = [
+        (
+            "a clear-signed list where the signature should be",
+            &|| sign("alice", &good, "--clear-sign"),
+            &["SHA256SUMS"],
+            format!("{unproven} somebody (BAD SIGNATURE)"),
+            "SHA256SUMS.asc: BAD SIGNATURE: the signature file holds a clear-signed text, not a detached signature"
+                .into(),
+            "hint: SHA256SUMS.asc is no signature of the list but a list with its own: --files SHA256SUMS.asc",
+        ),
+        (
+            "a list that was changed",
+            &|| {
+                sign("alice", &good, "--detach-sign");
+                fs::write(&sums, &evil).unwrap();
+            },
+            &["SHA256SUMS"],
+            format!(
+                "MISMATCH: the file here is not the one that the list means; the listed one: {unproven} {alice} (BAD SIGNATURE)"
+            ),
+            format!("SHA256SUMS.asc: BAD SIGNATURE: the signature names key {alice}, but "),
+            "hint: download SHA256SUMS and SHA256SUMS.asc again: the list is not what was signed",
+        ),
+        (
+            "a clear-signed list that was changed",
+            &|| {
+                sign("alice", &evil, "--clear-sign");
+                let signed = fs::read_to_string(&asc).unwrap();
+                fs::write(&asc, signed.replace(evil.trim_end(), good.trim_end())).unwrap();
+            },
+            &["SHA256SUMS.asc"],
+            format!("{unproven} {alice} (BAD SIGNATURE)"),
+            format!("SHA256SUMS.asc: BAD SIGNATURE: the signature names key {alice}, but "),
+            "hint: download SHA256SUMS.asc again: the list is not what was signed",
+        ),
+        (
+            "a key that is not known",
+            &|| sign("mallory", &good, "--detach-sign"),
+            &["SHA256SUMS"],
+            format!("{unproven} {mallory} (NO KEY)"),
+            format!("SHA256SUMS.asc: NO KEY: signed by key {mallory}, which is not among the known keys"),
+            "hint: get the missing keys and give them with --keys as well: ",
+        ),
+        (
+            "a program that is asked about a clear-signed list",
+            &|| sign("alice", &good, "--clear-sign"),
+            &["SHA256SUMS.asc", "-p", "false"],
+            format!("{unproven} somebody (UNREADABLE)"),
+            "SHA256SUMS.asc: UNREADABLE: signature is in the same file as the text; a program is asked".into(),
+            "hint: leave out -p: a list that is signed in the same file is checked without another program",
+        ),
+    ];
+    for (what, plant, args, line, why, hint) in cases {
+        fs::write(&sums, &good).unwrap();
+        plant();
+        let keys: &[&str] = if args.contains(&"-p") { &[] } else { &["--keys", "sigs/builder-keys"] };
+        let answer = fixture.ask(&[keys, &["--files"], args].concat());
+        assert_eq!((answer.stdout, answer.code), (format!("app-1.0.zip: {line}\n"), 1), "{what}: {}", answer.stderr);
+        assert!(answer.stderr.contains(&format!("gverify: {why}")), "{what}: {}", answer.stderr);
+        assert!(answer.stderr.contains(hint), "{what}: {}", answer.stderr);
+    }
+    let answer = fixture.ask(&["--keys", "sigs/builder-keys", "--json", "--files", "SHA256SUMS.asc"]);
+    assert_eq!(answer.code, 1, "one is not independent of himself: {}", answer.stderr);
+    fs::remove_file(&asc).unwrap();
+    sign("mallory", &good, "--detach-sign");
+    let answer = fixture.ask(&["--keys", "sigs/builder-keys", "--json", "--files", "SHA256SUMS"]);
+    let json: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    let word = &json["files"][0]["unproven"][0];
+    assert_eq!((&word["verdict"], &word["path"]), (&"no-key".into(), &"SHA256SUMS".into()), "{word}");
+    assert!(word["reasons"][0].as_str().unwrap().contains(&mallory), "{word}");
+}
+
+#[test]
+fn a_long_list_takes_no_longer_than_its_lines() {
+    let Some(fixture) = Fixture::new() else { return };
+    let digest = |number: usize| Digest::of_bytes(&number.to_le_bytes());
+    let many = 40_000;
+    let named = (0..many).map(|number| format!("{}  {number}/app.zip\n", digest(number)));
+    let unrelated = (many..2 * many).map(|number| format!("{}  {number}.zip\n", digest(number)));
+    let sums = fixture.path("SHA256SUMS");
+    fs::write(&sums, named.chain(unrelated).collect::<String>()).unwrap();
+    fixture.sign("alice", &sums, &["--armor", "--detach-sign"]);
+    let start = Instant::now();
+    let answer = fixture.ask(&["--keys", "sigs/builder-keys", "--min-good", "1", "--files", "SHA256SUMS"]);
+    // With each line compared with each other one, over a minute.
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    let disputed = answer.stdout.lines().filter(|line| !line.contains(": OK, built by 1 (alice <")).count();
+    assert_eq!((answer.stdout.lines().count(), disputed, answer.code), (2 * many, 0, 0), "{}", answer.stderr);
 }
 
 #[test]
@@ -225,6 +468,12 @@ fn releases_are_found_however_deep_they_lie() {
 #[test]
 fn what_has_no_meaning_for_files_is_refused() {
     let Some(fixture) = Fixture::new() else { return };
+    for (tree, word) in [("doc.txt", "is a file"), ("nowhere", "does not exist")] {
+        let answer = fixture.ask(&["-d", tree, "--files", "app-1.0.zip"]);
+        let error = format!("gverify: error: {tree} {word}; --destination takes the folder that holds the releases");
+        assert_eq!((answer.stdout.as_str(), answer.code), ("", 2), "{tree}");
+        assert!(answer.stderr.contains(&error), "{tree}: {}", answer.stderr);
+    }
     for option in [&["--since", "1.0"][..], &["-c", "bob"], &["--html", "x"]] {
         let answer = fixture.ask(&[&["-d", "sigs", "--files", "app-1.0.zip"], option].concat());
         assert_eq!((answer.stdout.as_str(), answer.code), ("", 2), "{option:?}");
@@ -248,13 +497,18 @@ fn a_policy_counts_for_files_as_for_releases() {
         (
             "",
             &["--at", "2020-01-01"],
-            "UNPROVEN: listed without a signature that counts by alice of 1.0, bob of 1.0".into(),
+            "UNPROVEN: listed without a signature that counts by alice of 1.0 (REFUSED), bob of 1.0 (REFUSED)".into(),
         ),
         ("min-good = 3\n", &[], format!("TOO FEW: {built}, wanted are 3")),
         ("min-good = 3\n", &["--no-policy"], format!("OK, {built}")),
         ("[signers.alice]\nweight = 0\n", &[], "TOO FEW: built by 1 for 1.0 (bob), wanted are 2".into()),
         ("[groups.core]\nmembers = ['carol']\n", &[], format!("POLICY NOT MET: {built}, but 0 of the 1 of core")),
-        (&own, &[], "UNPROVEN: listed without a signature that counts by alice of 1.0, bob of 1.0".into()),
+        (
+            &own,
+            &[],
+            "UNPROVEN: listed without a signature that counts by alice of 1.0 (WRONG KEY), bob of 1.0 (WRONG KEY)"
+                .into(),
+        ),
     ];
     for (policy, options, line) in cases {
         fs::write(fixture.path("sigs/gverify.toml"), policy).unwrap();
@@ -281,8 +535,8 @@ fn a_name_is_met_by_its_keys_alone() {
         assert!(answer.stdout.contains("carol: WRONG KEY\n") && answer.stdout.contains(&why), "{}", answer.stdout);
         assert!(answer.stdout.contains("dave: OK\n") && answer.code == 1, "{}{}", answer.stdout, answer.stderr);
         let answer = fixture.ask(&[&["-d", "sigs", "--require", "carol", "--files", "app-1.0.zip"], keys].concat());
-        let expected =
-            "app-1.0.zip: POLICY NOT MET: built by 3 for 1.0 (alice, bob, dave), but carol must agree and does not\n";
+        let expected = "app-1.0.zip: POLICY NOT MET: built by 3 for 1.0 (alice, bob, dave), \
+                        but carol must agree and does not; without a signature that counts by carol of 1.0 (WRONG KEY)\n";
         assert_eq!((answer.stdout.as_str(), answer.code), (expected, 1), "{}", answer.stderr);
     }
     let policy = format!("[signers.carol]\nkeys = ['{}']\n", fixture.home.fingerprint("mallory"));
@@ -384,15 +638,78 @@ fn a_list_is_asked_about_with_all_its_files_and_its_own_signatures() {
         fs::write(fixture.path("SHA256SUMS.sig"), signatures).unwrap();
         let answer = fixture.ask(&[&keys[..], &["--files", "SHA256SUMS", "SHA256SUMS.sig"]].concat());
         let people = "(alice <alice@example.org>, bob <bob@example.org>)";
-        let expected = format!("app-1.0.zip: OK, built by 2 {people}\napp-1.0-win.zip: OK, built by 2 {people}\n");
+        let expected = format!(
+            "app-1.0.zip: OK, built by 2 {people}\napp-1.0-win.zip: OK, built by 2 {people}; not here, so not hashed\n"
+        );
         assert_eq!((answer.stdout, answer.code), (expected, 0), "{armor}: {}", answer.stderr);
         assert!(answer.stderr.starts_with("gverify: 1 listed file is not here; "), "{}", answer.stderr);
     }
+    // Comments are nobody's word; signatures may be called as those of the list alone.
+    fs::write(&sums, format!("# of the release\n{text}")).unwrap();
+    for key in ["alice", "bob"] {
+        let output = fixture.path(&format!("{key}.gpg"));
+        fixture.sign(key, &sums, &["--output", output.to_str().unwrap(), "--detach-sign"]);
+    }
+    fs::remove_file(fixture.path("SHA256SUMS.sig")).unwrap();
+    let both = ["alice.gpg", "bob.gpg"].map(|name| fs::read(fixture.path(name)).unwrap()).concat();
+    fs::write(fixture.path("SHA256SUMS.gpg"), both).unwrap();
+    let answer = fixture.ask(&[&keys[..], &["--files", "SHA256SUMS", "SHA256SUMS.gpg"]].concat());
+    assert!(answer.stdout.starts_with("app-1.0.zip: OK, built by 2 ("), "{}{}", answer.stdout, answer.stderr);
+    assert_eq!(answer.code, 0);
     // What lies here is not what the list means.
     fs::write(fixture.path("app-1.0.zip"), EVIL).unwrap();
     let answer = fixture.ask(&[&keys[..], &["--files", "SHA256SUMS"]].concat());
     assert!(answer.stdout.starts_with("app-1.0.zip: MISMATCH: the file here is not"), "{}", answer.stdout);
     assert_eq!(answer.code, 1);
+}
+
+#[test]
+fn what_lies_beside_a_list_is_compared_however_it_is_listed() {
+    let Some(fixture) = Fixture::new() else { return };
+    for signer in ["alice", "bob"] {
+        fixture.guix("1.0", signer, signer, &[("app-1.0.zip", GOOD)]);
+    }
+    fs::write(fixture.path("evil"), EVIL).unwrap();
+    let ok = "OK, built by 2 for 1.0 (alice, bob)";
+    let mismatch = "MISMATCH: the file here is not the one that the list means; download it again";
+    let refused = |what: &str| format!("UNREADABLE: what lies here {what}; nothing was compared");
+    type Plant<'a> = &'a dyn Fn(&Path);
+    let link = |to: &'static str| move |path: &Path| std::os::unix::fs::symlink(to, path).unwrap();
+    let fifo = |path: &Path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let cases: [(&str, &str, Plant<'_>, String, &str); 12] = [
+        ("file", "app-1.0.zip", &|path| fs::write(path, GOOD).unwrap(), ok.into(), "agreed"),
+        ("damaged", "app-1.0.zip", &|path| fs::write(path, EVIL).unwrap(), mismatch.into(), "damaged"),
+        ("dot", "./app-1.0.zip", &|path| fs::write(path, GOOD).unwrap(), ok.into(), "agreed"),
+        ("damaged-dot", "./app-1.0.zip", &|path| fs::write(path, EVIL).unwrap(), mismatch.into(), "damaged"),
+        ("dots", ".//./app-1.0.zip", &|path| fs::write(path, EVIL).unwrap(), mismatch.into(), "damaged"),
+        ("link", "app-1.0.zip", &link("../app-1.0.zip"), ok.into(), "agreed"),
+        ("damaged-link", "app-1.0.zip", &link("../evil"), mismatch.into(), "damaged"),
+        ("dead-link", "app-1.0.zip", &link("nothing"), refused("is a link to nothing"), "unreadable"),
+        ("folder", "app-1.0.zip", &|path| fs::create_dir(path).unwrap(), refused("is a folder"), "unreadable"),
+        ("fifo", "./app-1.0.zip", &fifo, refused("is not a regular file"), "unreadable"),
+        ("device", "app-1.0.zip", &link("/dev/null"), refused("is not a regular file"), "unreadable"),
+        ("absent", "./app-1.0.zip", &|_| {}, format!("{ok}; not here, so not hashed"), "agreed"),
+    ];
+    for (what, listed, plant, line, opinion) in cases {
+        let folder = fixture.path(what);
+        write(&folder.join("SHA256SUMS"), &list(&[(listed, GOOD)]));
+        plant(&folder.join("app-1.0.zip"));
+        let sums = format!("{what}/SHA256SUMS");
+        let answer = fixture.ask(&["-d", "sigs", "--files", &sums]);
+        assert_eq!(answer.stdout, format!("{listed}: {line}\n"), "{what}: {}", answer.stderr);
+        assert_eq!(answer.code, i32::from(opinion != "agreed"), "{what}");
+        let nothing =
+            answer.stderr.contains("1 listed file is not here; only the listed digest was looked up; no file was");
+        assert_eq!(nothing, what == "absent", "{what}: {}", answer.stderr);
+        let answer = fixture.ask(&["-d", "sigs", "--json", "--files", &sums]);
+        let json: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+        let hashed = what != "absent" && opinion != "unreadable";
+        assert_eq!(
+            (&json["files"][0]["opinion"], &json["files"][0]["hashed"]),
+            (&opinion.into(), &hashed.into()),
+            "{what}"
+        );
+    }
 }
 
 #[test]

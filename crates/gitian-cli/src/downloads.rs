@@ -1,7 +1,9 @@
 //! `gverify --files`: are the files that I downloaded those that independent people built? One line a file.
 
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
@@ -10,15 +12,15 @@ use gitian_manifest::Digest;
 use gitian_process::interrupt;
 use gitian_verify::{
     Agreement, Asked, Builder, Checker, Document, Facts, Opinion, Program, Signature, Source, Statement, Sums,
-    agreements, base_name, fits, release_name, releases, statements,
+    Uncounted, Unproven, Verdict, agreements, base_name, fits, release_name, releases, statements,
 };
 
 use serde_json::{Value, json};
 
 use crate::args::gverify::Args;
 use crate::args::sigs_tree;
-use crate::failure::{WrongUsage, tell};
-use crate::gverify::{self, keys};
+use crate::failure::{WrongUsage, is_interrupt, tell};
+use crate::gverify::{self, keys, words};
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
 
@@ -90,27 +92,31 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     }
     let opinions = agreements(&downloads.asked, &heard, &policy, at);
     let wanted = policy.min_good.unwrap_or(WANTED);
-    let damaged = downloads.damaged.contains(&true);
-    let code = exit_code(&opinions, wanted, damaged);
+    let code = exit_code(&opinions, wanted, downloads.is_refuted());
     if args.json {
-        json(&downloads, &opinions, wanted, code, out)?;
+        json(&downloads, &opinions, &heard, wanted, code, out)?;
     } else {
-        for ((file, agreement), damaged) in downloads.asked.iter().zip(&opinions).zip(&downloads.damaged) {
-            let line = if *damaged { DAMAGED.to_owned() } else { line(agreement, wanted) };
+        for ((file, agreement), here) in downloads.asked.iter().zip(&opinions).zip(&downloads.here) {
+            let line = line(here, agreement, wanted, &heard);
             writeln!(out, "{}", printable(&format!("{}: {line}", file.name)))?;
             if args.verbose {
-                people(agreement, out)?;
+                people(agreement, &heard, out)?;
             }
         }
     }
     out.flush()?;
     downloads.tell(&heard);
+    let uncounted = uncounted(&opinions);
+    tell_signatures(&uncounted, &heard, args.verbose, code);
     let missing = keys::missing(heard.iter().map(|statement| &statement.facts));
     let place = root.as_deref().unwrap_or(&around.workdir);
     if let Some(hint) = source.as_ref().and_then(|source| keys::hint(&missing, source, place)) {
         tell(&format!("hint: {hint}"));
     }
     hints(&opinions, wanted, args);
+    if code != 0 {
+        signature_hints(&uncounted, &heard, &downloads.lists, args);
+    }
     Ok(code)
 }
 
@@ -119,11 +125,9 @@ fn is_meant(pattern: &str, folder: &str) -> bool {
     fits(pattern, if pattern.contains('/') { folder } else { release_name(folder) })
 }
 
-const DAMAGED: &str = "MISMATCH: the file here is not the one that the list means; download it again";
-
-fn exit_code(opinions: &[Agreement], wanted: u64, damaged: bool) -> u8 {
+fn exit_code(opinions: &[Agreement], wanted: u64, refuted: bool) -> u8 {
     let mut opinions = opinions.iter().map(|agreement| agreement.opinion(wanted));
-    if damaged {
+    if refuted {
         1
     } else if opinions.clone().all(|opinion| opinion == Opinion::Agreed) {
         0
@@ -158,10 +162,77 @@ fn hints(opinions: &[Agreement], wanted: u64, args: &Args) {
     }
 }
 
+/// Returns the words that do not count, by their index into all, with the reason.
+fn uncounted(opinions: &[Agreement]) -> BTreeMap<usize, &Uncounted> {
+    opinions
+        .iter()
+        .flat_map(|agreement| &agreement.unproven)
+        .map(|Unproven { statement, why }| (*statement, why))
+        .collect()
+}
+
+/// Whether a statement is a list that the user named, not one of a tree.
+fn is_own(statement: &Statement) -> bool {
+    statement.release.is_empty()
+}
+
+/// Says which signatures of the lists do not count: all if that may matter, the bad ones always.
+fn tell_signatures(uncounted: &BTreeMap<usize, &Uncounted>, heard: &[Statement], verbose: bool, code: u8) {
+    let own = uncounted.iter().filter(|(statement, _)| is_own(&heard[**statement]));
+    let lines = own.filter_map(|(statement, why)| {
+        let facts = &heard[*statement].facts;
+        let (word, reasons) = words::uncounted(facts, why, verbose);
+        let is_bad = **why == Uncounted::Signature(Verdict::BadSignature);
+        (is_bad || verbose || code != 0)
+            .then(|| format!("gverify: {}: {}", facts.signature_path.display(), with_reasons(word, &reasons)))
+    });
+    let lines: Vec<String> = lines.collect();
+    for line in lines.iter().take(NAMED) {
+        tell(&printable(line));
+    }
+    if lines.len() > NAMED {
+        tell(&format!("gverify: {} more signatures of lists do not count; --json has all", lines.len() - NAMED));
+    }
+}
+
+fn with_reasons(word: &str, reasons: &[String]) -> String {
+    if reasons.is_empty() { word.to_owned() } else { format!("{word}: {}", reasons.join("; ")) }
+}
+
+/// Says what to do about signatures that do not count.
+fn signature_hints(uncounted: &BTreeMap<usize, &Uncounted>, heard: &[Statement], lists: &[Sums], args: &Args) {
+    let quoted = |path: &Path| printable(&shell_words::quote(&path.display().to_string()));
+    let clear_signed: Vec<&Path> = lists.iter().filter_map(Sums::clear_signed).collect();
+    for path in &clear_signed {
+        tell(&format!("hint: {0} is no signature of the list but a list with its own: --files {0}", quoted(path)));
+    }
+    let mut told = BTreeSet::new();
+    for facts in
+        uncounted.keys().map(|&statement| &heard[statement]).filter(|word| is_own(word)).map(|word| &word.facts)
+    {
+        let (list, signature) = (&facts.assert_path, &facts.signature_path);
+        if matches!(facts.signature, Signature::Bad { .. }) && told.insert(list) {
+            let with = if list == signature { String::new() } else { format!(" and {}", quoted(signature)) };
+            tell(&format!("hint: download {}{with} again: the list is not what was signed", quoted(list)));
+        }
+    }
+    let is_within = |facts: &Facts| args.verify_program.is_some() && facts.signature_path == facts.assert_path;
+    if heard.iter().any(|statement| is_own(statement) && is_within(&statement.facts)) {
+        tell("hint: leave out -p: a list that is signed in the same file is checked without another program");
+    }
+    if !args.verbose && uncounted.keys().any(|&statement| !is_own(&heard[statement])) {
+        tell("hint: -v says why a signature does not count");
+    }
+}
+
 /// Returns the tree to look into; none is needed if the lists are signed themselves.
 fn tree(args: &Args, around: &Surroundings, downloads: &Downloads) -> Result<Option<PathBuf>> {
     match &args.destination {
-        Some(path) => Ok(Some(sigs_tree(Some(path), &around.settings.installation, "").root)),
+        Some(path) => {
+            let tree = sigs_tree(Some(path), &around.settings.installation, "");
+            gverify::check_tree(&tree)?;
+            Ok(Some(tree.root))
+        }
         None if downloads.lists.iter().any(Sums::is_signed) => Ok(None),
         None => bail!(WrongUsage(
             "--files needs to know who built them: --destination TREE, or a SHA256SUMS with its signatures beside it"
@@ -180,11 +251,24 @@ fn holds(bytes: &[u8], needle: &[u8]) -> bool {
 #[derive(Default)]
 struct Downloads {
     asked: Vec<Asked>,
-    /// For each file asked about: it lies here, and is not what the list says.
-    damaged: Vec<bool>,
+    /// Where each of them is in `asked`.
+    places: HashMap<Asked, usize>,
+    /// For each file asked about, what lies here.
+    here: Vec<Here>,
     lists: Vec<Sums>,
-    /// Files that a list names and that are not here.
-    absent: usize,
+}
+
+/// What lies here of a file that is asked about. What outweighs the others comes last: a file may be named and listed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Here {
+    /// Nothing: a list names it.
+    Absent,
+    /// The file, by its digest.
+    Hashed,
+    /// Something that could not be hashed, for this reason.
+    Unreadable(String),
+    /// A file that is not what a list says.
+    Damaged,
 }
 
 impl Downloads {
@@ -196,7 +280,7 @@ impl Downloads {
                 Some(sums) => downloads.add_list(sums)?,
                 // It is looked at together with what it signs.
                 None if is_signature(path) => {}
-                None => downloads.add(Asked { name, digest: digest(path)? }, false),
+                None => downloads.add(Asked { name, digest: digest(path)? }, Here::Hashed),
             }
         }
         if downloads.asked.is_empty() {
@@ -205,12 +289,16 @@ impl Downloads {
         Ok(downloads)
     }
 
-    fn add(&mut self, asked: Asked, damaged: bool) {
-        match self.asked.iter().position(|known| *known == asked) {
-            Some(known) => self.damaged[known] |= damaged,
-            None => {
-                self.asked.push(asked);
-                self.damaged.push(damaged);
+    fn add(&mut self, asked: Asked, here: Here) {
+        match self.places.entry(asked) {
+            Entry::Occupied(known) => {
+                let known = &mut self.here[*known.get()];
+                *known = here.max(known.clone());
+            }
+            Entry::Vacant(place) => {
+                self.asked.push(place.key().clone());
+                place.insert(self.here.len());
+                self.here.push(here);
             }
         }
     }
@@ -219,26 +307,35 @@ impl Downloads {
     fn add_list(&mut self, sums: Sums) -> Result<()> {
         let folder = sums.path.parent().unwrap_or(Path::new("")).to_owned();
         for entry in &sums.manifest.entries {
-            let damaged = match beside(&folder, &entry.path) {
-                Some(path) => digest(&path)? != entry.digest,
-                None => {
-                    self.absent += 1;
-                    false
-                }
+            let here = match beside(&folder, &entry.path) {
+                Beside::Absent => Here::Absent,
+                Beside::Refused(reason) => Here::Unreadable(reason),
+                Beside::File(path) => match digest(&path) {
+                    Ok(found) if found == entry.digest => Here::Hashed,
+                    Ok(_) => Here::Damaged,
+                    Err(cause) if is_interrupt(&cause) => return Err(cause),
+                    Err(cause) => Here::Unreadable(format!("cannot be read: {}", cause.root_cause())),
+                },
             };
-            self.add(Asked { name: entry.path.clone(), digest: entry.digest }, damaged);
+            self.add(Asked { name: entry.path.clone(), digest: entry.digest }, here);
         }
         self.lists.push(sums);
         Ok(())
     }
 
+    /// Returns whether something lies here that is not what a list says, or that cannot be compared with it.
+    fn is_refuted(&self) -> bool {
+        self.here.iter().any(|here| matches!(here, Here::Damaged | Here::Unreadable(_)))
+    }
+
     /// Says what the lines about files do not.
     fn tell(&self, heard: &[Statement]) {
-        let (names, are) = if self.absent == 1 { ("file", "is") } else { ("files", "are") };
-        if self.absent > 0 {
+        let absent = self.here.iter().filter(|here| **here == Here::Absent).count();
+        let (names, are) = if absent == 1 { ("file", "is") } else { ("files", "are") };
+        if absent > 0 {
+            let nothing = if absent == self.here.len() { "; no file was hashed at all" } else { "" };
             tell(&format!(
-                "gverify: {} listed {names} {are} not here; only the listed digest was looked up",
-                self.absent
+                "gverify: {absent} listed {names} {are} not here; only the listed digest was looked up{nothing}"
             ));
         }
         let unreadable = |facts: &Facts| match &facts.document {
@@ -270,14 +367,39 @@ fn list(path: &Path, name: &str) -> Result<Option<Sums>> {
 }
 
 fn is_signature(path: &Path) -> bool {
-    path.extension().is_some_and(|end| ["asc", "sig"].iter().any(|known| end == *known))
+    let ends_with = |known: &str| path.extension().is_some_and(|end| end == known);
+    // So do keyrings end.
+    let is_beside = || path.with_extension("").is_file();
+    ends_with("asc") || ends_with("sig") || ends_with("gpg") && is_beside()
 }
 
-/// Returns where a listed file is, if it lies below the list's folder.
-fn beside(folder: &Path, listed: &str) -> Option<PathBuf> {
-    let plain = Path::new(listed).components().all(|part| matches!(part, Component::Normal(_)));
-    let path = folder.join(listed);
-    (plain && path.symlink_metadata().is_ok_and(|found| found.is_file())).then_some(path)
+/// What lies beside a list under a listed name.
+enum Beside {
+    Absent,
+    File(PathBuf),
+    /// Something that is no file, and why.
+    Refused(String),
+}
+
+/// Returns what lies below a list's folder under a listed name; one that leads elsewhere is not looked at. Links are
+/// followed, as those that the user names.
+fn beside(folder: &Path, listed: &str) -> Beside {
+    let mut path = folder.to_owned();
+    for part in Path::new(listed).components() {
+        match part {
+            Component::Normal(part) => path.push(part),
+            Component::CurDir => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Beside::Absent,
+        }
+    }
+    match path.metadata() {
+        Ok(found) if found.is_file() => Beside::File(path),
+        Ok(found) if found.is_dir() => Beside::Refused("is a folder".into()),
+        Ok(_) => Beside::Refused("is not a regular file".into()),
+        Err(_) if path.is_symlink() => Beside::Refused("is a link to nothing".into()),
+        Err(cause) if cause.kind() == ErrorKind::PermissionDenied => Beside::Refused("may not be read".into()),
+        Err(_) => Beside::Absent,
+    }
 }
 
 fn digest(path: &Path) -> Result<Digest> {
@@ -294,7 +416,46 @@ fn digest(path: &Path) -> Result<Digest> {
 }
 
 /// Returns what is said about a file.
-fn line(agreement: &Agreement, wanted: u64) -> String {
+fn line(here: &Here, agreement: &Agreement, wanted: u64, heard: &[Statement]) -> String {
+    let line = listed_line(agreement, wanted, heard);
+    match here {
+        Here::Hashed => line,
+        Here::Absent => format!("{line}; not here, so not hashed"),
+        Here::Unreadable(reason) => format!("UNREADABLE: what lies here {reason}; nothing was compared"),
+        Here::Damaged => {
+            let next = match agreement.opinion(wanted) {
+                Opinion::Agreed => "download it again".to_owned(),
+                _ => format!("the listed one: {line}"),
+            };
+            format!("MISMATCH: the file here is not the one that the list means; {next}")
+        }
+    }
+}
+
+/// Returns what is said about the bytes that are asked about.
+fn listed_line(agreement: &Agreement, wanted: u64, heard: &[Statement]) -> String {
+    let word = |Unproven { statement, why }: &Unproven| {
+        let statement = &heard[*statement];
+        format!("{} ({})", called(statement), words::uncounted(&statement.facts, why, false).0)
+    };
+    let uncounted: Vec<String> = agreement.unproven.iter().map(word).collect();
+    let uncounted = enumerated(&uncounted.iter().map(String::as_str).collect::<Vec<_>>());
+    let line = counted_line(agreement, wanted);
+    match agreement.opinion(wanted) {
+        Opinion::Unproven => format!("UNPROVEN: listed without a signature that counts by {uncounted}"),
+        Opinion::Agreed => line,
+        _ if uncounted.is_empty() => line,
+        _ => format!("{line}; without a signature that counts by {uncounted}"),
+    }
+}
+
+/// Returns whose word something is, and about which release.
+fn called(Statement { release, facts, .. }: &Statement) -> String {
+    if release.is_empty() { facts.signer.clone() } else { format!("{} of {release}", facts.signer) }
+}
+
+/// Returns what those say whose word counts.
+fn counted_line(agreement: &Agreement, wanted: u64) -> String {
     let (these, others) = (&agreement.built_by, &agreement.otherwise);
     let bytes_of = || {
         let mut names: Vec<&str> = agreement.renamed.iter().map(|builder| base_name(&builder.path)).collect();
@@ -316,11 +477,7 @@ fn line(agreement: &Agreement, wanted: u64) -> String {
         }
         Opinion::Disputed => format!("DISPUTED: built by {}, something else by {}", named(these), named(others)),
         Opinion::Different => format!("MISMATCH: something else was built by {}", named(others)),
-        Opinion::Unproven => {
-            let signers: Vec<&str> = agreement.unproven.iter().map(String::as_str).collect();
-            format!("UNPROVEN: listed without a signature that counts by {}", enumerated(&signers))
-        }
-        Opinion::NotListed => "NOT LISTED: nobody says that he built it".to_owned(),
+        Opinion::Unproven | Opinion::NotListed => "NOT LISTED: nobody says that he built it".to_owned(),
     }
 }
 
@@ -341,34 +498,54 @@ fn enumerated(names: &[&str]) -> String {
 }
 
 /// Prints everyone by name.
-fn people(agreement: &Agreement, out: &mut dyn Write) -> io::Result<()> {
+fn people(agreement: &Agreement, heard: &[Statement], out: &mut dyn Write) -> io::Result<()> {
     for (sign, builders) in [("=", &agreement.built_by), ("~", &agreement.renamed), ("!", &agreement.otherwise)] {
         for Builder { signer, release, path, .. } in builders {
             let of = if release.is_empty() { String::new() } else { format!(" of {release}") };
             writeln!(out, "  {sign} {}", printable(&format!("{signer}{of}: {path}")))?;
         }
     }
-    for signer in &agreement.unproven {
-        writeln!(out, "  ? {}", printable(&format!("{signer}: without a signature that counts")))?;
+    for Unproven { statement, why } in &agreement.unproven {
+        let (word, reasons) = words::uncounted(&heard[*statement].facts, why, true);
+        let line = format!("{}: {}", called(&heard[*statement]), with_reasons(word, &reasons));
+        writeln!(out, "  ? {}", printable(&line))?;
     }
     Ok(())
 }
 
 /// Prints what is said about each file as JSON; share/doc/gverify.md describes it.
-fn json(downloads: &Downloads, opinions: &[Agreement], wanted: u64, code: u8, out: &mut dyn Write) -> Result<()> {
+fn json(
+    downloads: &Downloads,
+    opinions: &[Agreement],
+    heard: &[Statement],
+    wanted: u64,
+    code: u8,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let unproven = |Unproven { statement, why }: &Unproven| {
+        let Statement { release, facts, .. } = &heard[*statement];
+        let (word, reasons) = words::uncounted(facts, why, true);
+        let (verdict, path) = (word.to_ascii_lowercase().replace(' ', "-"), facts.assert_path.display().to_string());
+        json!({ "signer": facts.signer, "release": release, "path": path, "verdict": verdict, "reasons": reasons })
+    };
     let people = |builders: &[Builder]| -> Vec<Value> {
         let one = |Builder { signer, release, path, weight }: &Builder| json!({ "signer": signer, "release": release, "path": path, "weight": weight });
         builders.iter().map(one).collect()
     };
-    let files = downloads.asked.iter().zip(opinions).zip(&downloads.damaged).map(|((file, agreement), damaged)| {
+    let files = downloads.asked.iter().zip(opinions).zip(&downloads.here).map(|((file, agreement), here)| {
         json!({
             "name": file.name,
             "digest": file.digest.to_string(),
-            "opinion": if *damaged { "damaged" } else { word(agreement.opinion(wanted)) },
+            "opinion": match here {
+                Here::Damaged => "damaged",
+                Here::Unreadable(_) => "unreadable",
+                Here::Absent | Here::Hashed => word(agreement.opinion(wanted)),
+            },
+            "hashed": matches!(here, Here::Hashed | Here::Damaged),
             "built_by": people(&agreement.built_by),
             "renamed": people(&agreement.renamed),
             "otherwise": people(&agreement.otherwise),
-            "unproven": agreement.unproven,
+            "unproven": agreement.unproven.iter().map(unproven).collect::<Vec<_>>(),
             "unmet": agreement.unmet.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
     });

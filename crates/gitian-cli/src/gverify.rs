@@ -138,7 +138,7 @@ fn tree(args: &Args, around: &Surroundings, package: Option<&str>) -> Result<Sig
 }
 
 /// Checks that a tree is one, before anything is looked for in it.
-fn check_tree(tree: &SigsTree) -> Result<()> {
+pub fn check_tree(tree: &SigsTree) -> Result<()> {
     let root = tree.root.display();
     match tree.root.metadata() {
         Ok(there) if there.is_dir() => Ok(()),

@@ -1,21 +1,21 @@
 //! Whether files that somebody has are those that independent people built: for each file who vouches for exactly
 //! these bytes, and who for others under its name. Pure; where the statements come from is known to `statement`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
-use gitian_manifest::{Assertion, Digest, Manifest};
+use gitian_manifest::{Digest, Entry, Manifest};
 
-use crate::decide::{Person, unmet_by, weigh};
-use crate::facts::{Document, Facts};
+use crate::decide::{Person, Word, last_words, made, unmet_by, weigh};
+use crate::facts::Document;
 use crate::policy::Policy;
-use crate::statement::Statement;
-use crate::verdict::Unmet;
+use crate::statement::{Kind, Statement, kind_of, release_name};
+use crate::verdict::{Unmet, Verdict};
 
 /// A file that somebody asks about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Asked {
-    /// Its name, without folder.
+    /// Its name; folders before it do not matter.
     pub name: String,
     /// The SHA-256 of its bytes.
     pub digest: Digest,
@@ -30,8 +30,8 @@ pub struct Agreement {
     pub renamed: Vec<Builder>,
     /// Who built something else and gave it this name, and never built this.
     pub otherwise: Vec<Builder>,
-    /// Who says that he built this, without a signature that counts by the policy; as `signer of release`.
-    pub unproven: BTreeSet<String>,
+    /// Which statements say that this was built, and do not count.
+    pub unproven: Vec<Unproven>,
     /// What the policy demands of those who built this, except for how many they are.
     pub unmet: Vec<Unmet>,
 }
@@ -47,6 +47,28 @@ pub struct Builder {
     pub path: String,
     /// How much the word counts.
     pub weight: u64,
+}
+
+/// A word that does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unproven {
+    /// Whose: an index into the statements.
+    pub statement: usize,
+    /// Why.
+    pub why: Uncounted,
+}
+
+/// Why somebody's word does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Uncounted {
+    /// The signature is not good, or not good enough for the policy.
+    Signature(Verdict),
+    /// The policy gives the signer no weight.
+    NoWeight,
+    /// The same person vouches for something else about the same release and package, with a newer signature.
+    Replaced,
+    /// The same person vouches for something else about the same release and package, with a signature that is as new.
+    Contradicted,
 }
 
 /// What an agreement amounts to.
@@ -91,90 +113,172 @@ impl Agreement {
 /// A line of somebody's manifest.
 #[derive(Clone, Copy)]
 struct Listed<'s> {
-    statement: &'s Statement,
+    /// Who has the line: an index into the statements.
+    statement: usize,
     path: &'s str,
-    digest: Digest,
-    /// Whose word it is: nobody's if the signature does not count.
-    person: Option<&'s Person<'s>>,
 }
 
-/// Returns who stands behind a statement, if the signature counts and the word has weight.
-fn person<'s>(facts: &'s Facts, policy: &'s Policy, at: SystemTime) -> Option<Person<'s>> {
-    let counts = weigh(facts, policy, at).is_ok() && policy.weight_of(facts) > 0;
-    counts.then(|| Person::of(facts, policy))
+/// Lines of all manifests that have something in common: the bytes, the name, or both.
+#[derive(Default)]
+struct Lines<'s> {
+    /// A line of each person whose word counts, the first of the heaviest; a person is known by a number.
+    people: Vec<(usize, Listed<'s>)>,
+    /// The statements with such a line, each once.
+    statements: Vec<usize>,
+}
+
+impl<'s> Lines<'s> {
+    fn add(&mut self, listed: Listed<'s>, person: Option<usize>, weights: &[u64]) {
+        // Statement by statement they come.
+        if self.statements.last() != Some(&listed.statement) {
+            self.statements.push(listed.statement);
+        }
+        let Some(person) = person else { return };
+        match self.people.iter_mut().find(|(known, _)| *known == person) {
+            None => self.people.push((person, listed)),
+            Some((_, known)) if weights[listed.statement] > weights[known.statement] => *known = listed,
+            Some(_) => {}
+        }
+    }
+
+    fn without(&self, others: &Self) -> Vec<Listed<'s>> {
+        let is_other = |person: usize| others.people.iter().any(|(known, _)| *known == person);
+        self.people.iter().filter(|(person, _)| !is_other(*person)).map(|(_, listed)| *listed).collect()
+    }
 }
 
 /// Finds who vouches for each file, in their order.
 pub fn agreements(asked: &[Asked], statements: &[Statement], policy: &Policy, at: SystemTime) -> Vec<Agreement> {
-    let manifests: Vec<(&Statement, Manifest, Option<Person<'_>>)> = statements
-        .iter()
-        .filter_map(|statement| match &statement.facts.document {
-            Document::Read(assertion) => {
-                Some((statement, out_manifest(assertion), person(&statement.facts, policy, at)))
-            }
-            _ => None,
-        })
-        .collect();
-    let mut by_digest: HashMap<Digest, Vec<Listed<'_>>> = HashMap::new();
-    let mut by_name: HashMap<&str, Vec<Listed<'_>>> = HashMap::new();
-    for (statement, manifest, person) in &manifests {
-        for entry in &manifest.entries {
-            let listed = Listed { statement, path: &entry.path, digest: entry.digest, person: person.as_ref() };
-            by_digest.entry(entry.digest).or_default().push(listed);
-            by_name.entry(base_name(&entry.path)).or_default().push(listed);
+    let manifests = manifests(asked, statements);
+    let standing = standing(statements, policy, at);
+    let weights: Vec<u64> = statements.iter().map(|statement| u64::from(policy.weight_of(&statement.facts))).collect();
+    let mut by_bytes: HashMap<Digest, Lines<'_>> = HashMap::new();
+    let mut by_name: HashMap<&str, Lines<'_>> = HashMap::new();
+    let mut by_both: HashMap<(&str, Digest), Lines<'_>> = HashMap::new();
+    for (statement, entries) in &manifests {
+        let person = standing[*statement].as_ref().ok().copied();
+        for Entry { path, digest } in entries {
+            let (name, listed) = (base_name(path), Listed { statement: *statement, path });
+            by_bytes.entry(*digest).or_default().add(listed, person, &weights);
+            by_name.entry(name).or_default().add(listed, person, &weights);
+            by_both.entry((name, *digest)).or_default().add(listed, person, &weights);
         }
     }
+    let builders = |lines: Vec<Listed<'_>>| {
+        let builder = |Listed { statement, path }| Builder {
+            signer: statements[statement].facts.signer.clone(),
+            release: statements[statement].release.clone(),
+            path: str::to_owned(path),
+            weight: weights[statement],
+        };
+        let mut builders: Vec<Builder> = lines.into_iter().map(builder).collect();
+        builders.sort();
+        builders
+    };
+    let nobody = Lines::default();
+    // Whatever their release: a statement about another one must not keep these from being heard. Who built this under
+    // this name and, for another release, something else, vouches for this; who gave this another name does not: it would
+    // make an older release pass for the new one.
     let of_file = |file: &Asked| {
-        let same = by_digest.get(&file.digest).map(Vec::as_slice).unwrap_or_default();
-        let named = by_name.get(base_name(&file.name)).map(Vec::as_slice).unwrap_or_default();
-        agreement(file, same, named, policy)
+        let name = base_name(&file.name);
+        let same = by_bytes.get(&file.digest).unwrap_or(&nobody);
+        let called = by_name.get(name).unwrap_or(&nobody);
+        let these = by_both.get(&(name, file.digest)).unwrap_or(&nobody);
+        let uncounted = |&statement: &usize| Some(Unproven { statement, why: standing[statement].clone().err()? });
+        let proven = these.statements.iter().filter(|&&statement| standing[statement].is_ok());
+        Agreement {
+            built_by: builders(these.without(&nobody)),
+            renamed: builders(same.without(these)),
+            otherwise: builders(called.without(these)),
+            unproven: same.statements.iter().filter_map(uncounted).collect(),
+            unmet: unmet_by(proven.map(|&statement| &statements[statement].facts).collect(), policy),
+        }
     };
     asked.iter().map(of_file).collect()
 }
 
-fn out_manifest(assertion: &Assertion) -> Manifest {
-    Manifest::parse(assertion.out_manifest().unwrap_or_default()).manifest
+/// Returns what each statement lists, by its index: of that what has the name or the bytes of a file that is asked about.
+fn manifests(asked: &[Asked], statements: &[Statement]) -> Vec<(usize, Vec<Entry>)> {
+    let names: HashSet<&str> = asked.iter().map(|file| base_name(&file.name)).collect();
+    let digests: HashSet<Digest> = asked.iter().map(|file| file.digest).collect();
+    let entries = |statement: &Statement| {
+        let mut entries = Manifest::parse(built(statement)?).manifest.entries;
+        entries.retain(|entry| digests.contains(&entry.digest) || names.contains(base_name(&entry.path)));
+        Some(entries)
+    };
+    statements.iter().enumerate().filter_map(|(index, statement)| Some((index, entries(statement)?))).collect()
+}
+
+/// Returns the text of what was built, if the document could be read.
+fn built(statement: &Statement) -> Option<&str> {
+    match &statement.facts.document {
+        Document::Read(assertion) => Some(assertion.out_manifest().unwrap_or_default()),
+        Document::Absent | Document::OutOfReach(_) | Document::Malformed(_) => None,
+    }
+}
+
+/// Returns for each statement whose word it is, each person with a number, or why it does not count.
+fn standing(statements: &[Statement], policy: &Policy, at: SystemTime) -> Vec<Result<usize, Uncounted>> {
+    let signature = |statement: &Statement| weigh(&statement.facts, policy, at).map_err(Uncounted::Signature);
+    let mut standing: Vec<Result<(), Uncounted>> = statements.iter().map(signature).collect();
+    let mut by_subject: HashMap<Subject<'_>, Vec<usize>> = HashMap::new();
+    for (index, statement) in statements.iter().enumerate().filter(|(index, _)| standing[*index].is_ok()) {
+        by_subject.entry(Subject::of(statement)).or_default().push(index);
+    }
+    for about_it in by_subject.values() {
+        let word = |&index: &usize| {
+            let facts = &statements[index].facts;
+            Some(Word {
+                person: Person::of(facts, policy),
+                made: made(facts, policy),
+                manifest: built(&statements[index]),
+            })
+        };
+        let (last, superseded) = last_words(&about_it.iter().map(word).collect::<Vec<_>>());
+        for (place, &index) in about_it.iter().enumerate().filter(|(place, _)| superseded[*place]) {
+            let is_replaced = last[place].is_some_and(|last| !superseded[last]);
+            standing[index] = Err(if is_replaced { Uncounted::Replaced } else { Uncounted::Contradicted });
+        }
+    }
+    let mut numbers = HashMap::new();
+    let number = |(index, standing): (usize, Result<(), Uncounted>)| {
+        standing?;
+        let facts = &statements[index].facts;
+        if policy.weight_of(facts) == 0 {
+            return Err(Uncounted::NoWeight);
+        }
+        let next = numbers.len();
+        Ok(*numbers.entry(Person::of(facts, policy)).or_insert(next))
+    };
+    standing.into_iter().enumerate().map(number).collect()
+}
+
+/// What somebody can have a last word about.
+#[derive(PartialEq, Eq, Hash)]
+struct Subject<'s> {
+    is_assert: bool,
+    release: &'s str,
+    package: &'s str,
+}
+
+impl<'s> Subject<'s> {
+    /// Returns what a statement is about. An assertion says so itself, in whatever folder a copy of it lies; a list is about
+    /// what its place says.
+    fn of(statement: &'s Statement) -> Self {
+        let Statement { release, package, facts } = statement;
+        let name = facts.assert_path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        match (&facts.document, kind_of(name)) {
+            (Document::Read(assertion), Some((Kind::Assert, _))) => Self {
+                is_assert: true,
+                release: assertion.release().unwrap_or(release_name(release)),
+                package: assertion.name().unwrap_or(package),
+            },
+            _ => Self { is_assert: false, release, package },
+        }
+    }
 }
 
 /// Returns a path without its folders.
 pub fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
-}
-
-fn agreement(file: &Asked, same: &[Listed<'_>], named: &[Listed<'_>], policy: &Policy) -> Agreement {
-    // Whatever their release: a statement about another one must not keep these from being heard. Who built this under
-    // this name and, for another release, something else, vouches for this; who gave this another name does not: it would
-    // make an older release pass for the new one.
-    let (these, others): (Vec<_>, Vec<_>) = named.iter().partition(|listed| listed.digest == file.digest);
-    let built_by = people(these.iter().copied(), policy);
-    let mut otherwise = people(others.into_iter(), policy);
-    otherwise.retain(|person, _| !built_by.contains_key(person));
-    let mut renamed = people(same.iter(), policy);
-    renamed.retain(|person, _| !built_by.contains_key(person));
-    let unproven = same.iter().filter(|listed| listed.person.is_none());
-    let unproven =
-        unproven.map(|listed| format!("{} of {}", listed.statement.facts.signer, listed.statement.release)).collect();
-    let sorted = |people: BTreeMap<&Person<'_>, Builder>| {
-        let mut people: Vec<Builder> = people.into_values().collect();
-        people.sort();
-        people
-    };
-    let proven = these.iter().filter(|listed| listed.person.is_some()).map(|listed| &listed.statement.facts);
-    let unmet = unmet_by(proven.collect(), policy);
-    Agreement { built_by: sorted(built_by), renamed: sorted(renamed), otherwise: sorted(otherwise), unproven, unmet }
-}
-
-/// Returns who stands behind lines, each once, with the first of his lines.
-fn people<'s>(lines: impl Iterator<Item = &'s Listed<'s>>, policy: &Policy) -> BTreeMap<&'s Person<'s>, Builder> {
-    let mut people = BTreeMap::new();
-    for listed in lines {
-        let Some(person) = listed.person else { continue };
-        people.entry(person).or_insert_with(|| Builder {
-            signer: listed.statement.facts.signer.clone(),
-            release: listed.statement.release.clone(),
-            path: listed.path.to_owned(),
-            weight: u64::from(policy.weight_of(&listed.statement.facts)),
-        });
-    }
-    people
 }

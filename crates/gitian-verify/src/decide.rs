@@ -37,7 +37,16 @@ pub struct Criteria<'a> {
 pub fn decide(facts: &[Facts], criteria: &Criteria<'_>) -> Decision {
     let heard: Vec<Result<&Assertion, Verdict>> = facts.iter().map(|facts| hear(facts, criteria)).collect();
     let persons = Persons { facts: facts.iter().collect(), policy: criteria.policy };
-    let (same_key_as, superseded) = last_words(&heard, &persons, criteria);
+    let word = |index: usize| {
+        let manifest = fitting(&heard[index], criteria);
+        heard[index].is_ok().then(|| Word {
+            person: persons.of(index),
+            made: made(&facts[index], criteria.policy),
+            manifest,
+        })
+    };
+    let words: Vec<_> = (0..facts.len()).map(word).collect();
+    let (same_key_as, superseded) = last_words(&words);
     let camps = camps(&heard, &superseded, &persons, criteria);
     let reference = reference(facts, &heard, &camps, criteria.compare_to);
     let golden = match reference {
@@ -171,11 +180,6 @@ impl<'a> Persons<'a> {
         Person::of(self.facts[index], self.policy)
     }
 
-    /// Returns when somebody signed, if that is known.
-    fn made(&self, index: usize) -> Option<SystemTime> {
-        self.facts[index].chosen(self.policy).map(|(good, _)| good.made)
-    }
-
     /// Returns the weight of signers, each person counted once. A person with several folders has the heaviest one's.
     fn weight(&self, signers: impl Iterator<Item = usize>) -> u64 {
         let mut weights = BTreeMap::new();
@@ -195,29 +199,41 @@ fn fitting<'f>(heard: &Result<&'f Assertion, Verdict>, criteria: &Criteria<'_>) 
     assertion.out_manifest().filter(|_| fits)
 }
 
-/// Returns for each signer the other one whose word it is, and whether the word is superseded. Anybody can copy what
-/// somebody signed into a folder of another name, also what he has replaced since: so a person counts with the newest
-/// signature only, and not at all if the newest ones are about different things.
-fn last_words(
-    heard: &[Result<&Assertion, Verdict>],
-    persons: &Persons<'_>,
-    criteria: &Criteria<'_>,
-) -> (Vec<Option<usize>>, Vec<bool>) {
-    let mut by_person: HashMap<Person<'_>, Vec<usize>> = HashMap::new();
-    for index in (0..heard.len()).filter(|&index| heard[index].is_ok()) {
-        by_person.entry(persons.of(index)).or_default().push(index);
+/// Returns when somebody signed, if that is known.
+pub(crate) fn made(facts: &Facts, policy: &Policy) -> Option<SystemTime> {
+    facts.chosen(policy).map(|(good, _)| good.made)
+}
+
+/// What somebody says about one release and package, with a signature that counts.
+#[derive(Clone, Debug)]
+pub(crate) struct Word<'a> {
+    pub person: Person<'a>,
+    /// When it was signed, if that is known.
+    pub made: Option<SystemTime>,
+    /// What was built; nothing if it turns out to be about something else.
+    pub manifest: Option<&'a str>,
+}
+
+/// Returns for each word another one of the same person's, the one that counts, and whether the word is superseded.
+/// Anybody can copy what somebody signed into a folder of another name, also what he has replaced since: so a person counts
+/// with the newest signature only, and not at all if the newest ones are about different things.
+pub(crate) fn last_words(words: &[Option<Word<'_>>]) -> (Vec<Option<usize>>, Vec<bool>) {
+    let mut by_person: HashMap<&Person<'_>, Vec<(usize, &Word<'_>)>> = HashMap::new();
+    for (index, word) in words.iter().enumerate() {
+        if let Some(word) = word {
+            by_person.entry(&word.person).or_default().push((index, word));
+        }
     }
-    let (mut same_key_as, mut superseded) = (vec![None; heard.len()], vec![false; heard.len()]);
-    for folders in by_person.values() {
-        let manifest = |index: usize| fitting(&heard[index], criteria);
-        let newest = folders.iter().filter(|&&index| manifest(index).is_some()).map(|&index| persons.made(index)).max();
-        let is_last = |index: &&usize| manifest(**index).is_some() && Some(persons.made(**index)) == newest;
-        let last = folders.iter().find(is_last).or(folders.first()).copied();
-        let said = last.and_then(manifest);
-        let is_clear = folders.iter().filter(is_last).all(|&index| manifest(index) == said);
-        for &index in folders {
-            same_key_as[index] = last.filter(|&last| last != index);
-            superseded[index] = manifest(index).is_some() && (!is_clear || manifest(index) != said);
+    let (mut same_key_as, mut superseded) = (vec![None; words.len()], vec![false; words.len()]);
+    for own in by_person.values() {
+        let newest = own.iter().filter(|(_, word)| word.manifest.is_some()).map(|(_, word)| word.made).max();
+        let is_last = |(_, word): &&(usize, &Word<'_>)| word.manifest.is_some() && Some(word.made) == newest;
+        let last = own.iter().find(is_last).or(own.first()).copied();
+        let said = last.and_then(|(_, word)| word.manifest);
+        let is_clear = own.iter().filter(is_last).all(|(_, word)| word.manifest == said);
+        for (index, word) in own {
+            same_key_as[*index] = last.map(|(last, _)| last).filter(|last| last != index);
+            superseded[*index] = word.manifest.is_some() && (!is_clear || word.manifest != said);
         }
     }
     (same_key_as, superseded)

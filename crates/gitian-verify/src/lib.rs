@@ -61,7 +61,7 @@ use rayon::prelude::*;
 use statement::Place;
 use tree_file::Content;
 
-pub use agreement::{Agreement, Asked, Builder, Opinion, agreements, base_name};
+pub use agreement::{Agreement, Asked, Builder, Opinion, Uncounted, Unproven, agreements, base_name};
 pub use clear_signed::ClearSigned;
 pub use decide::{Criteria, decide};
 pub use differences::{Difference, differences};

@@ -5,6 +5,7 @@
 //! <release>/<signer>/<package>.SHA256SUMS          and .asc
 //! ```
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,8 +43,9 @@ pub fn releases(root: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Finds out about everything that the signers of some releases left and that is `relevant`, which is asked for a
-/// document's bytes before anything is checked.
+/// Finds out about everything that the signers of some releases left, if anything about a release of that name is `relevant`,
+/// which is asked for a document's bytes before anything is checked: what somebody has replaced is told by a newer document,
+/// which may not hold what is looked for.
 pub fn statements(
     root: &Path,
     releases: &[String],
@@ -57,8 +59,19 @@ pub fn statements(
         let signers = tree.signers(release).with_context(|| tree.release_folder(release).display().to_string())?;
         places.extend(signers.names.iter().flat_map(|signer| signer_documents(&tree, release, signer)));
     }
-    let found = places.into_par_iter().map(|place| place.statement(&tree, &top, checker, relevant));
-    found.filter_map(Result::transpose).collect()
+    let is_relevant = |place: &Place| {
+        interrupt::check()?;
+        // What cannot be read is reported, whatever it may say.
+        Ok(match tree_file::read(&top, &place.path(&tree), ASSERT_LIMIT) {
+            Content::Bytes(bytes) => relevant(&bytes),
+            Content::Absent | Content::Refused(_) => true,
+        })
+    };
+    let is_relevant: Vec<bool> = places.par_iter().map(is_relevant).collect::<Result<_>>()?;
+    let found = places.iter().zip(is_relevant).filter(|(_, is_relevant)| *is_relevant);
+    let wanted: HashSet<String> = found.map(|(place, _)| place.release_name().to_owned()).collect();
+    let wanted = places.into_par_iter().filter(|place| wanted.contains(place.release_name()));
+    wanted.map(|place| place.statement(&tree, &top, checker)).collect()
 }
 
 /// Returns the name of a release by its folder below the tree: the last part.
@@ -139,21 +152,8 @@ impl Place {
         if is_list { sums } else { assert }
     }
 
-    fn statement(
-        self,
-        tree: &SigsTree,
-        top: &Path,
-        checker: &Checker<'_>,
-        relevant: &(dyn Fn(&[u8]) -> bool + Sync),
-    ) -> Result<Option<Statement>> {
+    fn statement(self, tree: &SigsTree, top: &Path, checker: &Checker<'_>) -> Result<Statement> {
         interrupt::check()?;
-        let path = self.path(tree);
-        // What cannot be read is reported, whatever it may say.
-        if let Content::Bytes(bytes) = tree_file::read(top, &path, ASSERT_LIMIT)
-            && !relevant(&bytes)
-        {
-            return Ok(None);
-        }
         let mut facts = self.facts(tree, top, checker)?;
         // An old assertion that was copied into another release proves nothing about that.
         if let Document::Read(assertion) = &facts.document
@@ -161,7 +161,7 @@ impl Place {
         {
             facts.document = Document::Malformed(format!("is about release {found}, not {}", self.release_name()));
         }
-        Ok(Some(Statement { release: self.release, package: self.package, facts }))
+        Ok(Statement { release: self.release, package: self.package, facts })
     }
 
     /// Returns what the document has to say about its release: the last part of the folder.

@@ -51,7 +51,9 @@ impl Sums {
             None => (text, beside(root, path)),
         };
         let parsed = Manifest::parse(&text);
-        match (parsed.unreadable.first(), parsed.manifest.entries.is_empty()) {
+        // A comment says nothing, as to GNU's checker.
+        let strange = parsed.unreadable.iter().find(|line| !line.starts_with('#'));
+        match (strange, parsed.manifest.entries.is_empty()) {
             (Some(line), _) => {
                 let line: String = line.chars().take(80).collect();
                 Err(Document::Malformed(format!("is no list of files: {line}")))
@@ -64,6 +66,14 @@ impl Sums {
     /// Returns whether there is any signature.
     pub fn is_signed(&self) -> bool {
         !matches!(self.signatures, Signatures::Absent(_))
+    }
+
+    /// Returns the file of the signature, if that is a clear-signed text: perhaps the list itself, as it was signed.
+    pub fn clear_signed(&self) -> Option<&Path> {
+        match &self.signatures {
+            Signatures::Detached(path, bytes) if ClearSigned::begins(bytes) => Some(path),
+            _ => None,
+        }
     }
 
     /// Returns the list as the document of a release and package.
@@ -87,7 +97,9 @@ impl Sums {
             (Signatures::Detached(path, _), Checker::Program(program)) => {
                 Signature::Program(program.check(path, &self.path)?)
             }
-            (Signatures::Within(_), Checker::Program(_)) => Signature::NotChecked,
+            (Signatures::Within(_), Checker::Program(_)) => Signature::OutOfReach(
+                "is in the same file as the text; a program is asked about detached ones only".into(),
+            ),
         };
         Ok((signature, Vec::new()))
     }

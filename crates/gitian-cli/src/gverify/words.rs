@@ -2,8 +2,8 @@
 //! printed is left to `text`, `range` and `json`.
 
 use gitian_verify::{
-    Cause, Decision, Document, Explanation, Facts, Good, Mismatch, Reference, Refusal, Signature, Standing, Unknown,
-    Unpaired, Verdict, WrongKey, explain_verdict,
+    Cause, Decision, Document, Explanation, Facts, Good, Mismatch, Reference, Refusal, Signature, Standing, Uncounted,
+    Unknown, Unpaired, Verdict, WrongKey, explain_verdict,
 };
 
 use crate::utc;
@@ -27,15 +27,11 @@ pub fn verdict(verdict: &Verdict) -> &'static str {
 /// Returns the reasons for a verdict and what else is worth knowing; all of it if `verbose`.
 pub fn reasons(facts: &[Facts], decision: &Decision, index: usize, verbose: bool) -> Vec<String> {
     let signer = &facts[index];
-    let mut reasons = about_signature(&signer.signature, verbose);
+    let mut reasons = about_word(signer, &decision.verdicts[index], verbose);
     match &decision.verdicts[index] {
-        Verdict::Unreadable(reason) => reasons.push(reason.clone()),
         Verdict::Mismatch(mismatch) => reasons.extend(about_mismatch(facts, decision, index, mismatch, verbose)),
-        Verdict::WrongKey(wrong) => reasons.push(about_wrong_key(wrong, &signer.signer)),
-        Verdict::Refused(refusals) => reasons.extend(refusals.iter().map(about_refusal)),
-        Verdict::MissingResult | Verdict::MissingSignature => reasons.extend(about_missing(signer)),
         Verdict::Ok if built_nothing(&signer.document) => reasons.push("what was built is nothing at all".into()),
-        Verdict::Ok | Verdict::NotCompared | Verdict::BadSignature | Verdict::NoKey => {}
+        _ => {}
     }
     // Not what decided, but worth knowing.
     if let (Document::Malformed(reason), Verdict::BadSignature | Verdict::NoKey) =
@@ -45,6 +41,35 @@ pub fn reasons(facts: &[Facts], decision: &Decision, index: usize, verbose: bool
     }
     reasons.extend(about_same_key(facts, decision, index));
     reasons
+}
+
+/// Returns what is known of a signature and of why it does not count, without regard to others.
+pub fn about_word(signer: &Facts, verdict: &Verdict, verbose: bool) -> Vec<String> {
+    let mut reasons = about_signature(&signer.signature, verbose);
+    match verdict {
+        Verdict::Unreadable(reason) => reasons.push(reason.clone()),
+        Verdict::WrongKey(wrong) => reasons.push(about_wrong_key(wrong, &signer.signer)),
+        Verdict::Refused(refusals) => reasons.extend(refusals.iter().map(about_refusal)),
+        Verdict::MissingResult | Verdict::MissingSignature => reasons.extend(about_missing(signer)),
+        Verdict::Mismatch(_) | Verdict::Ok | Verdict::NotCompared | Verdict::BadSignature | Verdict::NoKey => {}
+    }
+    reasons
+}
+
+/// Returns why a word about a file does not count, as a verdict and as reasons.
+pub fn uncounted(signer: &Facts, why: &Uncounted, verbose: bool) -> (&'static str, Vec<String>) {
+    match why {
+        Uncounted::Signature(signature) => (verdict(signature), about_word(signer, signature, verbose)),
+        Uncounted::NoWeight => ("NO WEIGHT", vec!["the policy gives it no weight".into()]),
+        Uncounted::Replaced => (
+            "REPLACED",
+            vec!["the same person vouches for something else there with a newer signature; only that counts".into()],
+        ),
+        Uncounted::Contradicted => (
+            "CONTRADICTED",
+            vec!["the same person vouches for something else there at the same time; neither counts".into()],
+        ),
+    }
 }
 
 /// Returns what becomes of a word that is also another's.
