@@ -155,7 +155,7 @@ impl Args {
         option("--policy", self.policy.as_ref().map(Into::into));
         option("--at", self.at.map(|at| format!("@{}", seconds(at)).into()));
         let flags = [(self.strict, "--strict"), (self.no_policy, "--no-policy")];
-        terms.extend(flags.into_iter().filter_map(|(set, flag)| set.then(|| flag.into())));
+        terms.extend(flags.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag.into()));
         terms
     }
 }
