@@ -313,7 +313,7 @@ fn what_the_script_says_in_its_own_way_is_read_or_told() {
         ),
         (format!("cmd = ['bin/gbuild', '-j', '2']\ncheck_call(cmd + [{of}])"), lost, warning),
         (format!("cmd = ['bin/gbuild']\ncmd.append({of})\ncheck_call(cmd)"), lost, warning),
-        (format!("check_call(['bin/gbuild'] + options + [descriptor])"), lost, warning),
+        ("check_call(['bin/gbuild'] + options + [descriptor])".to_owned(), lost, warning),
     ] {
         let work = repository(Some(("gitian-build.py", &script)));
         commit(&work);
@@ -329,10 +329,9 @@ fn what_the_script_says_in_its_own_way_is_read_or_told() {
 
 #[test]
 fn the_hint_is_for_the_file_that_was_written() {
-    let script = format!(
-        "git clone https://github.com/coin/gitian.sigs.git\ngbuild --commit coin=v$VERSION ../coin/contrib/gitian-descriptors/gitian-linux.yml\n"
-    );
-    let work = repository(Some(("gitian-build.sh", &script)));
+    let script = "git clone https://github.com/coin/gitian.sigs.git\n\
+                  gbuild --commit coin=v$VERSION ../coin/contrib/gitian-descriptors/gitian-linux.yml\n";
+    let work = repository(Some(("gitian-build.sh", script)));
     commit(&work);
     let above = work.path().parent().unwrap();
     let named = format!("{}/", work.path().file_name().unwrap().to_str().unwrap());
