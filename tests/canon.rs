@@ -101,14 +101,14 @@ fn every_option_of_canon_does_what_it_says() {
     }
     // What a zip cannot tell is not changed silently.
     for (option, expected) in [
-        ("--date=1970-01-01", "comments (2), times before 1980 (2)"),
-        ("--date=1979-12-31", "comments (2), times before 1980 (2)"),
-        ("--date=1980-01-01", "comments (2)"),
-        ("--epoch=4354819199", "comments (2)"),
-        ("--epoch=4354819200", "comments (2), times after 2107 (2)"),
+        ("--date=1970-01-01", &["comments (2)", "times before 1980 (2)"][..]),
+        ("--date=1979-12-31", &["comments (2)", "times before 1980 (2)"]),
+        ("--date=1980-01-01", &["comments (2)"]),
+        ("--epoch=4294967295", &["comments (2)"]),
     ] {
         let told = run("gitian", &["canon", option, "in.zip", "out.zip"], here.path()).succeeds();
-        assert_eq!(told.stderr, format!("canon: note: in.zip: not kept: {expected}\n"), "{option}");
+        let lines: String = expected.iter().map(|what| format!("canon: note: in.zip: not kept: {what}\n")).collect();
+        assert_eq!(told.stderr, lines, "{option}");
     }
     let quiet = run("gitian", &["canon", "-q", "in.zip", "out.zip"], here.path()).succeeds();
     assert_eq!(quiet.stderr, "");

@@ -219,7 +219,7 @@ fn an_image_of_a_registry_is_taken_by_its_digest() {
     // Another digest is another image: nothing takes its place.
     let other = "0".repeat(64);
     let told = work.run("make-base-vm", &["--distro", "debian", "--docker-image-digest", &other]);
-    assert!(told.code == 1 && told.stderr.contains(&format!("sha256:{other}")), "{}", told.stderr);
+    assert!(told.code == 1 && told.stderr.contains(&other), "{}", told.stderr);
     let descriptor = work.descriptor(&format!("docker_image_digests: [{other}]\n"), "true");
     let told = work.run("gbuild", &[descriptor]);
     let hint = format!("make-base-vm --docker --distro debian --docker-image-digest {other} --arch amd64");

@@ -235,14 +235,22 @@ impl<'a> Checkout<'a> {
         let first = changed.split('\0').find_map(|entry| entry.get(3..)).map(str::to_owned);
         match first.or_else(|| other.map(|place| place.path.clone())) {
             None => Ok(()),
-            Some(path) => Err(Problem {
-                what: format!("{}/{path} is not as gitian-builder has it", self.shown),
-                mend: format!(
-                    "git -C {0} status; git -C {0} stash -u -- {path}    puts it aside",
-                    Command::new(self.shown)
-                ),
+            Some(path) => {
+                let git = Command::new("git").arg("-C").arg(self.shown);
+                let put_aside = match self.root.join(&path).is_symlink() {
+                    // What git puts aside of a link leaves a file that is not to be run.
+                    true => {
+                        Command::new("rm").arg(format!("{}/{path}", self.shown)).to_string()
+                            + &format!("; {}    removes the link", git.clone().args(["checkout", "--", &path]))
+                    }
+                    false => format!("{}    puts it aside", git.clone().args(["stash", "-u", "--", &path])),
+                };
+                Err(Problem {
+                    what: format!("{}/{path} is not as gitian-builder has it", self.shown),
+                    mend: format!("{}; {put_aside}", git.arg("status")),
+                }
+                .into())
             }
-            .into()),
         }
     }
 
