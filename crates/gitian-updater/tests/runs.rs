@@ -113,7 +113,7 @@ fn a_version_page_saves_the_download_and_may_not_go_back() {
     assert_eq!(asked, ["/v", "/p.zip", "/v"], "the same release is not downloaded");
     for (text, code, reason) in [
         ("1.4", 4, "/v 1.4 is older than 1.5"),
-        ("1.6", 2, "release 1.5 is installed"),
+        ("1.6", 6, "release 1.6 is promised, and 1.5 is what comes"),
         ("", 2, "does not begin with a release"),
         ("<html> no", 2, "does not begin with a release"),
     ] {
