@@ -95,7 +95,13 @@ impl Ssh {
             if stands_still() {
                 return Err(self.unreached(self.log_length()).into());
             }
-            self.connect_as(who, PATIENCE)?;
+            if let Err(unreached) = self.connect_as(who, PATIENCE) {
+                // Asked to stop while it was asked for: the guest is not to blame.
+                if !command.uninterruptible {
+                    interrupt::check()?;
+                }
+                return Err(unreached.into());
+            }
         }
         if line.len() > LINE {
             line = self.leave(who, line, &mark)?;
