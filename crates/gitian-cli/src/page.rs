@@ -5,7 +5,7 @@ pub mod html;
 pub mod markdown;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use gitian_verify::{Cause, Decision, Facts, Line, Outcome, Question, Reference, Verdict, explain_verdict};
@@ -13,6 +13,7 @@ use gitian_verify::{Cause, Decision, Facts, Line, Outcome, Question, Reference, 
 use crate::failure::WrongUsage;
 use crate::gverify::range::Report;
 use crate::gverify::{Release, words};
+use crate::place::is_same_file;
 
 /// A report about some releases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,7 +89,7 @@ impl Page {
             }
         }
         match (html, markdown) {
-            (Some(html), Some(markdown)) if place(html) == place(markdown) => {
+            (Some(html), Some(markdown)) if is_same_file(html, markdown) => {
                 bail!(WrongUsage(format!("--html and --markdown are both {}", html.display())))
             }
             _ => Ok(()),
@@ -199,14 +200,6 @@ impl Report for Collected<'_> {
 /// Returns the folder that a file is or will be in.
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Returns where a file is or will be, the same for all ways to say it.
-fn place(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| {
-        let folder = folder_of(path);
-        folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).join(path.file_name().unwrap_or_default())
-    })
 }
 
 /// Returns in a few words what all verdicts amount to.
