@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gitian_manifest::Assertion;
@@ -59,8 +60,8 @@ pub enum Document {
     OutOfReach(String),
     /// It is not an assertion.
     Malformed(String),
-    /// It was read.
-    Read(Box<Assertion>),
+    /// It was read; everybody who signed one list has the same.
+    Read(Arc<Assertion>),
 }
 
 /// The state of a signature file.

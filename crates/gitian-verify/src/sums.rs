@@ -2,6 +2,7 @@
 //! into the same facts as an assertion: what was built is the list; release and package are those of its place.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gitian_manifest::{Assertion, Manifest, Report};
 
@@ -80,7 +81,7 @@ impl Sums {
     pub(crate) fn document(&self, release: &str, package: &str) -> Document {
         let text = if self.text.ends_with('\n') { self.text.clone() } else { format!("{}\n", self.text) };
         let report = Report::new(text, String::new(), Vec::new(), None, None);
-        Document::Read(Box::new(Assertion::new(report, release, package, None)))
+        Document::Read(Arc::new(Assertion::new(report, release, package, None)))
     }
 
     /// Checks the signatures as those of one signer: returns the best one, and the other good ones, the newest first.
@@ -104,8 +105,8 @@ impl Sums {
         Ok((signature, Vec::new()))
     }
 
-    /// Returns the facts about everyone who signed the list, each signature by itself: one that is bad says nothing
-    /// about the others. A signer is called after the first user id of the key, else after the key.
+    /// Returns the facts about everyone who signed the list, each key by itself: a bad signature says nothing about the
+    /// others. A signer is called after the first user id of the key, else after the key.
     pub fn facts(&self, checker: &Checker<'_>) -> anyhow::Result<Vec<Facts>> {
         let states = match (&self.signatures, checker) {
             (Signatures::Detached(_, bytes), Checker::Keys { keys, now }) => {
@@ -120,11 +121,12 @@ impl Sums {
             Signatures::Absent(path) | Signatures::OutOfReach(path, _) | Signatures::Detached(path, _) => path,
             Signatures::Within(_) => &self.path,
         };
+        let document = self.document("", "");
         let facts = |signature: Signature| Facts {
             signer: signer(&signature),
             assert_path: self.path.clone(),
             signature_path: signature_path.clone(),
-            document: self.document("", ""),
+            document: document.clone(),
             signature,
             others: Vec::new(),
             unpaired: Unpaired::default(),

@@ -251,9 +251,9 @@ fn the_best_of_several_signatures_counts() {
 
 #[test]
 fn what_cannot_be_read_hides_no_signature_beside_it() {
-    let (alice, mut pair) = make_key(CipherSuite::Cv25519, None);
-    let keys = keyring(&[&alice]);
-    let [one, other] = [2012, 2013].map(|made| sign(&mut pair, year(made)));
+    let [(alice, mut alice_pair), (bob, mut bob_pair)] = [(); 2].map(|()| make_key(CipherSuite::Cv25519, None));
+    let keys = keyring(&[&alice, &bob]);
+    let (one, other) = (sign(&mut alice_pair, year(2012)), sign(&mut bob_pair, year(2013)));
     let cut = &one[..one.len() - 9];
     let mut unknown = one.clone();
     let version = unknown.iter().position(|&byte| byte == 4).unwrap();
@@ -278,6 +278,26 @@ fn what_cannot_be_read_hides_no_signature_beside_it() {
         let state = check(alone, DOCUMENT, &keys, now());
         assert!(matches!(state, Signature::NotDetached(_)), "{state:?}");
     }
+}
+
+#[test]
+fn of_any_number_of_signatures_those_are_told_that_differ_in_worth() {
+    let (alice, mut pair) = make_key(CipherSuite::Cv25519, None);
+    let keys = keyring(&[&alice]);
+    let strangers = |count: usize| {
+        (0..count).flat_map(|_| sign(&mut make_key(CipherSuite::Cv25519, None).1, year(2012))).collect::<Vec<_>>()
+    };
+    let wrong = bytes(builder(year(2012)).sign_message(&mut pair, "another").unwrap());
+    let years = [2012, 2014, 2013];
+    let right = years.map(|made| sign(&mut pair, year(made))).concat();
+    // However many there are before it, a good one is found.
+    let file = [right.repeat(10), wrong.repeat(10), strangers(120), right].concat();
+    let states = check_each(&file, DOCUMENT, &keys, now());
+    let Signature::Good(newest) = &states[0] else { panic!("{:?}", states[0]) };
+    assert_eq!(newest.made, year(2014));
+    assert!(matches!(states[1], Signature::Bad { .. }), "{:?}", states[1]);
+    assert!(states[2..101].iter().all(|state| matches!(state, Signature::NoKey(_))));
+    assert_eq!(states[101..], [Signature::NotDetached("holds 21 more signatures, none of them good".into())]);
 }
 
 /// A file may be stuffed with as many bad ones as its size allows, by a key that we know: the document is hashed once
