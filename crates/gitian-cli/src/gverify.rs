@@ -33,6 +33,7 @@ use crate::printable::printable;
 use crate::printed::is_reader_gone;
 use crate::surroundings::Surroundings;
 use crate::{downloads, pull_request};
+use advice::Asked;
 use json::Json;
 use range::{Lines, Range, Report, Since};
 use text::Print;
@@ -51,14 +52,14 @@ pub struct Release<'a> {
     pub facts: &'a [Facts],
     /// What is decided.
     pub decision: &'a Decision,
-    /// The descriptor, if the user named one.
-    pub descriptor: Option<&'a Path>,
+    /// How the user asked.
+    pub asked: Asked<'a>,
 }
 
 impl Release<'_> {
     /// Returns the command to run next about a cause why a signer built something else.
     pub fn next(&self, cause: &Cause, index: usize) -> Option<String> {
-        advice::next(cause, self.question, &self.facts[index].signer, self.descriptor)
+        advice::next(cause, self.question, &self.facts[index].signer, self.asked)
     }
 }
 
@@ -187,6 +188,7 @@ fn range(args: &Args, package: Option<&str>) -> Result<Option<Range>> {
         name: package.unwrap_or("*").to_owned(),
         since: args.since.as_deref().map(Since::parse).transpose()?,
         descriptor: args.descriptor.clone(),
+        terms: args.terms(),
     }))
 }
 
@@ -223,8 +225,8 @@ impl Run<'_> {
         question.check()?;
         let check = self.check(&question.tree)?;
         let Judged { facts, decision } = self.judge(&question, &check)?;
-        let descriptor = self.args.descriptor.as_deref();
-        let release = Release { question: &question, facts: &facts, decision: &decision, descriptor };
+        let asked = Asked { descriptor: self.args.descriptor.as_deref(), terms: &self.args.terms() };
+        let release = Release { question: &question, facts: &facts, decision: &decision, asked };
         let title = format!("Who built {} {}", question.package, question.release);
         self.write_page(&Page { title, notes: self.notes(&check), rows: vec![Row::of(&release)] })?;
         let code = match decision.outcome() {
