@@ -95,13 +95,7 @@ impl Ssh {
             if stands_still() {
                 return Err(self.unreached(self.log_length()).into());
             }
-            if let Err(unreached) = self.connect_as(who, PATIENCE) {
-                // Asked to stop while it was asked for: the guest is not to blame.
-                if !command.uninterruptible {
-                    interrupt::check()?;
-                }
-                return Err(unreached.into());
-            }
+            self.connect_as(who, PATIENCE, command.uninterruptible)?;
         }
         if line.len() > LINE {
             line = self.leave(who, line, &mark)?;
@@ -157,17 +151,23 @@ impl Ssh {
     }
 
     /// Asks whether the guest answers; from then on the connection is kept.
-    pub(crate) fn connect(&self) -> Result<(), Unreached> {
-        self.connect_as(GuestUser::Builder, BANNER)
+    fn connect(&self) -> Result<()> {
+        self.connect_as(GuestUser::Builder, BANNER, false)
     }
 
-    fn connect_as(&self, who: GuestUser, banner: Duration) -> Result<(), Unreached> {
+    /// # Errors
+    /// [`Unreached`]; or, where the guest is not to blame, [`Failure::Interrupted`].
+    fn connect_as(&self, who: GuestUser, banner: Duration, uninterruptible: bool) -> Result<()> {
         let before = self.log_length();
-        let ask = self.question_within(banner, who, "true").timeout(PATIENCE);
+        let mut ask = self.question_within(banner, who, "true").timeout(PATIENCE);
+        if uninterruptible {
+            ask = ask.uninterruptible();
+        }
         match ask.run(Streams::default()) {
             Ok(outcome) if outcome.status.success() => Ok(()),
-            Ok(_) => Err(self.unreached(before)),
-            Err(failure) => Err(Unreached { port: self.port, last_lines: vec![failure.to_string()] }),
+            Ok(_) => Err(self.unreached(before).into()),
+            Err(Failure::Interrupted) => Err(Failure::Interrupted.into()),
+            Err(failure) => Err(Unreached { port: self.port, last_lines: vec![failure.to_string()] }.into()),
         }
     }
 
@@ -178,7 +178,8 @@ impl Ssh {
         let began = Instant::now();
         let mut denied = None;
         while lives()? {
-            let Err(unreached) = self.connect() else { return Ok(None) };
+            let Err(error) = self.connect() else { return Ok(None) };
+            let unreached: Unreached = error.downcast()?;
             denied = if unreached.is_denied() { denied.or_else(|| Some(Instant::now())) } else { None };
             if denied.is_some_and(|since| since.elapsed() > DENIED) {
                 return Ok(Some(format!("it does not let var/id_rsa in ({unreached})")));
