@@ -95,7 +95,7 @@ impl Ssh {
             if stands_still() {
                 return Err(self.unreached(self.log_length()).into());
             }
-            self.connect_as(who, PATIENCE, command.uninterruptible)?;
+            self.connect_as(who, PATIENCE)?;
         }
         if line.len() > LINE {
             line = self.leave(who, line, &mark)?;
@@ -104,10 +104,7 @@ impl Ssh {
             && std::io::stdin().is_terminal();
         // The way of one who has no connection: none.
         let kept = ["-o", "ControlMaster=no", "-o", "ProxyCommand=false", if terminal { "-tt" } else { "-T" }];
-        let mut ssh = self.command(who).args(kept).arg(self.address(who)).arg(&line);
-        if command.uninterruptible {
-            ssh = ssh.uninterruptible();
-        }
+        let ssh = self.command(who).args(kept).arg(self.address(who)).arg(&line);
         let before = self.log_length();
         let (ran, gave_up) = self.watched(stands_still, || ssh.run(streams));
         match ran {
@@ -152,17 +149,14 @@ impl Ssh {
 
     /// Asks whether the guest answers; from then on the connection is kept.
     fn connect(&self) -> Result<()> {
-        self.connect_as(GuestUser::Builder, BANNER, false)
+        self.connect_as(GuestUser::Builder, BANNER)
     }
 
     /// # Errors
     /// [`Unreached`]; or, where the guest is not to blame, [`Failure::Interrupted`].
-    fn connect_as(&self, who: GuestUser, banner: Duration, uninterruptible: bool) -> Result<()> {
+    fn connect_as(&self, who: GuestUser, banner: Duration) -> Result<()> {
         let before = self.log_length();
-        let mut ask = self.question_within(banner, who, "true").timeout(PATIENCE);
-        if uninterruptible {
-            ask = ask.uninterruptible();
-        }
+        let ask = self.question_within(banner, who, "true").timeout(PATIENCE);
         match ask.run(Streams::default()) {
             Ok(outcome) if outcome.status.success() => Ok(()),
             Ok(_) => Err(self.unreached(before).into()),
