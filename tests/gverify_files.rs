@@ -335,6 +335,38 @@ fn what_its_owners_have_replaced_does_not_count() {
 }
 
 #[test]
+fn a_list_that_was_replaced_stays_so_wherever_a_copy_lies() {
+    let Some(fixture) = Fixture::new() else { return };
+    let ask = || fixture.ask(&["-d", "sigs", "-r", "1.0", "--files", "app-1.0.zip"]);
+    for signer in ["alice", "bob"] {
+        fixture.guix("1.0", signer, signer, &[("app-1.0.zip", GOOD)]);
+    }
+    assert_eq!(ask().code, 0);
+    // Who puts copies of it back: under another name, below another folder, beside an assertion.
+    fixture.copies("1.0", &["alice", "bob"], "1.0");
+    for zed in ["zed1", "zed2"] {
+        for end in ["", ".asc"] {
+            let place = |name: &str| fixture.path("sigs/1.0").join(zed).join(format!("{name}.SHA256SUMS{end}"));
+            fs::rename(place("noncodesigned"), place("other")).unwrap();
+        }
+    }
+    fixture.copies("1.0", &["alice", "bob"], "archive/1.0");
+    fixture.later();
+    for signer in ["alice", "bob"] {
+        fixture.guix("1.0", signer, signer, &[("app-1.0.zip", EVIL)]);
+    }
+    let answer = ask();
+    assert!(answer.stdout.starts_with("app-1.0.zip: MISMATCH: something else was built by 2"), "{}", answer.stdout);
+    assert_eq!(answer.code, 1);
+    // An assertion takes a list back as well.
+    for signer in ["alice", "bob"] {
+        fs::remove_dir_all(fixture.path("sigs/1.0").join(signer)).unwrap();
+        fixture.gitian("1.0", signer, &[("app-1.0.zip", EVIL)]);
+    }
+    assert!(ask().stdout.starts_with("app-1.0.zip: MISMATCH: "), "{}", ask().stdout);
+}
+
+#[test]
 fn a_list_says_which_of_its_signatures_do_not_count_and_why() {
     let Some(fixture) = Fixture::new() else { return };
     let (plain, sums, asc) = (fixture.path("plain"), fixture.path("SHA256SUMS"), fixture.path("SHA256SUMS.asc"));

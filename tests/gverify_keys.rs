@@ -257,3 +257,56 @@ fn whoever_adds_his_signature_to_others_files_does_not_take_their_place() {
     let note = "(mallory <mallory@example.org>) signed it too, in the same file; one of them counts";
     assert_eq!(answer.stdout.matches(note).count(), 2, "{}", answer.stdout);
 }
+
+#[test]
+fn the_keys_of_one_file_are_one_person() {
+    let Some(fixture) = Fixture::new() else { return };
+    for (name, user) in [("alice", "alice"), ("new", "moved"), ("bob", "bob")] {
+        fixture.gpg(2012, &["--quick-gen-key", &format!("{user} <{name}@example.org>"), "ed25519", "sign", "never"]);
+        fixture.sign(name, 2014, &[]);
+    }
+    let key = |name: &str| fixture.gpg(2015, &["--export", &format!("{name}@example.org")]);
+    // Her old and her new key, which signed in a folder of another name too.
+    fs::write(fixture.path("keys/alice.gpg"), [key("alice"), key("new")].concat()).unwrap();
+    fs::write(fixture.path("keys/bob.gpg"), key("bob")).unwrap();
+    let verify = |wanted: &str| {
+        let args = ["-r", "1.0", "-d", "sigs", "--keys", "keys", "--min-good", wanted, "app.yml"];
+        fixture.work.run("gverify", &args)
+    };
+    assert_eq!((verify("2").code, verify("3").code), (0, 1), "{}", verify("3").stderr);
+    let told = verify("2").stdout;
+    assert!(told.contains("signed with the same key as alice; one key counts once"), "{told}");
+    // With another program nobody knows whose they are.
+    let args = ["-r", "1.0", "-d", "sigs", "-p", "true", "--min-good", "3", "app.yml"];
+    let answer = fixture.work.run("gverify", &args);
+    assert!(answer.code == 1 && answer.stdout.contains("the program does not tell whose"), "{}", answer.stdout);
+}
+
+#[test]
+fn a_revocation_counts_without_its_certificate_and_by_whom_the_owner_lets() {
+    let Some(fixture) = Fixture::new() else { return };
+    for name in ["alice", "bob", "carol"] {
+        fixture.make_key(name, "ed25519", "never");
+        fixture.sign(name, 2014, &[]);
+        fixture.export(name);
+    }
+    fixture.revoke("bob", 2013, 1);
+    // As gpg --gen-revoke writes it: beside the certificate, or in a file of its own.
+    let certificate = fs::read(fixture.path("keys/bob.gpg")).unwrap();
+    let revocation = fs::read(fixture.path("bob.rev")).unwrap();
+    for (story, file, more) in [
+        ("before it", [&revocation[..], &certificate].concat(), false),
+        ("behind it", [&certificate[..], &revocation].concat(), false),
+        ("in a file of its own", certificate.clone(), true),
+    ] {
+        fs::write(fixture.path("keys/bob.gpg"), file).unwrap();
+        let own = fixture.path("keys/revoked.asc");
+        if more {
+            fs::write(&own, &revocation).unwrap()
+        } else {
+            fs::remove_file(&own).unwrap_or_default()
+        }
+        let told = fixture.verify();
+        assert!(told.contains("bob: BAD SIGNATURE\n") && told.contains("alice: OK\n"), "{story}: {told}");
+    }
+}

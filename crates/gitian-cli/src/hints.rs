@@ -212,7 +212,7 @@ fn release_hint(missing: &ReleaseMissing) -> Option<String> {
     let commands: Vec<String> = meant.iter().map(|name| format!("--release {}", shell_words::quote(name))).collect();
     let all = match missing.releases.len() {
         0..=MEANT => missing.releases.join(", "),
-        count => format!("{count} releases, {first} to {last}; gverify --all shows them"),
+        count => format!("{count} releases, {first} to {last}; --all instead of --release shows them"),
     };
     let commands = if commands.is_empty() { String::new() } else { format!("{}; ", commands.join(" or ")) };
     Some(printable(&format!("{commands}there are: {all}")))

@@ -23,7 +23,8 @@ pub(crate) fn own_first(about_it: &mut [&mut Facts]) {
     for facts in about_it.iter_mut().filter(|facts| !facts.others.is_empty()) {
         let mut goods: Vec<(Good, Naming)> =
             facts.goods().map(|(good, naming)| (good.clone(), naming.clone())).collect();
-        goods.sort_by_key(|(good, _)| folders.get(&good.primary_key).copied());
+        let is_own = |good: &Good| good.owner.as_ref() == Some(&facts.signer);
+        goods.sort_by_key(|(good, _)| if is_own(good) { None } else { folders.get(&good.primary_key).copied() });
         let mut goods = goods.into_iter();
         if let Some((first, naming)) = goods.next() {
             facts.signature = Signature::Good(Box::new(first));
@@ -41,6 +42,15 @@ impl Facts {
             _ => None,
         };
         first.into_iter().chain(self.others.iter().map(|(good, naming)| (good, naming)))
+    }
+
+    /// Returns every good signature of the file, to be completed.
+    pub(crate) fn goods_mut(&mut self) -> impl Iterator<Item = &mut Good> {
+        let first = match &mut self.signature {
+            Signature::Good(good) => Some(&mut **good),
+            _ => None,
+        };
+        first.into_iter().chain(self.others.iter_mut().map(|(good, _)| good))
     }
 
     /// Returns the good signature that speaks for the signer by a policy: the newest of those against which there is least.

@@ -117,6 +117,9 @@ pub struct Good {
     pub certificate: Vec<String>,
     /// The user ids of the key that its owner has signed.
     pub user_ids: Vec<String>,
+    /// Whose the certificate is by the files of key folders: by one that is called after a signer of the tree, or whose
+    /// certificates are one person's by their user ids.
+    pub owner: Option<String>,
     /// When it was made, by its own word.
     pub made: SystemTime,
     /// When it ceases to count, by its own word.

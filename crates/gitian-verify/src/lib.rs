@@ -188,6 +188,9 @@ pub fn gather(question: &Question, checker: &Checker<'_>, folders: &Folders) -> 
         anyhow::Ok(facts)
     });
     let mut facts = known.collect::<Result<Vec<_>>>()?;
+    if let Checker::Keys { keys, .. } = checker {
+        keys.tell_owners(&mut facts, &signers.names.iter().cloned().collect());
+    }
     own_first(&mut facts.iter_mut().collect::<Vec<_>>());
     facts.extend(signers.strays.iter().filter_map(|path| stray_facts(question, path)));
     facts.sort_by(|a, b| a.signer.cmp(&b.signer));

@@ -197,7 +197,7 @@ fn check_one(signature: &packet::Signature, digests: &mut Digests<'_>, keys: &Ke
     let mut bad = Signature::NotChecked;
     for (cert, key) in candidates {
         match verify(signature, digests, &key) {
-            Ok(made) => return Signature::Good(Box::new(good(signature, made, cert, &key, now))),
+            Ok(made) => return Signature::Good(Box::new(good(signature, made, cert, &key, keys, now))),
             Err(cause) => {
                 bad = Signature::Bad {
                     key: key.key().fingerprint().to_hex(),
@@ -301,6 +301,7 @@ fn good(
     made: SystemTime,
     cert: &Cert,
     key: &ErasedKeyAmalgamation<'_, PublicParts>,
+    keys: &Keyring,
     now: SystemTime,
 ) -> Good {
     let hash = signature.hash_algo();
@@ -318,7 +319,7 @@ fn good(
     }
     let expires = signature.signature_expiration_time();
     let key_expires = expiry(cert, key, now);
-    let key_revoked = revocation(cert, key);
+    let key_revoked = revocation(cert, key, keys);
     Good {
         standing: Standing::of(made, expires, key_expires, key_revoked.as_ref(), now),
         key: key.key().fingerprint().to_hex(),
@@ -330,6 +331,7 @@ fn good(
             .filter(|id| id.bundle().self_signatures().next().is_some())
             .map(|id| String::from_utf8_lossy(id.userid().value()).into_owned())
             .collect(),
+        owner: None,
         made,
         expires,
         hash: hash.to_string(),
@@ -379,10 +381,12 @@ fn expiry(cert: &Cert, key: &ErasedKeyAmalgamation<'_, PublicParts>, now: System
     [own, primary].into_iter().flatten().min()
 }
 
-/// Returns how a key or its certificate was revoked: as compromised if that was ever said, else what came first.
-fn revocation(cert: &Cert, key: &ErasedKeyAmalgamation<'_, PublicParts>) -> Option<Revocation> {
+/// Returns how a key or its certificate was revoked, by its owner or by whom the owner allows to: as compromised if that was
+/// ever said, else what came first.
+fn revocation(cert: &Cert, key: &ErasedKeyAmalgamation<'_, PublicParts>, keys: &Keyring) -> Option<Revocation> {
     let primary = cert.primary_key();
     let revocations = primary.bundle().self_revocations().chain(key.bundle().self_revocations());
+    let revocations = revocations.chain(designated_revocations(cert, keys));
     let revocations = revocations.filter(|by| by.hash_algo() != HashAlgorithm::MD5).filter_map(|by| {
         let (reason, comment) = by.reason_for_revocation().unwrap_or((ReasonForRevocation::Unspecified, b""));
         Some(Revocation {
@@ -392,4 +396,20 @@ fn revocation(cert: &Cert, key: &ErasedKeyAmalgamation<'_, PublicParts>) -> Opti
         })
     });
     revocations.min_by_key(|revocation| (!revocation.compromised, revocation.at))
+}
+
+/// Returns the revocations of a certificate by others whom its owner allows to, as far as we have their keys.
+fn designated_revocations<'k>(cert: &'k Cert, keys: &'k Keyring) -> impl Iterator<Item = &'k packet::Signature> {
+    let by_owner = cert.primary_key().bundle().self_signatures();
+    let by_owner = by_owner.chain(cert.userids().flat_map(|id| id.bundle().self_signatures()));
+    let revokers: Vec<KeyHandle> =
+        by_owner.flat_map(|by| by.revocation_keys()).map(|revoker| revoker.revoker().1.into()).collect();
+    let is_theirs = move |by: &&packet::Signature| {
+        let candidates = by.get_issuers().into_iter().flat_map(|issuer| keys.find(&issuer)).collect::<Vec<_>>();
+        candidates.into_iter().any(|(revoker, key)| {
+            revokers.iter().any(|allowed| allowed.aliases(revoker.key_handle()))
+                && by.verify_primary_key_revocation(key.key(), cert.primary_key().key()).is_ok()
+        })
+    };
+    cert.primary_key().bundle().other_revocations().filter(is_theirs)
 }

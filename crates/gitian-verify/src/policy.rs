@@ -186,6 +186,11 @@ impl Policy {
         owner.or_else(|| (facts.naming != Naming::UserId).then_some(&*facts.signer))
     }
 
+    /// Returns whether a signer is heard with these keys only.
+    pub fn knows_keys_of(&self, name: &str) -> bool {
+        self.signers.get(name).is_some_and(|known| !known.keys.is_empty())
+    }
+
     /// Returns the signer whose key made a signature, if the policy knows: a signer whose key is one of a certificate's has
     /// all of it, since a certificate is one person. Of several the first.
     pub fn owner_of(&self, good: &Good) -> Option<&str> {

@@ -5,7 +5,7 @@
 //! <release>/<signer>/<package>.SHA256SUMS          and .asc
 //! ```
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,6 +60,7 @@ pub fn statements(
         let signers = tree.signers(release).with_context(|| tree.release_folder(release).display().to_string())?;
         places.extend(signers.names.iter().flat_map(|signer| signer_documents(&tree, release, signer)));
     }
+    let signers: BTreeSet<String> = places.iter().map(|place| place.signer.clone()).collect();
     let is_relevant = |place: &Place| {
         interrupt::check()?;
         // What cannot be read is reported, whatever it may say.
@@ -73,6 +74,9 @@ pub fn statements(
     let wanted: HashSet<String> = found.map(|(place, _)| place.release_name().to_owned()).collect();
     let wanted = places.into_par_iter().filter(|place| wanted.contains(place.release_name()));
     let mut found = wanted.map(|place| place.statement(&tree, &top, checker)).collect::<Result<Vec<_>>>()?;
+    if let Checker::Keys { keys, .. } = checker {
+        keys.tell_owners(found.iter_mut().map(|statement| &mut statement.facts), &signers);
+    }
     let mut about: HashMap<(String, String), Vec<&mut Facts>> = HashMap::new();
     for Statement { release, package, facts } in &mut found {
         about.entry((release.clone(), package.clone())).or_default().push(facts);

@@ -1,6 +1,7 @@
 //! `SHA256SUMS`: a list of files that people sign as it is, detached or clear-signed, often several in one file. Read
 //! into the same facts as an assertion: what was built is the list; release and package are those of its place.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -90,7 +91,9 @@ impl Sums {
         Ok(match checker {
             Checker::Keys { now, .. } => best_first(states, *now),
             Checker::Program(_) => {
-                let (path, state) = states.into_iter().next().unwrap_or((PathBuf::new(), Signature::Absent));
+                let is_good = |(_, state): &(_, Signature)| matches!(state, Signature::Program(answer) if answer.status.success());
+                let best = states.iter().position(is_good).unwrap_or_default();
+                let (path, state) = states.into_iter().nth(best).unwrap_or((PathBuf::new(), Signature::Absent));
                 (path, state, Vec::new())
             }
         })
@@ -111,7 +114,11 @@ impl Sums {
             misnamed_signature: None,
             naming: Naming::UserId,
         };
-        Ok(self.states(checker)?.into_iter().map(facts).collect())
+        let mut found: Vec<Facts> = self.states(checker)?.into_iter().map(facts).collect();
+        if let Checker::Keys { keys, .. } = checker {
+            keys.tell_owners(&mut found, &BTreeSet::new());
+        }
+        Ok(found)
     }
 
     /// Checks each signature, and returns it with its file; never returns nothing.

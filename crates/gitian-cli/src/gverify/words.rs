@@ -187,7 +187,9 @@ fn about_refusal(refusal: &Refusal) -> String {
             format!("signed on {}, more than {} days before", utc::day(*made), limit.as_secs() / 86_400)
         }
         Refusal::FromTheFuture { made } => format!("signed on {}, after the time that is asked about", utc::day(*made)),
-        Refusal::NotTold => "the program does not tell how old or strong the signature is, and the policy asks".into(),
+        Refusal::NotTold => {
+            "the program does not tell whose, how old or how strong the signature is, and the policy asks".into()
+        }
     }
 }
 

@@ -42,6 +42,7 @@ pub fn good(key: &str, made: SystemTime) -> Good {
         primary_key: fingerprint(key),
         certificate: vec![fingerprint(key)],
         user_ids: vec![format!("{key} <{key}@example.org>")],
+        owner: None,
         made,
         expires: None,
         hash: "SHA512".into(),
