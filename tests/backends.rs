@@ -37,21 +37,16 @@ fn compare<T>(make: impl Fn(&Row, &Workdir) -> Option<T>, check: impl Fn(&Row, &
 fn hello_and_its_packages_are_the_same_in_every_kind_of_guest() {
     let Some(tarball) = hello::tarball() else { return };
     let build = |row: &Row, work: &Workdir| {
-        if row.boots() && !slow() {
-            support::skip(
-                "slow",
-                &format!("{}: hello takes half an hour where a processor is emulated (GITIAN_TEST_SLOW=1)", row.name),
-            );
-            return None;
-        }
         work.input("hello_2.10.orig.tar.gz", &tarball);
         let example = checkout().join("share/examples/hello/hello.yml");
         work.run("gbuild", &[example.to_str().unwrap()]).succeeds();
         let first = fs::read(work.path().join("result/hello-res.yml")).unwrap();
-        // The second time from a layer.
-        let again = work.run("gbuild", &[example.to_str().unwrap()]).succeeds();
-        assert!(again.stdout.contains("Using the packages of an earlier build"), "{}", again.stdout);
-        assert!(fs::read(work.path().join("result/hello-res.yml")).unwrap() == first, "the second build's record");
+        // The second time from a layer; where a processor is emulated, `kvm.rs` does that with less.
+        if !row.boots() {
+            let again = work.run("gbuild", &[example.to_str().unwrap()]).succeeds();
+            assert!(again.stdout.contains("Using the packages of an earlier build"), "{}", again.stdout);
+            assert!(fs::read(work.path().join("result/hello-res.yml")).unwrap() == first, "the second build's record");
+        }
         Some(Report::read(&first).unwrap())
     };
     compare(build, |row, expected, found| {
