@@ -64,7 +64,7 @@ impl Parser {
                 "def" => {
                     let body = self.body(rest, indent)?;
                     steps.extend(match function(&tokens(head)) {
-                        Some((name, parameters)) => vec![Step::Function(Function { name, parameters, body })],
+                        Some(function) => vec![Step::Function(Function { body, ..function })],
                         None => body,
                     });
                 }
@@ -177,14 +177,15 @@ fn call(tokens: &[Token]) -> Option<Call> {
     Some(Call { name: name.clone(), arguments })
 }
 
-/// `def f(x, y='z')`.
-fn function(tokens: &[Token]) -> Option<(String, Vec<(String, Option<Value>)>)> {
+/// `def f(x, y='z')`, without its body.
+fn function(tokens: &[Token]) -> Option<Function> {
     let call = call(tokens.get(1..)?)?;
     let parameter = |(name, value): (Option<String>, Value)| match name {
         Some(name) => Some((name, Some(value))),
         None => Some((only_name(value.text()?)?.to_owned(), None)),
     };
-    Some((call.name, call.arguments.into_iter().filter_map(parameter).collect()))
+    let parameters = call.arguments.into_iter().filter_map(parameter).collect();
+    Some(Function { name: call.name, parameters, body: Vec::new() })
 }
 
 /// `for NAMES in EXPRESSION`: the names, what is gone over, and what of it.
