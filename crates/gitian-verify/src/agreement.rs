@@ -2,6 +2,7 @@
 //! these bytes, and who for others under its name. Pure; where the statements come from is known to `statement`.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use gitian_manifest::{Digest, Entry, Manifest};
@@ -155,10 +156,10 @@ pub fn agreements(asked: &[Asked], statements: &[Statement], policy: &Policy, at
     let mut by_bytes: HashMap<Digest, Lines<'_>> = HashMap::new();
     let mut by_name: HashMap<&str, Lines<'_>> = HashMap::new();
     let mut by_both: HashMap<(&str, Digest), Lines<'_>> = HashMap::new();
-    for (statement, entries) in &manifests {
-        let person = standing[*statement].as_ref().ok().copied();
+    for (statement, entries) in manifests.iter().flat_map(|(who, entries)| who.iter().map(move |who| (*who, entries))) {
+        let person = standing[statement].as_ref().ok().copied();
         for Entry { path, digest } in entries {
-            let (name, listed) = (base_name(path), Listed { statement: *statement, path });
+            let (name, listed) = (base_name(path), Listed { statement, path });
             by_bytes.entry(*digest).or_default().add(listed, person, &weights);
             by_name.entry(name).or_default().add(listed, person, &weights);
             by_both.entry((name, *digest)).or_default().add(listed, person, &weights);
@@ -197,16 +198,23 @@ pub fn agreements(asked: &[Asked], statements: &[Statement], policy: &Policy, at
     asked.iter().map(of_file).collect()
 }
 
-/// Returns what each statement lists, by its index: of that what has the name or the bytes of a file that is asked about.
-fn manifests(asked: &[Asked], statements: &[Statement]) -> Vec<(usize, Vec<Entry>)> {
+/// Returns what is listed, and by which statements: of that what has the name or the bytes of a file that is asked about.
+fn manifests(asked: &[Asked], statements: &[Statement]) -> Vec<(Vec<usize>, Vec<Entry>)> {
     let names: HashSet<&str> = asked.iter().map(|file| base_name(&file.name)).collect();
     let digests: HashSet<Digest> = asked.iter().map(|file| file.digest).collect();
-    let entries = |statement: &Statement| {
-        let mut entries = Manifest::parse(built(statement)?).manifest.entries;
+    let entries = |built: &str| {
+        let mut entries = Manifest::parse(built).manifest.entries;
         entries.retain(|entry| digests.contains(&entry.digest) || names.contains(base_name(&entry.path)));
-        Some(entries)
+        entries
     };
-    statements.iter().enumerate().filter_map(|(index, statement)| Some((index, entries(statement)?))).collect()
+    // Those who signed one list come one after the other, and may be hundreds.
+    let is_shared = |a: &usize, b: &usize| match [a, b].map(|index| &statements[*index].facts.document) {
+        [Document::Read(a), Document::Read(b)] => Arc::ptr_eq(a, b),
+        _ => false,
+    };
+    let indices: Vec<usize> = (0..statements.len()).collect();
+    let documents = indices.chunk_by(is_shared);
+    documents.filter_map(|who| Some((who.to_vec(), entries(built(&statements[*who.first()?])?)))).collect()
 }
 
 /// Returns the text of what was built, if the document could be read.
