@@ -121,7 +121,7 @@ pub fn hint(error: &Error) -> Option<String> {
             return Some("--import takes the answer to the request that was meant; without what is expected it publishes any".into());
         }
         if cause.is::<DescriptorChanged>() {
-            return Some("git checkout the descriptor as it was built, or build again with gbuild".to_owned());
+            return Some("check the descriptor out as it was built, or build again with gbuild".to_owned());
         }
         if let Some(not_signed) = cause.downcast_ref::<NotSigned>() {
             return not_signed.program.starts_with("gpg").then(|| {
