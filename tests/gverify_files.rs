@@ -335,6 +335,38 @@ fn what_its_owners_have_replaced_does_not_count() {
 }
 
 #[test]
+fn a_list_that_was_replaced_stays_so_wherever_a_copy_lies() {
+    let Some(fixture) = Fixture::new() else { return };
+    let ask = || fixture.ask(&["-d", "sigs", "-r", "1.0", "--files", "app-1.0.zip"]);
+    for signer in ["alice", "bob"] {
+        fixture.guix("1.0", signer, signer, &[("app-1.0.zip", GOOD)]);
+    }
+    assert_eq!(ask().code, 0);
+    // Who puts copies of it back: under another name, below another folder, beside an assertion.
+    fixture.copies("1.0", &["alice", "bob"], "1.0");
+    for zed in ["zed1", "zed2"] {
+        for end in ["", ".asc"] {
+            let place = |name: &str| fixture.path("sigs/1.0").join(zed).join(format!("{name}.SHA256SUMS{end}"));
+            fs::rename(place("noncodesigned"), place("other")).unwrap();
+        }
+    }
+    fixture.copies("1.0", &["alice", "bob"], "archive/1.0");
+    fixture.later();
+    for signer in ["alice", "bob"] {
+        fixture.guix("1.0", signer, signer, &[("app-1.0.zip", EVIL)]);
+    }
+    let answer = ask();
+    assert!(answer.stdout.starts_with("app-1.0.zip: MISMATCH: something else was built by 2"), "{}", answer.stdout);
+    assert_eq!(answer.code, 1);
+    // An assertion takes a list back as well.
+    for signer in ["alice", "bob"] {
+        fs::remove_dir_all(fixture.path("sigs/1.0").join(signer)).unwrap();
+        fixture.gitian("1.0", signer, &[("app-1.0.zip", EVIL)]);
+    }
+    assert!(ask().stdout.starts_with("app-1.0.zip: MISMATCH: "), "{}", ask().stdout);
+}
+
+#[test]
 fn a_list_says_which_of_its_signatures_do_not_count_and_why() {
     let Some(fixture) = Fixture::new() else { return };
     let (plain, sums, asc) = (fixture.path("plain"), fixture.path("SHA256SUMS"), fixture.path("SHA256SUMS.asc"));
@@ -710,6 +742,36 @@ fn what_lies_beside_a_list_is_compared_however_it_is_listed() {
             "{what}"
         );
     }
+}
+
+#[test]
+fn a_list_and_its_signatures_are_found_whatever_lies_beside_them() {
+    let Some(fixture) = Fixture::new() else { return };
+    for signer in ["alice", "bob"] {
+        fixture.guix("1.0", signer, signer, &[("app-1.0.zip", GOOD)]);
+    }
+    // Somebody puts another file where the signature is looked for first.
+    let path = |end: &str| fixture.path("sigs/1.0/bob").join(format!("noncodesigned.SHA256SUMS.{end}"));
+    fs::rename(path("asc"), path("gpg")).unwrap();
+    fs::write(path("asc"), "no signature").unwrap();
+    let answer = fixture.ask(&["-d", "sigs", "-r", "1.0", "--name", "noncodesigned", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    let bob = &json["releases"][0]["signers"][1];
+    let signature = "sigs/1.0/bob/noncodesigned.SHA256SUMS.gpg";
+    assert_eq!((&bob["verdict"], &bob["signature"]["path"]), (&"ok".into(), &signature.into()), "{bob}");
+    // A list that the user names may be a link to where he keeps it.
+    write(&fixture.path("kept/SHA256SUMS"), &list(&[("app-1.0.zip", GOOD)]));
+    fs::create_dir(fixture.path("downloads")).unwrap();
+    std::os::unix::fs::symlink("../kept/SHA256SUMS", fixture.path("downloads/SHA256SUMS")).unwrap();
+    let answer = fixture.ask(&["-d", "sigs", "--files", "downloads/SHA256SUMS"]);
+    assert!(answer.stdout.starts_with("app-1.0.zip: OK, built by 2 for 1.0 (alice, bob)"), "{}", answer.stderr);
+    // Digests in capitals are the same, however few files are asked about.
+    let capitals = list(&[("other.zip", GOOD)]).replace("other.zip", "").trim().to_uppercase() + "  other.zip\n";
+    write(&fixture.path("sigs/2.0/carol/noncodesigned.SHA256SUMS"), &capitals);
+    let list = fixture.path("sigs/2.0/carol/noncodesigned.SHA256SUMS");
+    fixture.sign("carol", &list, &["--armor", "--output", &format!("{}.asc", list.display()), "--detach-sign"]);
+    let answer = fixture.ask(&["-d", "sigs", "-r", "2.0", "--files", "app-1.0.zip"]);
+    assert!(answer.stdout.starts_with("app-1.0.zip: OTHER NAME: "), "{}{}", answer.stdout, answer.stderr);
 }
 
 #[test]

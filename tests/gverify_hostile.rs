@@ -120,6 +120,22 @@ fn huge_documents_cost_bounded_time_and_memory() {
         "{}",
         answer.stdout
     );
+    // Thousands of signatures of one list, which each once had a copy of.
+    let sums = fixture.path("SHA256SUMS");
+    fs::write(&sums, (0..90_000).map(|number| format!("{DIGEST}  f{number}\n")).collect::<String>()).unwrap();
+    let gpg = |user: &str| {
+        let signature = fixture.path(&format!("{user}.sig"));
+        let (user, output) = (format!("{user}@example.org"), signature.to_str().unwrap());
+        fixture.home.gpg(&["-u", &user, "--output", output, "--detach-sign", sums.to_str().unwrap()]);
+        fs::read(signature).unwrap()
+    };
+    fixture.home.make_key("mallory", "ed25519");
+    let signatures = [gpg("alice"), gpg("mallory"), gpg("bob")].concat();
+    fs::write(fixture.path("SHA256SUMS.asc"), signatures.repeat(2_500)).unwrap();
+    let began = Instant::now();
+    let answer = fixture.work.run("gverify", &["--files", "SHA256SUMS", "--keys", "keys"]);
+    assert_eq!(answer.stdout.matches(": OK, built by 2 (").count(), 90_000, "{}", answer.stderr);
+    assert!(began.elapsed() < PATIENCE, "took {:?}", began.elapsed());
     assert!(peak_mib() < 256, "{} MiB", peak_mib());
 }
 

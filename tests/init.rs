@@ -241,7 +241,7 @@ fn what_the_script_says_by_what_only_its_run_knows_is_told_and_not_guessed() {
         "{head}gbuild -j 4 --commit coin=v$1 --url coin=$(pwd) {of}-linux.yml\nmv build/out/coin-$1.tar.gz ../out/\n"
     );
     let in_a_loop = format!(
-        "{head}for os in linux win; do\n  gbuild -j 4 -m 4000 --commit coin=v$VERSION {of}-$os.yml\n  \
+        "{head}for os in $(ls {of}*); do\n  gbuild -j 4 -m 4000 --commit coin=v$VERSION {of}-$os.yml\n  \
          gsign --signer x --release $VERSION-$os -d ../gitian.sigs {of}-$os.yml\ndone\n"
     );
     for (script, expected, told) in [
@@ -274,6 +274,152 @@ fn what_the_script_says_by_what_only_its_run_knows_is_told_and_not_guessed() {
         }
         assert!(!planned(&work).is_empty());
     }
+}
+
+/// Loops over platforms as scripts have them, each with what it stands for.
+const LOOPS: [(&str, &str); 6] = [
+    (
+        "gitian-build.py",
+        r#"
+platforms = {'l': ['Linux', 'linux', 'tar.gz'], 'w': ['Windows', 'win', 'zip']}
+parser.add_argument('-o', '--os', dest='os', default='lw', help='Which: l, w or both')
+version = args.version
+commit = 'v' + version
+for i in args.os:
+    title, name, ending = platforms[i]
+    if i == 'w':
+        suffix = name + '-unsigned'
+    else:
+        suffix = name
+    print('Building ' + title)
+    check_call(['bin/gbuild', '-j', '2', '-m', '2000', '--commit', 'coin=' + commit, '../coin/contrib/gitian-descriptors/gitian-' + name + '.yml'])
+    check_call(['bin/gsign', '--signer', args.signer, '--release', version + '-' + suffix, '--destination', '../gitian.sigs/', f'../coin/contrib/gitian-descriptors/gitian-{platforms[i][1]}.yml'])
+    check_call(f'mv build/out/coin-*.{ending} ../binaries/', shell=True)
+"#,
+    ),
+    (
+        "gitian-build.py",
+        r#"
+def build(os, suffix, ending='tar.gz'):
+    descriptor = '../coin/contrib/gitian-descriptors/gitian-%s.yml' % os
+    check_call(['bin/gbuild', '-j', '2', '-m', '2000', '--commit', 'coin=v%s' % version, descriptor])
+    check_call(['bin/gsign', '--signer', args.signer, '--release', '{}-{}'.format(version, suffix), '-d', '../gitian.sigs/', descriptor])
+    check_call('mv build/out/coin-*.' + ending + ' ../binaries/', shell=True)
+
+for os, suffix in (('linux', 'linux'), ('win', 'win-unsigned')):
+    if os == 'linux':
+        build(os, suffix)
+    else:
+        build(os, suffix, ending='zip')
+"#,
+    ),
+    (
+        "gitian-build.py",
+        r#"
+targets = [
+    {'name': 'linux', 'release': 'linux', 'out': 'tar.gz'},
+    {'name': 'win', 'release': 'win-unsigned', 'out': 'zip'},
+]
+for target in targets:
+    yml = '../coin/contrib/gitian-descriptors/gitian-' + target['name'] + '.yml'
+    subprocess.check_call('bin/gbuild -j 2 -m 2000 --commit coin=v' + version + ' ' + yml, shell=True)
+    subprocess.check_call(f"bin/gsign --signer {args.signer} --release {version}-{target['release']} -d ../gitian.sigs/ {yml}", shell=True)
+    subprocess.check_call(f"mv build/out/coin-*.{target['out']} ../binaries/", shell=True)
+"#,
+    ),
+    (
+        "gitian-build.sh",
+        r#"
+for os in linux win; do
+    case $os in
+        linux) suffix=linux; ending=tar.gz ;;
+        win|osx)
+            suffix=${os}-unsigned
+            ending=zip ;;
+    esac
+    ./bin/gbuild -j 2 -m 2000 --commit coin=v${VERSION} ../coin/contrib/gitian-descriptors/gitian-${os}.yml
+    ./bin/gsign --signer "$SIGNER" --release ${VERSION}-$suffix -d ../gitian.sigs/ ../coin/contrib/gitian-descriptors/gitian-${os}.yml
+    mv build/out/coin-*.$ending ../binaries/
+done
+"#,
+    ),
+    (
+        "gitian-build.sh",
+        r#"
+DESCRIPTORS=(
+    linux
+    win
+)
+build_one() {
+    local os="$1" suffix="$2"
+    ./bin/gbuild -j 2 -m 2000 --commit coin=v${VERSION} ../coin/contrib/gitian-descriptors/gitian-$os.yml
+    ./bin/gsign --signer "$SIGNER" --release ${VERSION}-$suffix -d ../gitian.sigs/ ../coin/contrib/gitian-descriptors/gitian-$os.yml
+    mv build/out/coin-*.$3 ../binaries/
+}
+for descriptor in "${DESCRIPTORS[@]}"; do
+    if [ "$descriptor" = win ]; then
+        build_one $descriptor ${descriptor}-unsigned zip
+    else
+        build_one $descriptor $descriptor tar.gz
+    fi
+done
+"#,
+    ),
+    (
+        "gitian-build.sh",
+        r#"
+build() {
+    ./bin/gbuild -j 2 -m 2000 --commit coin=v${VERSION} ../coin/contrib/gitian-descriptors/gitian-$1.yml
+    ./bin/gsign --signer "$SIGNER" --release ${VERSION}-$2 -d ../gitian.sigs/ ../coin/contrib/gitian-descriptors/gitian-$1.yml
+    mv build/out/coin-*.$3 ../binaries/
+}
+if [[ $linux = true ]]; then build linux linux tar.gz; fi
+if [[ $windows = true ]]; then build win win-unsigned zip; fi
+"#,
+    ),
+];
+
+#[test]
+fn a_loop_over_platforms_is_a_command_for_each() {
+    for (name, script) in LOOPS {
+        let work = repository(Some((name, script)));
+        commit(&work);
+        let answer = work.run("gitian", &["init"]).succeeds();
+        let toml = fs::read_to_string(work.path().join("gitian.toml")).unwrap();
+        assert_eq!(answer.stderr.lines().count(), 1, "{script}: {}", answer.stderr);
+        let expected = [
+            "gbuild -j 2 -m 2000 --commit coin=v1.0 gitian-linux.yml",
+            "gbuild -j 2 -m 2000 --commit coin=v1.0 gitian-win.yml",
+            "gsign --signer alice --release 1.0-linux gitian-linux.yml",
+            "gsign --signer alice --release 1.0-win-unsigned gitian-win.yml",
+        ];
+        assert_eq!(planned(&work), expected, "{script}: {toml}");
+        for collected in ["collect = [\"coin-*.tar.gz\"]\n", "collect = [\"coin-*.zip\"]\n"] {
+            assert!(toml.contains(collected), "{script}: {toml}");
+        }
+    }
+}
+
+#[test]
+fn what_a_release_does_not_take_over_is_a_comment() {
+    let of = "../coin/contrib/gitian-descriptors/gitian-linux.yml";
+    let script = format!(
+        "make -C ../coin/depends download SOURCES_PATH=`pwd`/cache/common\n./bin/gbuild --commit coin=v$VERSION {of}\n\
+         mv build/out/coin.tar.gz ../out/coin-$VERSION.tar.gz\nmv build/out/coin.zip ../out/coin.zip\n"
+    );
+    let work = repository(Some(("gitian-build.sh", &script)));
+    commit(&work);
+    let told = work.run("gitian", &["init"]).succeeds().stdout;
+    assert!(told.starts_with("gitian.toml: 1 descriptor, from it and contrib/gitian-build.sh\n"), "{told}");
+    let toml = fs::read_to_string(work.path().join("gitian.toml")).unwrap();
+    let comment = "# The script also does this, and a release by this file does not: ";
+    let expected = [
+        "make -C ../coin/depends download SOURCES_PATH=`pwd`/cache/common",
+        "mv build/out/coin.tar.gz ../out/coin-{version}.tar.gz",
+    ];
+    let found: Vec<&str> = toml.lines().filter_map(|line| line.strip_prefix(comment)).collect();
+    assert_eq!(found, expected);
+    assert!(toml.contains("collect = [\"coin.tar.gz\", \"coin.zip\"]\n"), "{toml}");
 }
 
 #[test]
@@ -318,7 +464,7 @@ fn what_the_script_says_in_its_own_way_is_read_or_told() {
         let work = repository(Some(("gitian-build.py", &script)));
         commit(&work);
         let answer = work.run("gitian", &["init"]).succeeds();
-        assert!(answer.stdout.contains("from these and contrib/gitian-build.py"), "{script}: {}", answer.stdout);
+        assert!(answer.stdout.contains(" and contrib/gitian-build.py"), "{script}: {}", answer.stdout);
         assert_eq!(answer.stderr.contains("warning"), !warning.is_empty(), "{script}: {}", answer.stderr);
         assert!(answer.stderr.contains(warning), "{script}: {}", answer.stderr);
         let toml = fs::read_to_string(work.path().join("gitian.toml")).unwrap();

@@ -25,6 +25,9 @@ const PROGRAMS: [(&str, &str); 15] = [
     ("libexec", "stop-target"),
 ];
 
+/// Others' programs that hints begin with, and that look into the working directory.
+const OTHERS: [&str; 9] = ["chmod", "diff", "diffoscope", "git", "grep", "mkdir", "mv", "rm", "sha256sum"];
+
 /// Where our programs may be found; empty, hints stay as they are.
 #[derive(Clone, Debug, Default)]
 pub struct Calls {
@@ -36,6 +39,8 @@ pub struct Calls {
     folders: Vec<PathBuf>,
     /// Where programs of the same build as the running one may be, the nearest first.
     own: Vec<PathBuf>,
+    /// The working directory, as seen from where the user is, if that is elsewhere.
+    folder: Option<PathBuf>,
 }
 
 impl Calls {
@@ -53,13 +58,27 @@ impl Calls {
             workdir: workdir.to_owned(),
             folders,
             own: beside.into_iter().chain(links.into_iter().flatten()).collect(),
+            folder: None,
         }
     }
 
+    /// The same for hints to a user who sees the working directory from elsewhere, as this folder.
+    pub fn seen_as(self, folder: Option<PathBuf>) -> Self {
+        Self { folder, ..self }
+    }
+
     /// Returns a hint with every program called in a way that works here: by its name if PATH has it, as in a checkout if
-    /// that is the working directory, else by its whole path.
+    /// that is the working directory, else by its whole path. A command that a hint begins with runs where we do.
     pub fn in_hint(&self, hint: &str) -> String {
-        respell(hint, |folder, name| self.call(folder, name))
+        let hint = respell(hint, |folder, name| self.call(folder, name));
+        let program = hint.split(' ').next().and_then(|word| word.trim_matches('\'').rsplit('/').next());
+        let is_command = program
+            .is_some_and(|program| PROGRAMS.iter().any(|(_, name)| *name == program) || OTHERS.contains(&program));
+        let Some(folder) = self.folder.as_ref().filter(|_| is_command) else { return hint };
+        // Behind the command may be what it does, or what else would help.
+        let end = ["    ", "   # ", "; or, "].iter().filter_map(|behind| hint.find(behind)).min().unwrap_or(hint.len());
+        let folder = shell_words::quote(&folder.display().to_string()).into_owned();
+        format!("(cd {folder} && {}){}", &hint[..end], &hint[end..])
     }
 
     /// Returns how we call a program of ours: the one of the running program's build, else by its name.
@@ -175,6 +194,25 @@ mod tests {
         fs::remove_file(path.join("gbuild")).unwrap();
         std::os::unix::fs::symlink(lib.join("gbuild"), path.join("gbuild")).unwrap();
         assert_eq!(calls.own_in_line("gbuild"), "gbuild");
+    }
+
+    #[test]
+    fn a_command_of_a_hint_is_for_where_the_user_is() {
+        let calls = Calls::default().seen_as(Some(".gitian/win".into()));
+        for (hint, expected) in [
+            ("gsign --import a", "(cd .gitian/win && gsign --import a)"),
+            (
+                "bin/gverify -v; or, if you are sure: gsign",
+                "(cd .gitian/win && bin/gverify -v); or, if you are sure: gsign",
+            ),
+            ("rm -r build; gbuild x.yml    anew", "(cd .gitian/win && rm -r build; gbuild x.yml)    anew"),
+            ("sha256sum x.yml   # theirs is 1", "(cd .gitian/win && sha256sum x.yml)   # theirs is 1"),
+            ("gpg --list-secret-keys shows your keys", "gpg --list-secret-keys shows your keys"),
+            ("build again", "build again"),
+        ] {
+            assert_eq!(calls.in_hint(hint), expected);
+            assert_eq!(Calls::default().in_hint(hint), hint);
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! gitian canon: archives of the same tree become the same bytes.
 
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -9,6 +8,7 @@ use gitian_canon::{Limits, Order, Rules, canonicalise};
 
 use crate::args::canon::Args;
 use crate::failure::{WrongUsage, tell};
+use crate::place::is_same_file;
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
 
@@ -47,12 +47,4 @@ pub fn run(args: Args, _around: &Surroundings, _out: &mut dyn Write) -> Result<u
         }
     }
     Ok(0)
-}
-
-/// Whether two paths lead to one file that is there.
-pub(crate) fn is_same_file(a: &Path, b: &Path) -> bool {
-    match (a.metadata(), b.metadata()) {
-        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        _ => false,
-    }
 }

@@ -6,8 +6,8 @@ use anyhow::{Result, bail};
 use gitian_canon::{Archive, Format, Limits, Order, Rules, canonicalise};
 
 use crate::args::canon_zip::Args;
-use crate::canon::is_same_file;
 use crate::failure::WrongUsage;
+use crate::place::is_same_file;
 use crate::surroundings::Surroundings;
 
 /// Runs canon-zip. Returns the exit code.

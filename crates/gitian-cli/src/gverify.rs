@@ -21,7 +21,7 @@ use gitian_manifest::{OMap, SigsTree, Value};
 use gitian_process::{Command, interrupt};
 use gitian_verify::{
     Camp, Cause, Checker, Criteria, Decision, Facts, Folders, History, Judged, Keyring, Outcome, Policy, Program,
-    Question, Reference, Source, decide, gather,
+    Question, Reference, Source, decide, fits, gather,
 };
 
 use crate::args::gverify::Args;
@@ -33,6 +33,7 @@ use crate::printable::printable;
 use crate::printed::is_reader_gone;
 use crate::surroundings::Surroundings;
 use crate::{downloads, pull_request};
+use advice::Asked;
 use json::Json;
 use range::{Lines, Range, Report, Since};
 use text::Print;
@@ -51,14 +52,19 @@ pub struct Release<'a> {
     pub facts: &'a [Facts],
     /// What is decided.
     pub decision: &'a Decision,
-    /// The descriptor, if the user named one.
-    pub descriptor: Option<&'a Path>,
+    /// How the user asked.
+    pub asked: Asked<'a>,
 }
 
 impl Release<'_> {
     /// Returns the command to run next about a cause why a signer built something else.
     pub fn next(&self, cause: &Cause, index: usize) -> Option<String> {
-        advice::next(cause, self.question, &self.facts[index].signer, self.descriptor)
+        let facts = &self.facts[index];
+        // Other programs make and sign lists.
+        let is_list = facts.assert_path.extension().is_some_and(|end| end == "SHA256SUMS");
+        let is_of_files = matches!(cause, Cause::SomeOutputs { .. } | Cause::OtherOutputs { .. });
+        let next = || advice::next(cause, self.question, &facts.signer, self.asked);
+        (!is_list || is_of_files).then(next).flatten()
     }
 }
 
@@ -187,6 +193,7 @@ fn range(args: &Args, package: Option<&str>) -> Result<Option<Range>> {
         name: package.unwrap_or("*").to_owned(),
         since: args.since.as_deref().map(Since::parse).transpose()?,
         descriptor: args.descriptor.clone(),
+        terms: args.terms(),
     }))
 }
 
@@ -223,8 +230,8 @@ impl Run<'_> {
         question.check()?;
         let check = self.check(&question.tree)?;
         let Judged { facts, decision } = self.judge(&question, &check)?;
-        let descriptor = self.args.descriptor.as_deref();
-        let release = Release { question: &question, facts: &facts, decision: &decision, descriptor };
+        let asked = Asked { descriptor: self.args.descriptor.as_deref(), terms: &self.args.terms() };
+        let release = Release { question: &question, facts: &facts, decision: &decision, asked };
         let title = format!("Who built {} {}", question.package, question.release);
         self.write_page(&Page { title, notes: self.notes(&check), rows: vec![Row::of(&release)] })?;
         let code = match decision.outcome() {
@@ -267,11 +274,17 @@ impl Run<'_> {
         let strays = std::mem::take(&mut history.strays);
         let known = history.questions.len();
         let packages: BTreeSet<String> = history.questions.iter().map(|question| question.package.clone()).collect();
+        let mut releases: Vec<String> = history.questions.iter().map(|question| question.release.clone()).collect();
+        releases.dedup();
         let none_fits = || {
+            let there = if packages.iter().any(|package| fits(&range.name, package)) {
+                format!("the newest releases are {}", named(releases.iter().rev().map(String::as_str)))
+            } else {
+                format!("the packages are {}", named(packages.iter().map(String::as_str)))
+            };
             anyhow!(
-                "{}: none of {known} releases and packages fits; the packages are {}; --all alone shows all",
-                tree.root.display(),
-                named(packages.iter().map(String::as_str))
+                "{}: none of {known} releases and packages fits; {there}; --all alone shows all",
+                tree.root.display()
             )
         };
         let questions = range.questions(history);
@@ -311,9 +324,12 @@ impl Run<'_> {
         if verified + failed + nothing == 0 {
             return Err(none_fits());
         }
+        let what = match verified + failed + nothing {
+            1 => "1 release and package".to_owned(),
+            count => format!("{count} releases and packages"),
+        };
         tell(&format!(
-            "gverify: {} releases and packages: {verified} verified, {failed} with something wrong, {nothing} without a verdict",
-            verified + failed + nothing
+            "gverify: {what}: {verified} verified, {failed} with something wrong, {nothing} without a verdict"
         ));
         if let Some(hint) = check.source().and_then(|source| keys::hint(&tally.missing_keys, source, &tree.root)) {
             tell(&format!("hint: {hint}"));

@@ -121,7 +121,7 @@ pub fn hint(error: &Error) -> Option<String> {
             return Some("--import takes the answer to the request that was meant; without what is expected it publishes any".into());
         }
         if cause.is::<DescriptorChanged>() {
-            return Some("git checkout the descriptor as it was built, or build again with gbuild".to_owned());
+            return Some("check the descriptor out as it was built, or build again with gbuild".to_owned());
         }
         if let Some(not_signed) = cause.downcast_ref::<NotSigned>() {
             return not_signed.program.starts_with("gpg").then(|| {
@@ -212,7 +212,7 @@ fn release_hint(missing: &ReleaseMissing) -> Option<String> {
     let commands: Vec<String> = meant.iter().map(|name| format!("--release {}", shell_words::quote(name))).collect();
     let all = match missing.releases.len() {
         0..=MEANT => missing.releases.join(", "),
-        count => format!("{count} releases, {first} to {last}; gverify --all shows them"),
+        count => format!("{count} releases, {first} to {last}; --all instead of --release shows them"),
     };
     let commands = if commands.is_empty() { String::new() } else { format!("{}; ", commands.join(" or ")) };
     Some(printable(&format!("{commands}there are: {all}")))

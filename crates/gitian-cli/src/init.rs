@@ -38,7 +38,9 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     gitian_manifest::write_atomically(&path, draft.text.as_bytes()).with_context(|| file.display().to_string())?;
     let from = draft.script.map_or_else(String::new, |script| format!(" and {}", script.display()));
     let count = project.descriptors.len();
-    let line = format!("{}: {count} descriptors, from these{from}", file.display());
+    let descriptors =
+        if count == 1 { "1 descriptor, from it".into() } else { format!("{count} descriptors, from these") };
+    let line = format!("{}: {descriptors}{from}", file.display());
     writeln!(out, "{}", printable(&line))?;
     match draft.open {
         0 => {}

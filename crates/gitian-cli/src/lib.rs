@@ -30,6 +30,7 @@ pub mod make_base_vm;
 pub mod make_clean_vm;
 pub mod on_target;
 mod page;
+mod place;
 mod printable;
 mod printed;
 pub mod programs;

@@ -5,7 +5,7 @@ pub mod html;
 pub mod markdown;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use gitian_verify::{Cause, Decision, Facts, Line, Outcome, Question, Reference, Verdict, explain_verdict};
@@ -13,6 +13,7 @@ use gitian_verify::{Cause, Decision, Facts, Line, Outcome, Question, Reference, 
 use crate::failure::WrongUsage;
 use crate::gverify::range::Report;
 use crate::gverify::{Release, words};
+use crate::place::is_same_file;
 
 /// A report about some releases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,7 +67,7 @@ pub enum Mark {
     Good,
     /// Verified, and shown to be something else or wrong.
     Bad,
-    /// Nothing can be said, for a lack of keys or of something to compare with.
+    /// Nothing can be said, for a lack of keys or of something to compare with; or the word does not count.
     Open,
     /// There is nothing to check.
     Missing,
@@ -88,7 +89,7 @@ impl Page {
             }
         }
         match (html, markdown) {
-            (Some(html), Some(markdown)) if place(html) == place(markdown) => {
+            (Some(html), Some(markdown)) if is_same_file(html, markdown) => {
                 bail!(WrongUsage(format!("--html and --markdown are both {}", html.display())))
             }
             _ => Ok(()),
@@ -143,8 +144,11 @@ impl Row {
                 _ => (Vec::new(), 0),
             };
             let (short, reasons) = reasons(release, index);
-            let (signer, mark, word) = (signer.signer.clone(), mark(verdict), words::verdict(verdict));
-            Cell { signer, mark, word, short, reasons, lines, more_lines }
+            let (mark, word) = match verdict {
+                Verdict::Ok if decision.superseded[index] => (Mark::Open, "OK (superseded)"),
+                verdict => (mark(verdict), words::verdict(verdict)),
+            };
+            Cell { signer: signer.signer.clone(), mark, word, short, reasons, lines, more_lines }
         };
         let cells: Vec<Cell> = facts.iter().enumerate().map(cell).collect();
         let mark = match decision.outcome() {
@@ -199,14 +203,6 @@ impl Report for Collected<'_> {
 /// Returns the folder that a file is or will be in.
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Returns where a file is or will be, the same for all ways to say it.
-fn place(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| {
-        let folder = folder_of(path);
-        folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).join(path.file_name().unwrap_or_default())
-    })
 }
 
 /// Returns in a few words what all verdicts amount to.

@@ -45,6 +45,7 @@ impl Surroundings {
         }
         let path = env.get("PATH").map_or("", String::as_str);
         let calls = Calls::new(path, &workdir, &settings.installation, running.as_deref());
+        let calls = calls.seen_as(settings.folder.take());
         Ok(Self { settings, workdir, live, calls })
     }
 }

@@ -9,9 +9,9 @@ use gitian_updater::{Config, ConfigRefused, Offer, Order, Proxy, Stopped, update
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::updater::Args;
-use crate::canon::is_same_file;
 use crate::carried;
 use crate::failure::tell;
+use crate::place::is_same_file;
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
 use crate::utc;

@@ -1,6 +1,7 @@
 //! Manifests: lines of digest and path, as `sha256sum` writes and checks them; read from text, written, compared.
 //! How a folder becomes a manifest is known to `scan`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -69,10 +70,11 @@ impl Manifest {
         Scan::of_folder(root, on_bytes)
     }
 
-    /// Reads the lines of a manifest: digest, a blank, a blank or `*`, path. Empty lines are skipped.
+    /// Reads the lines of a manifest: digest, a blank, a blank or `*`, path. Lines of blanks are skipped. A line that begins with
+    /// a backslash has an escaped path. Source: coreutils 9.1, sha256sum.
     pub fn parse(text: &str) -> Parsed {
         let mut parsed = Parsed::default();
-        for line in text.lines().filter(|line| !line.is_empty()) {
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
             match entry(line) {
                 Some(entry) => parsed.manifest.entries.push(entry),
                 None => parsed.unreadable.push(line.to_owned()),
@@ -85,8 +87,9 @@ impl Manifest {
     pub fn render(&self) -> String {
         let mut text = String::with_capacity(self.entries.len() * 100);
         for Entry { digest, path } in &self.entries {
+            let (mark, path) = written(path);
             // Writing into a text cannot fail.
-            let _ = writeln!(text, "{digest}  {path}");
+            let _ = writeln!(text, "{mark}{digest}  {path}");
         }
         text
     }
@@ -131,11 +134,39 @@ fn without_common(mut here: Vec<Digest>, mut there: Vec<Digest>) -> (Vec<Digest>
 }
 
 fn entry(line: &str) -> Option<Entry> {
-    let (digest, rest) = line.split_at_checked(64)?;
+    let escaped = line.strip_prefix('\\');
+    let (digest, rest) = escaped.unwrap_or(line).split_at_checked(64)?;
     let path = rest.strip_prefix("  ").or_else(|| rest.strip_prefix(" *"))?;
     // One carriage return belongs to the line's end, which is gone; with another the path would not read the same again.
-    let is_path = !path.is_empty() && !path.ends_with('\r');
-    Some(Entry { digest: digest.parse().ok()?, path: path.to_owned() }).filter(|_| is_path)
+    let is_path = !path.is_empty() && !path.ends_with('\r') && !path.contains('\0');
+    let path = if escaped.is_some() { unescaped(path)? } else { path.to_owned() };
+    Some(Entry { digest: digest.parse().ok()?, path }).filter(|_| is_path)
+}
+
+/// Returns how a line with a path begins, and the path in it: as it is, if that reads the same again.
+fn written(path: &str) -> (&'static str, Cow<'_, str>) {
+    if path.contains('\n') || path.ends_with('\r') {
+        ("\\", path.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").into())
+    } else {
+        ("", path.into())
+    }
+}
+
+fn unescaped(path: &str) -> Option<String> {
+    let mut characters = path.chars();
+    let mut plain = String::with_capacity(path.len());
+    while let Some(character) = characters.next() {
+        plain.push(match character {
+            '\\' => match characters.next()? {
+                '\\' => '\\',
+                'n' => '\n',
+                'r' => '\r',
+                _ => return None,
+            },
+            character => character,
+        });
+    }
+    Some(plain)
 }
 
 #[cfg(test)]
@@ -170,6 +201,22 @@ mod tests {
         let paths: Vec<_> = parsed.manifest.entries.iter().map(|entry| &*entry.path).collect();
         assert_eq!(paths, ["binary", "last"]);
         assert_eq!(parsed.unreadable.len(), 5);
+    }
+
+    #[test]
+    fn a_path_that_breaks_its_line_is_escaped_as_by_sha256sum() {
+        for (path, escaped) in [("a\nb", "a\\nb"), ("a\r", "a\\r"), ("\\\n", "\\\\\\n")] {
+            let text = format!("\\{}", line("1", escaped));
+            let parsed = Manifest::parse(&text);
+            assert_eq!(parsed.manifest.entries[0].path, path);
+            assert_eq!(parsed.manifest.render(), text);
+        }
+        // As it is, where that reads the same.
+        assert_eq!(Manifest::parse(&line("1", "a\\nb")).manifest.entries[0].path, "a\\nb");
+        assert_eq!(Manifest::parse(&format!("\\{}", line("1", "a\\\\nb"))).manifest.render(), line("1", "a\\nb"));
+        for broken in ["a\\", "a\\x", ""] {
+            assert_eq!(Manifest::parse(&format!("\\{}", line("1", broken))).unreadable.len(), 1, "{broken}");
+        }
     }
 
     #[test]

@@ -479,7 +479,9 @@ impl Doer<'_> {
     fn command(&self, program: &Program) -> Command {
         let command = program.command((self.call)(program.name), self.root);
         // What we started ends with us, however that happens: the next run finds nobody at work.
-        command.env("GITIAN_PARENT", std::process::id().to_string())
+        let command = command.env("GITIAN_PARENT", std::process::id().to_string());
+        // What it advises is for a user who is not there.
+        command.env("GITIAN_FOLDER", &program.folder)
     }
 
     /// Waits for the build of a run that was killed: it is told, and takes a moment to clean up.

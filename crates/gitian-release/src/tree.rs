@@ -80,7 +80,7 @@ impl Tree<'_> {
             // It never came from anywhere.
             return Stands::UpToDate { sent: false };
         }
-        if self.is_half_way() {
+        if self.is_half_way() || self.conflicts().is_ok_and(|files| !files.is_empty()) {
             return Stands::Behind;
         }
         let Some(branch) = text(&["symbolic-ref", "--quiet", "--short", "HEAD"]) else {
@@ -133,11 +133,41 @@ impl Tree<'_> {
         };
         // A run that was killed left it.
         abort().with_context(context)?;
+        self.expect_no_conflict()?;
         let pulled = self.git().args(["pull", "--quiet", "--rebase", "--autostash"]).run_ok(asking());
         if pulled.is_err() {
             abort().with_context(context)?;
         }
-        pulled.map(drop).with_context(context)
+        pulled.map(drop).with_context(context)?;
+        // To git that is a success.
+        self.expect_no_conflict()
+    }
+
+    /// The files of which nobody has said yet what of two changes they shall have.
+    fn conflicts(&self) -> Result<Vec<String>, Failure> {
+        let listed = self.git().args(["diff", "--name-only", "--diff-filter=U"]).text()?;
+        Ok(listed.lines().map(str::to_owned).collect())
+    }
+
+    /// Insists that none of the user's changes that were not committed is left beside what others sent.
+    fn expect_no_conflict(&self) -> Result<()> {
+        let context = || format!("sigs tree {}", self.shown.display());
+        let files = self.conflicts().with_context(context)?;
+        let Some(first) = files.first() else { return Ok(()) };
+        let stashed = self.git().args(["stash", "list", "--max-count=1", "--format=%gs"]).text();
+        let git = || Command::new("git").arg("-C").arg(self.shown);
+        let mend = match stashed.with_context(context)?.as_str() {
+            "autostash" => format!(
+                "{}    takes what others sent; all that you had not committed stays in git's stash: {}",
+                git().args(["reset", "--hard"]),
+                git().args(["stash", "show", "-p"])
+            ),
+            _ => format!("{}    tells them; commit them as they shall be", git().arg("status")),
+        };
+        let more = if files.len() > 1 { format!(" (and {} more)", files.len() - 1) } else { String::new() };
+        let what =
+            format!("{}: a change of {first}{more} that is not committed does not fit what others sent", context());
+        Err(Problem { what, mend }.into())
     }
 
     fn is_half_way(&self) -> bool {
@@ -387,6 +417,24 @@ mod tests {
         alice.push().unwrap();
         assert!(bob.refresh(None).is_err() && !bob.is_half_way());
         assert_eq!(run(&bob.path, &["status", "--porcelain"]), "");
+        // A change that is not committed does not fit: it is told until somebody decides.
+        run(&bob.path, &["reset", "--quiet", "--hard", "FETCH_HEAD"]);
+        bob.refresh(None).unwrap();
+        fs::write(alice.path.join("c"), "anew").unwrap();
+        alice.commit(&["c".into()], "c").unwrap();
+        alice.push().unwrap();
+        fs::write(bob.path.join("c"), "not committed").unwrap();
+        for _ in 0..2 {
+            let error = bob.refresh(None).unwrap_err();
+            let problem = error.downcast_ref::<Problem>().unwrap();
+            let what = "sigs tree bob: a change of c that is not committed does not fit what others sent";
+            assert_eq!(problem.what, what);
+            assert!(problem.mend.starts_with("git -C bob reset --hard    "), "{}", problem.mend);
+            assert_eq!(bob.stands(None), Stands::Behind);
+        }
+        run(&bob.path, &["reset", "--quiet", "--hard"]);
+        bob.refresh(None).unwrap();
+        assert!(run(&bob.path, &["stash", "show", "-p"]).ends_with("+not committed\n\\ No newline at end of file"));
         // Another repository.
         let told = alice.refresh(Some("/other")).unwrap_err().to_string();
         assert_eq!(told, format!("sigs tree alice: it is a clone of {url}, and gitian.toml says /other"));

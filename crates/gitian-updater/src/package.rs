@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use gitian_canon::{Limits, Member, open_zip};
 use gitian_manifest::{Assertion, Digest, Manifest};
-use gitian_verify::{Good, Keyring, Signature, check};
+use gitian_verify::{Good, Keyring, Signature, check_each};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{Config, Signer};
@@ -225,16 +225,19 @@ fn vouching<'c>(
         let unread = |error| untrusted(format!("{error:#}"));
         let (document, signature) =
             (member.bytes(ASSERT_LIMIT).map_err(unread)?, signature.bytes(KEY_LIMIT).map_err(unread)?);
-        let Signature::Good(good) = check(&signature, &document, &keys, now) else { continue };
-        if !good.standing.counts() || good.made > now + CLOCKS {
-            continue;
-        }
-        let Some(signer) = config.signers.iter().find(|signer| is_of(&good, signer)) else { continue };
-        let new = used.insert(good.primary_key.clone()) && !found.iter().any(|(known, _)| known.name == signer.name);
-        match found.iter_mut().find(|(known, _)| *known == signer) {
-            Some((_, made)) => *made = (*made).max(good.made),
-            None if new => found.push((signer, good.made)),
-            None => {}
+        for state in check_each(&signature, &document, &keys, now) {
+            let Signature::Good(good) = state else { continue };
+            if !good.standing.counts() || good.made > now + CLOCKS {
+                continue;
+            }
+            let Some(signer) = config.signers.iter().find(|signer| is_of(&good, signer)) else { continue };
+            let new =
+                used.insert(good.primary_key.clone()) && !found.iter().any(|(known, _)| known.name == signer.name);
+            match found.iter_mut().find(|(known, _)| *known == signer) {
+                Some((_, made)) => *made = (*made).max(good.made),
+                None if new => found.push((signer, good.made)),
+                None => {}
+            }
         }
     }
     Ok(found)

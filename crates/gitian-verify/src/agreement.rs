@@ -1,7 +1,9 @@
 //! Whether files that somebody has are those that independent people built: for each file who vouches for exactly
 //! these bytes, and who for others under its name. Pure; where the statements come from is known to `statement`.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use gitian_manifest::{Digest, Entry, Manifest};
@@ -147,6 +149,10 @@ impl<'s> Lines<'s> {
     }
 }
 
+fn listed<'s>(people: Vec<(usize, Listed<'s>)>) -> Vec<Listed<'s>> {
+    people.into_iter().map(|(_, listed)| listed).collect()
+}
+
 /// Finds who vouches for each file, in their order.
 pub fn agreements(asked: &[Asked], statements: &[Statement], policy: &Policy, at: SystemTime) -> Vec<Agreement> {
     let manifests = manifests(asked, statements);
@@ -155,10 +161,10 @@ pub fn agreements(asked: &[Asked], statements: &[Statement], policy: &Policy, at
     let mut by_bytes: HashMap<Digest, Lines<'_>> = HashMap::new();
     let mut by_name: HashMap<&str, Lines<'_>> = HashMap::new();
     let mut by_both: HashMap<(&str, Digest), Lines<'_>> = HashMap::new();
-    for (statement, entries) in &manifests {
-        let person = standing[*statement].as_ref().ok().copied();
+    for (statement, entries) in manifests.iter().flat_map(|(who, entries)| who.iter().map(move |who| (*who, entries))) {
+        let person = standing[statement].as_ref().ok().copied();
         for Entry { path, digest } in entries {
-            let (name, listed) = (base_name(path), Listed { statement: *statement, path });
+            let (name, listed) = (base_name(path), Listed { statement, path });
             by_bytes.entry(*digest).or_default().add(listed, person, &weights);
             by_name.entry(name).or_default().add(listed, person, &weights);
             by_both.entry((name, *digest)).or_default().add(listed, person, &weights);
@@ -184,29 +190,77 @@ pub fn agreements(asked: &[Asked], statements: &[Statement], policy: &Policy, at
         let same = by_bytes.get(&file.digest).unwrap_or(&nobody);
         let called = by_name.get(name).unwrap_or(&nobody);
         let these = by_both.get(&(name, file.digest)).unwrap_or(&nobody);
-        let uncounted = |&statement: &usize| Some(Unproven { statement, why: standing[statement].clone().err()? });
-        let proven = these.statements.iter().filter(|&&statement| standing[statement].is_ok());
+        let replaced = replaced(these, called, statements, &standing, policy);
+        let why = |statement: usize| match &standing[statement] {
+            Ok(_) => replaced.get(&statement).cloned(),
+            Err(why) => Some(why.clone()),
+        };
+        let uncounted = |&statement: &usize| Some(Unproven { statement, why: why(statement)? });
+        let proven: Vec<usize> =
+            these.statements.iter().copied().filter(|&statement| why(statement).is_none()).collect();
+        let counts = |person: usize| proven.iter().any(|&statement| standing[statement] == Ok(person));
+        let (built_by, taken_back) = these.people.iter().copied().partition::<Vec<_>, _>(|(person, _)| counts(*person));
+        let mut otherwise = builders(called.without(these));
+        otherwise.extend(builders(listed(taken_back)));
+        otherwise.sort();
         Agreement {
-            built_by: builders(these.without(&nobody)),
+            built_by: builders(listed(built_by)),
             renamed: builders(same.without(these)),
-            otherwise: builders(called.without(these)),
+            otherwise,
             unproven: same.statements.iter().filter_map(uncounted).collect(),
-            unmet: unmet_by(proven.map(|&statement| &statements[statement].facts).collect(), policy),
+            unmet: unmet_by(proven.into_iter().map(|statement| &statements[statement].facts).collect(), policy),
         }
     };
     asked.iter().map(of_file).collect()
 }
 
-/// Returns what each statement lists, by its index: of that what has the name or the bytes of a file that is asked about.
-fn manifests(asked: &[Asked], statements: &[Statement]) -> Vec<(usize, Vec<Entry>)> {
+/// Returns which lists' words about a file do not count, since the same person says something else about it, for a release of
+/// the same name, in a document that is newer or as new. What a list is about is said by its place alone, and anybody can put
+/// a copy elsewhere; an assertion says itself what it is about, and what replaces it is known from that.
+fn replaced(
+    these: &Lines<'_>,
+    called: &Lines<'_>,
+    statements: &[Statement],
+    standing: &[Result<usize, Uncounted>],
+    policy: &Policy,
+) -> HashMap<usize, Uncounted> {
+    let newest_other = |statement: usize| {
+        let release = release_name(&statements[statement].release);
+        let others = called.statements.iter().filter(|other| !these.statements.contains(other));
+        let of_person = others.filter(|&&other| standing[other].is_ok() && standing[other] == standing[statement]);
+        let of_release = of_person.filter(|&&other| release_name(&statements[other].release) == release);
+        of_release.filter_map(|&other| made(&statements[other].facts, policy)).max()
+    };
+    let why = |&statement: &usize| {
+        if standing[statement].is_err() || Subject::of(&statements[statement]).is_assert {
+            return None;
+        }
+        match newest_other(statement)?.cmp(&made(&statements[statement].facts, policy)?) {
+            Ordering::Greater => Some((statement, Uncounted::Replaced)),
+            Ordering::Equal => Some((statement, Uncounted::Contradicted)),
+            Ordering::Less => None,
+        }
+    };
+    these.statements.iter().filter_map(why).collect()
+}
+
+/// Returns what is listed, and by which statements: of that what has the name or the bytes of a file that is asked about.
+fn manifests(asked: &[Asked], statements: &[Statement]) -> Vec<(Vec<usize>, Vec<Entry>)> {
     let names: HashSet<&str> = asked.iter().map(|file| base_name(&file.name)).collect();
     let digests: HashSet<Digest> = asked.iter().map(|file| file.digest).collect();
-    let entries = |statement: &Statement| {
-        let mut entries = Manifest::parse(built(statement)?).manifest.entries;
+    let entries = |built: &str| {
+        let mut entries = Manifest::parse(built).manifest.entries;
         entries.retain(|entry| digests.contains(&entry.digest) || names.contains(base_name(&entry.path)));
-        Some(entries)
+        entries
     };
-    statements.iter().enumerate().filter_map(|(index, statement)| Some((index, entries(statement)?))).collect()
+    // Those who signed one list come one after the other, and may be hundreds.
+    let is_shared = |a: &usize, b: &usize| match [a, b].map(|index| &statements[*index].facts.document) {
+        [Document::Read(a), Document::Read(b)] => Arc::ptr_eq(a, b),
+        _ => false,
+    };
+    let indices: Vec<usize> = (0..statements.len()).collect();
+    let documents = indices.chunk_by(is_shared);
+    documents.filter_map(|who| Some((who.to_vec(), entries(built(&statements[*who.first()?])?)))).collect()
 }
 
 /// Returns the text of what was built, if the document could be read.

@@ -106,7 +106,7 @@ pub(crate) fn weigh(facts: &Facts, policy: &Policy, at: SystemTime) -> Result<()
 /// Returns the key of a good signature if it is not one of the signer's, by the policy's word, else by that of the key file
 /// of his name.
 pub(crate) fn wrong_key(signer: &str, good: Option<(&Good, &Naming)>, policy: &Policy) -> Option<WrongKey> {
-    let own_keys_known = policy.signers.get(signer).is_some_and(|known| !known.keys.is_empty());
+    let own_keys_known = policy.knows_keys_of(signer);
     let Some((good, naming)) = good else {
         return own_keys_known.then_some(WrongKey { key: None, owner: None, file: None });
     };
@@ -123,7 +123,8 @@ pub(crate) fn wrong_key(signer: &str, good: Option<(&Good, &Naming)>, policy: &P
 /// Returns why a policy does not accept a good signature. Without `good`, another program found it good.
 fn refusals(good: Option<&Good>, policy: &Policy, at: SystemTime) -> Vec<Refusal> {
     let Some(good) = good else {
-        let asks = policy.strict || policy.max_age.is_some();
+        let asks_who = policy.min_good.is_some_and(|wanted| wanted > 1) || !policy.require.is_empty();
+        let asks = asks_who || !policy.groups.is_empty() || policy.strict || policy.max_age.is_some();
         return if asks { vec![Refusal::NotTold] } else { Vec::new() };
     };
     let mut refusals = if policy.strict { strict_refusals(good) } else { Vec::new() };
@@ -150,7 +151,7 @@ pub(crate) fn strict_refusals(good: &Good) -> Vec<Refusal> {
 /// Who a signature speaks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Person<'a> {
-    /// A signer whose keys the policy knows.
+    /// A signer whose keys the policy knows, or a file of a key folder.
     Known(&'a str),
     /// The owner of a key.
     Key(&'a str),
@@ -161,12 +162,15 @@ pub(crate) enum Person<'a> {
 impl<'a> Person<'a> {
     pub fn of(facts: &'a Facts, policy: &'a Policy) -> Self {
         match facts.chosen(policy) {
-            Some((good, _)) => match policy.owner_of(good) {
-                Some(owner) => Self::Known(owner),
-                None => Self::Key(&good.primary_key),
-            },
+            Some((good, _)) => Self::of_good(good, policy),
             None => Self::Folder(&facts.signer),
         }
+    }
+
+    fn of_good(good: &'a Good, policy: &'a Policy) -> Self {
+        // A policy knows better than a file.
+        let by_file = || good.owner.as_deref().filter(|owner| !policy.knows_keys_of(owner));
+        policy.owner_of(good).or_else(by_file).map_or(Self::Key(&good.primary_key), Self::Known)
     }
 }
 
@@ -298,8 +302,21 @@ fn unmet(persons: &Persons<'_>, weight: u64, agreeing: Vec<usize>) -> Vec<Unmet>
 /// Returns the groups and signers whose word is wanted and is not there.
 fn demands(persons: &Persons<'_>, agreeing: Vec<usize>) -> Vec<Unmet> {
     let policy = persons.policy;
-    let name = |index: usize| policy.name_of(persons.facts[index]);
-    let names: BTreeSet<&str> = agreeing.iter().filter_map(|&index| name(index)).collect();
+    let is_wanted = |name: &str| {
+        let of_group = policy.groups.values().any(|group| group.members.contains(name));
+        (policy.require.contains(name), of_group)
+    };
+    // Whoever signs in several folders is one of those that they are called after, not all of them.
+    let mut names: BTreeMap<Person<'_>, &str> = BTreeMap::new();
+    for &index in &agreeing {
+        let Some(name) = policy.name_of(persons.facts[index]) else { continue };
+        let known = names.entry(persons.of(index)).or_insert(name);
+        if is_wanted(name) > is_wanted(known) {
+            *known = name;
+        }
+    }
+    let name = |index: usize| names.get(&persons.of(index)).copied();
+    let names: BTreeSet<&str> = names.values().copied().collect();
     let mut unmet = Vec::new();
     for (group, rule) in &policy.groups {
         let found = persons.weight(

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use gitian_manifest::{Assertion, Entry, InManifest, Manifest};
+use gitian_manifest::{Assertion, Entry, InManifest, Manifest, Parsed};
 
 use crate::facts::{Document, Facts};
 use crate::packages::{self, PackageChange};
@@ -371,8 +371,19 @@ fn cache(
 /// Whether two out manifests list the same in the same order, however it is written.
 fn is_same_list(reference: &Assertion, signer: &Assertion) -> bool {
     let [here, there] = [reference, signer].map(|assertion| assertion.out_manifest().unwrap_or_default());
-    let lines = |text: &'_ str| text.lines().filter(|line| !line.is_empty()).map(Manifest::parse).collect::<Vec<_>>();
-    lines(here) == lines(there)
+    plain(here).manifest == plain(there).manifest
+}
+
+/// Reads a list as it is meant: however its paths are spelled, and without what only people read.
+fn plain(text: &str) -> Parsed {
+    let mut parsed = Manifest::parse(text);
+    for entry in &mut parsed.manifest.entries {
+        while let Some(rest) = entry.path.strip_prefix("./") {
+            entry.path = rest.to_owned();
+        }
+    }
+    parsed.unreadable.retain(|line| !line.starts_with('#'));
+    parsed
 }
 
 /// How outputs differ.
@@ -387,7 +398,7 @@ struct Outputs {
 
 impl Outputs {
     fn of(reference: &Assertion, signer: &Assertion) -> Self {
-        let parse = |assertion: &Assertion| Manifest::parse(assertion.out_manifest().unwrap_or_default());
+        let parse = |assertion: &Assertion| plain(assertion.out_manifest().unwrap_or_default());
         let (here, there) = (parse(reference), parse(signer));
         let difference = here.manifest.difference(&there.manifest);
         let paths = |entries: Vec<Entry>| entries.into_iter().map(|entry| entry.path).collect();
@@ -530,8 +541,8 @@ impl Cause {
             }
             Self::Order => format!("the outputs are the same, listed in another order than {reference}'s"),
             Self::Spelling => format!(
-                "the outputs are the same, but the list is written otherwise than {reference}'s: the ends of lines, * before \
-                 names, capital digits"
+                "the outputs are the same, but the list is written otherwise than {reference}'s: the ends of lines, * or ./ \
+                 before names, capital digits, comments"
             ),
             Self::Unexplained => format!(
                 "nothing that is recorded differs from {reference}'s: the build depends on time, chance or the host"

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gitian_manifest::Assertion;
@@ -59,8 +60,8 @@ pub enum Document {
     OutOfReach(String),
     /// It is not an assertion.
     Malformed(String),
-    /// It was read.
-    Read(Box<Assertion>),
+    /// It was read; everybody who signed one list has the same.
+    Read(Arc<Assertion>),
 }
 
 /// The state of a signature file.
@@ -112,8 +113,13 @@ pub struct Good {
     pub key: String,
     /// The primary key that it belongs to, as 40 hexadecimal digits: who a signer is.
     pub primary_key: String,
-    /// The user ids of the key.
+    /// All keys of the same certificate that may sign, as 40 hexadecimal digits each.
+    pub certificate: Vec<String>,
+    /// The user ids of the key that its owner has signed.
     pub user_ids: Vec<String>,
+    /// Whose the certificate is by the files of key folders: by one that is called after a signer of the tree, or whose
+    /// certificates are one person's by their user ids.
+    pub owner: Option<String>,
     /// When it was made, by its own word.
     pub made: SystemTime,
     /// When it ceases to count, by its own word.

@@ -12,11 +12,12 @@ use sequoia_openpgp::Cert;
 use sequoia_openpgp::cert::CertParser;
 use sequoia_openpgp::cert::amalgamation::key::{ErasedKeyAmalgamation, PrimaryKey};
 use sequoia_openpgp::packet::key::PublicParts;
-use sequoia_openpgp::parse::Parse;
-use sequoia_openpgp::types::HashAlgorithm;
+use sequoia_openpgp::packet::{Packet, Signature};
+use sequoia_openpgp::parse::{PacketParser, PacketParserResult, Parse};
+use sequoia_openpgp::types::{HashAlgorithm, SignatureType};
 use sequoia_openpgp::{Fingerprint, KeyHandle, KeyID};
 
-use crate::facts::{Good, Naming};
+use crate::facts::{Facts, Good, Naming};
 use crate::key_files::KeyFile;
 use crate::merged::Merged;
 use crate::tree_file::{self, Content};
@@ -25,6 +26,8 @@ use crate::tree_file::{self, Content};
 pub const KEY_FOLDERS: [&str; 3] = ["builder-keys", "gitian-keys", "gitian-pubkeys"];
 /// The largest key file that is read, in bytes.
 const KEY_FILE_LIMIT: u64 = 64 << 20;
+/// How files with keys are called.
+const KEY_ENDS: [&str; 5] = ["asc", "gpg", "key", "pgp", "pub"];
 const SECRET_ARMOR: &[u8] = b"-----BEGIN PGP PRIVATE KEY BLOCK-----";
 const ARMOR: &[u8] = b"-----BEGIN PGP PUBLIC KEY BLOCK-----";
 
@@ -36,6 +39,8 @@ pub struct Keyring {
     by_id: HashMap<KeyID, BTreeSet<Fingerprint>>,
     /// The files of folders: whose keys they are.
     files: Vec<KeyFile>,
+    /// Revocations that came without their certificate.
+    revocations: Vec<Signature>,
     problems: Vec<String>,
 }
 
@@ -44,21 +49,22 @@ pub struct Keyring {
 pub enum Source {
     /// Files and folders that the user named.
     Given(Vec<PathBuf>),
-    /// A folder of keys in or beside the tree.
-    Folder(PathBuf),
+    /// The folders of keys in and beside the tree: what any of them says of a key counts, such as that it is revoked.
+    Folders(Vec<PathBuf>),
     /// The user's GnuPG keyring.
     GnuPg,
 }
 
 impl Source {
-    /// Chooses where keys come from: what the user named, else a folder in or beside the tree, else GnuPG.
+    /// Chooses where keys come from: what the user named, else the folders in and beside the tree, else GnuPG.
     pub fn choose(given: &[PathBuf], tree: &Path) -> Self {
         if !given.is_empty() {
             return Self::Given(given.to_vec());
         }
         let places = [tree.to_owned(), tree.join("..")];
-        let mut folders = places.iter().flat_map(|place| KEY_FOLDERS.map(|name| place.join(name)));
-        folders.find(|folder| folder.is_dir()).map_or(Self::GnuPg, Self::Folder)
+        let folders = places.iter().flat_map(|place| KEY_FOLDERS.map(|name| place.join(name)));
+        let folders: Vec<PathBuf> = folders.filter(|folder| folder.is_dir()).collect();
+        if folders.is_empty() { Self::GnuPg } else { Self::Folders(folders) }
     }
 
     /// Reads the keys.
@@ -70,7 +76,14 @@ impl Source {
                     keyring.add_path(path)?;
                 }
             }
-            Self::Folder(folder) => keyring.add_path(folder)?,
+            Self::Folders(folders) => {
+                for folder in folders {
+                    keyring.add_folder(folder)?;
+                }
+                if let (true, Some(folder)) = (keyring.is_empty(), folders.first()) {
+                    bail!("keys {}: holds no OpenPGP certificate", folder.display());
+                }
+            }
             Self::GnuPg => keyring.add_gnupg()?,
         }
         Ok(keyring)
@@ -109,6 +122,32 @@ impl Keyring {
         file.map_or(Naming::Folder, |file| Naming::FolderOfOtherKeys(file.to_owned()))
     }
 
+    /// Tells good signatures whose they are by the files of key folders. `signers` are those of the tree.
+    pub(crate) fn tell_owners<'f>(&self, facts: impl IntoIterator<Item = &'f mut Facts>, signers: &BTreeSet<String>) {
+        for facts in facts {
+            for good in facts.goods_mut() {
+                good.owner = self.owner(&good.primary_key, signers).map(str::to_owned);
+            }
+        }
+    }
+
+    fn owner(&self, primary_key: &str, signers: &BTreeSet<String>) -> Option<&str> {
+        let files = || self.files.iter().filter(|file| file.keys.contains(primary_key));
+        let after_signer = files().filter_map(KeyFile::owner).find(|owner| signers.contains(*owner));
+        after_signer.or_else(|| files().find(|file| self.is_one_persons(file)).and_then(KeyFile::owner))
+    }
+
+    /// Whether the certificates of a file have names or addresses in common, one with the other.
+    fn is_one_persons(&self, file: &KeyFile) -> bool {
+        let certs = file.keys.iter().filter_map(|key| self.certs.get(&key.parse::<Fingerprint>().ok()?));
+        let mut others: Vec<BTreeSet<String>> = certs.map(names).collect();
+        let Some(mut known) = others.pop() else { return false };
+        while let Some(at) = others.iter().position(|names| !names.is_disjoint(&known)) {
+            known.append(&mut others.swap_remove(at));
+        }
+        others.is_empty()
+    }
+
     /// Returns all that the certificates say and that no change to them may take away.
     pub(crate) fn merged(&self) -> BTreeSet<Merged> {
         self.certs.values().flat_map(Merged::of).collect()
@@ -143,6 +182,11 @@ impl Keyring {
     fn take(&mut self, bytes: &[u8], origin: &str) -> BTreeSet<String> {
         let mut added = BTreeSet::new();
         for block in blocks(bytes, ARMOR) {
+            let revocations = revocations(block);
+            if !revocations.is_empty() {
+                revocations.into_iter().for_each(|by| self.revoke(by));
+                continue;
+            }
             let parser = match CertParser::from_bytes(block) {
                 Ok(parser) => parser,
                 Err(cause) => {
@@ -163,8 +207,17 @@ impl Keyring {
         added
     }
 
+    /// Takes a revocation for the certificates that are there and for those that are still to come.
+    fn revoke(&mut self, by: Signature) {
+        for cert in self.certs.values_mut() {
+            *cert = with_revocations(cert.clone(), std::slice::from_ref(&by));
+        }
+        self.revocations.push(by);
+    }
+
     fn insert(&mut self, cert: Cert) {
         let fingerprint = cert.fingerprint();
+        let cert = with_revocations(cert, &self.revocations);
         let cert = match self.certs.remove(&fingerprint) {
             // Two files with the same key: what either knows about it counts.
             Some(known) => known.clone().merge_public(cert).unwrap_or(known),
@@ -176,39 +229,45 @@ impl Keyring {
         self.certs.insert(fingerprint, cert);
     }
 
-    /// Adds the keys of a file, or of the files in a folder (not below it).
+    /// Adds the keys of a file or folder.
     fn add_path(&mut self, path: &Path) -> Result<()> {
         let root = path.canonicalize().with_context(|| format!("keys {}", path.display()))?;
-        if !root.is_dir() {
-            let parent = root.parent().unwrap_or(&root).to_owned();
-            return match tree_file::read(&parent, &root, KEY_FILE_LIMIT) {
-                Content::Bytes(bytes) if self.add(&bytes, &path.display().to_string()) > 0 => Ok(()),
-                Content::Bytes(_) => bail!("keys {}: holds no OpenPGP certificate", path.display()),
-                Content::Absent => bail!("keys {}: does not exist", path.display()),
-                Content::Refused(reason) => bail!("keys {}: {reason}", path.display()),
-            };
+        if root.is_dir() {
+            self.add_folder(path)?;
+            anyhow::ensure!(!self.is_empty(), "keys {}: holds no OpenPGP certificate", path.display());
+            return Ok(());
         }
+        let parent = root.parent().unwrap_or(&root).to_owned();
+        match tree_file::read(&parent, &root, KEY_FILE_LIMIT) {
+            Content::Bytes(bytes) if self.add(&bytes, &path.display().to_string()) > 0 => Ok(()),
+            Content::Bytes(_) => bail!("keys {}: holds no OpenPGP certificate", path.display()),
+            Content::Absent => bail!("keys {}: does not exist", path.display()),
+            Content::Refused(reason) => bail!("keys {}: {reason}", path.display()),
+        }
+    }
+
+    /// Adds the keys of the files in a folder, not below it.
+    fn add_folder(&mut self, path: &Path) -> Result<()> {
+        let root = path.canonicalize().with_context(|| format!("keys {}", path.display()))?;
         let entries = root.read_dir().with_context(|| format!("keys {}", path.display()))?;
         let mut files = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
         files.sort_unstable();
         for file in files.into_iter().filter(|file| !file.is_dir()) {
             let shown = path.join(file.file_name().unwrap_or_default()).display().to_string();
-            let key_like =
-                file.extension().is_some_and(|end| ["asc", "gpg", "key", "pgp"].iter().any(|key| end == *key));
-            match tree_file::read(&root, &file, KEY_FILE_LIMIT) {
+            let key_like = file.extension().is_some_and(|end| KEY_ENDS.iter().any(|key| end.eq_ignore_ascii_case(key)));
+            let keys = match tree_file::read(&root, &file, KEY_FILE_LIMIT) {
                 // A README or a list of names lies in most such folders: not worth a word.
-                Content::Bytes(bytes) if key_like || starts_like_keys(&bytes) => {
-                    let keys = self.take(&bytes, &shown);
-                    if !keys.is_empty() {
-                        self.files.push(KeyFile { path: path.join(file.file_name().unwrap_or_default()), keys });
-                    }
+                Content::Bytes(bytes) if key_like || bytes.is_empty() || starts_like_keys(&bytes) => {
+                    self.take(&bytes, &shown)
                 }
-                Content::Refused(reason) => self.problems.push(format!("{shown}: {reason}")),
-                Content::Bytes(_) | Content::Absent => {}
-            }
-        }
-        if self.is_empty() {
-            bail!("keys {}: holds no OpenPGP certificate", path.display());
+                Content::Refused(reason) => {
+                    self.problems.push(format!("{shown}: {reason}"));
+                    BTreeSet::new()
+                }
+                Content::Bytes(_) | Content::Absent => continue,
+            };
+            // Without a key that can be used, none is his whom it is called after.
+            self.files.push(KeyFile { path: path.join(file.file_name().unwrap_or_default()), keys });
         }
         Ok(())
     }
@@ -232,6 +291,15 @@ impl Keyring {
     }
 }
 
+/// Returns the names and addresses in the user ids of a certificate that its owner has signed, in small letters.
+fn names(cert: &Cert) -> BTreeSet<String> {
+    let own = cert.userids().filter(|id| id.bundle().self_signatures().next().is_some());
+    let parts = own.flat_map(|id| {
+        [id.userid().name(), id.userid().email()].map(|part| part.ok().flatten().map(str::to_lowercase))
+    });
+    parts.flatten().collect()
+}
+
 /// Whether a file holds a secret key, binary or armored.
 pub(crate) fn holds_secret(bytes: &[u8]) -> bool {
     let blocks = [ARMOR, SECRET_ARMOR].into_iter().flat_map(|first_line| blocks(bytes, first_line));
@@ -248,13 +316,37 @@ pub(crate) fn may_sign(key: &ErasedKeyAmalgamation<'_, PublicParts>) -> bool {
         })
 }
 
-/// Cuts a file of several armored blocks with this first line apart; a binary file is one block.
-pub(crate) fn blocks<'a>(bytes: &'a [u8], first_line: &'a [u8]) -> Vec<&'a [u8]> {
-    let armored = bytes.first().is_some_and(|first| first & 0x80 == 0);
-    if !armored {
-        return vec![bytes];
+/// Returns the revocations of keys with which a block begins: `gpg --gen-revoke` writes one without its certificate.
+fn revocations(block: &[u8]) -> Vec<Signature> {
+    let Ok(mut next) = PacketParser::from_bytes(block) else { return Vec::new() };
+    let mut found = Vec::new();
+    while let PacketParserResult::Some(parser) = next {
+        match parser.next() {
+            Ok((Packet::Signature(by), rest)) if by.typ() == SignatureType::KeyRevocation => {
+                found.push(by);
+                next = rest;
+            }
+            _ => break,
+        }
     }
-    let starts: Vec<usize> = memmem(bytes, first_line).collect();
+    found
+}
+
+/// Adds the revocations that may be a certificate's: whether its owner made them is asked where they are used.
+fn with_revocations(cert: Cert, revocations: &[Signature]) -> Cert {
+    let own = revocations.iter().filter(|by| by.get_issuers().iter().any(|issuer| issuer.aliases(cert.key_handle())));
+    let own: Vec<Packet> = own.cloned().map(Packet::from).collect();
+    if own.is_empty() {
+        return cert;
+    }
+    cert.clone().insert_packets(own).map_or(cert, |(cert, _)| cert)
+}
+
+/// Cuts a file of several armored blocks with this first line apart; what is binary before them is a block too.
+pub(crate) fn blocks<'a>(bytes: &'a [u8], first_line: &'a [u8]) -> Vec<&'a [u8]> {
+    let is_binary = bytes.first().is_none_or(|first| first & 0x80 != 0);
+    let armored = memmem(bytes, first_line);
+    let starts: Vec<usize> = is_binary.then_some(0).into_iter().chain(armored).collect();
     let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
     starts.iter().zip(ends).map(|(&start, end)| &bytes[start..end]).collect()
 }

@@ -49,7 +49,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::SystemTime;
 
@@ -58,6 +58,8 @@ use gitian_manifest::{Assertion, Signers, SigsTree};
 use gitian_process::interrupt;
 use rayon::prelude::*;
 
+use choice::own_first;
+use openpgp::check_all;
 use statement::Place;
 use tree_file::Content;
 
@@ -71,7 +73,6 @@ pub use fault::{Change, Fault, Finding, Former};
 pub use history::{History, Stray, fits, in_order};
 pub use keyring::{KEY_FOLDERS, Keyring, Source};
 pub use lint::lint;
-use openpgp::check_all;
 pub use openpgp::{check, check_each};
 pub use packages::PackageChange;
 pub use policy::{Group, Policy, PolicyRefused, Signer};
@@ -187,6 +188,10 @@ pub fn gather(question: &Question, checker: &Checker<'_>, folders: &Folders) -> 
         anyhow::Ok(facts)
     });
     let mut facts = known.collect::<Result<Vec<_>>>()?;
+    if let Checker::Keys { keys, .. } = checker {
+        keys.tell_owners(&mut facts, &signers.names.iter().cloned().collect());
+    }
+    own_first(&mut facts.iter_mut().collect::<Vec<_>>());
     facts.extend(signers.strays.iter().filter_map(|path| stray_facts(question, path)));
     facts.sort_by(|a, b| a.signer.cmp(&b.signer));
     Ok(facts)
@@ -320,7 +325,7 @@ fn find_counterpart(facts: &mut Facts, question: &Question, root: &Path, checker
 
 fn document(bytes: &[u8]) -> Document {
     match Assertion::read(bytes) {
-        Ok(assertion) if assertion.out_manifest().is_some() => Document::Read(Box::new(assertion)),
+        Ok(assertion) if assertion.out_manifest().is_some() => Document::Read(Arc::new(assertion)),
         Ok(_) => Document::Malformed("has no out_manifest".into()),
         Err(cause) => Document::Malformed(format!("{cause:#}")),
     }

@@ -10,6 +10,7 @@ use sequoia_openpgp::cert::amalgamation::ValidateAmalgamation;
 use sequoia_openpgp::cert::amalgamation::key::{ErasedKeyAmalgamation, ValidErasedKeyAmalgamation};
 use sequoia_openpgp::crypto::hash::Context;
 use sequoia_openpgp::packet::key::PublicParts;
+use sequoia_openpgp::packet::signature::subpacket::SubpacketValue;
 use sequoia_openpgp::packet::{self, Packet};
 use sequoia_openpgp::parse::{PacketParser, PacketParserResult, Parse};
 use sequoia_openpgp::policy::{HashAlgoSecurity, Policy};
@@ -18,10 +19,12 @@ use sequoia_openpgp::{Cert, Error, KeyHandle};
 
 use crate::clear_signed::ClearSigned;
 use crate::facts::{CLOCKS, Good, Revocation, Signature, Standing, Unknown, Weakness};
-use crate::keyring::{Keyring, blocks};
+use crate::keyring::{Keyring, blocks, may_sign};
 
 /// How many signatures of one file may be salted: each of those needs the whole document to be hashed anew.
 const SALTED_LIMIT: usize = 16;
+/// How many signatures of one file are told that are not good: anybody can add any number.
+const NOT_GOOD_LIMIT: usize = 100;
 
 /// Checks a file of detached signatures, binary or armored. If it holds several, the best one counts, wherever it is: a bad
 /// one never hides a good one.
@@ -29,26 +32,24 @@ pub fn check(signature: &[u8], document: &[u8], keys: &Keyring, now: SystemTime)
     check_all(signature, document, keys, now).0
 }
 
-/// Checks a file of detached signatures. Returns the best one, and the other good ones, the best first. Of each key's only
-/// the newest of equal worth: a file may hold thousands.
+/// Checks a file of detached signatures. Returns the best one, and the other good ones, the best first.
 pub(crate) fn check_all(signature: &[u8], document: &[u8], keys: &Keyring, now: SystemTime) -> (Signature, Vec<Good>) {
-    let mut checked = check_each(signature, document, keys, now);
-    checked.sort_by(|a, b| rank(b, now).cmp(&rank(a, now)));
-    let mut checked = checked.into_iter();
-    let best = checked.next().unwrap_or_else(|| Signature::NotDetached("is empty".into()));
-    let mut others: Vec<Good> = Vec::new();
-    for state in checked {
-        let Signature::Good(good) = state else { break };
-        let worth = |good: &Good| (good.standing, good.weak.clone());
-        let is_like = |known: &Good| known.key == good.key && worth(known) == worth(&good);
-        if !matches!(&best, Signature::Good(best) if is_like(best)) && !others.iter().any(is_like) {
-            others.push(*good);
-        }
-    }
+    let checked = check_each(signature, document, keys, now);
+    let ((), best, others) = best_first(checked.into_iter().map(|state| ((), state)).collect(), now);
     (best, others)
 }
 
-/// Checks a file of detached signatures, each by itself, in the order of the file; never returns nothing.
+/// Returns the best of some states and where it is, and the other good ones, the best first.
+pub(crate) fn best_first<P: Default>(mut states: Vec<(P, Signature)>, now: SystemTime) -> (P, Signature, Vec<Good>) {
+    states.sort_by(|(_, a), (_, b)| rank(b, now).cmp(&rank(a, now)));
+    let mut states = states.into_iter();
+    let (place, best) = states.next().unwrap_or_else(|| (P::default(), Signature::NotDetached("is empty".into())));
+    let good = |(_, state)| if let Signature::Good(good) = state { Some(*good) } else { None };
+    (place, best, states.filter_map(good).collect())
+}
+
+/// Checks a file of detached signatures, each by itself, in the order of the file; never returns nothing. Of those that a
+/// verdict cannot tell apart only the newest is there; of those that are not good only so many, and a last word on the rest.
 pub fn check_each(signature: &[u8], document: &[u8], keys: &Keyring, now: SystemTime) -> Vec<Signature> {
     if ClearSigned::begins(signature) {
         return vec![Signature::NotDetached("holds a clear-signed text, not a detached signature".into())];
@@ -57,9 +58,43 @@ pub fn check_each(signature: &[u8], document: &[u8], keys: &Keyring, now: System
         Ok(packets) if packets.is_empty() => vec![Signature::NotDetached("is empty".into())],
         Ok(packets) => {
             let mut digests = Digests { document, unsalted: Vec::new(), salted: 0 };
-            packets.iter().map(|packet| check_one(packet, &mut digests, keys, now)).collect()
+            distinct(packets.iter().map(|packet| check_one(packet, &mut digests, keys, now)), now)
         }
         Err(found) => vec![Signature::NotDetached(found)],
+    }
+}
+
+/// Returns one of each kind of state, in the order in which the kinds come.
+fn distinct(states: impl Iterator<Item = Signature>, now: SystemTime) -> Vec<Signature> {
+    let mut kept: Vec<Signature> = Vec::new();
+    let (mut not_good, mut more) = (0, 0);
+    for state in states {
+        if let Some(known) = kept.iter_mut().find(|known| is_like(known, &state)) {
+            if rank(&state, now) > rank(known, now) {
+                *known = state;
+            }
+        } else if matches!(state, Signature::Good(_)) {
+            kept.push(state);
+        } else if not_good < NOT_GOOD_LIMIT {
+            not_good += 1;
+            kept.push(state);
+        } else {
+            more += 1;
+        }
+    }
+    if more > 0 {
+        kept.push(Signature::NotDetached(format!("holds {more} more signatures, none of them good")));
+    }
+    kept
+}
+
+/// Whether two signatures by one key are worth the same.
+fn is_like(a: &Signature, b: &Signature) -> bool {
+    match (a, b) {
+        (Signature::Good(a), Signature::Good(b)) => a.key == b.key && a.standing == b.standing && a.weak == b.weak,
+        (Signature::Bad { key: a, .. }, Signature::Bad { key: b, .. }) => a == b,
+        (Signature::NoKey(a), Signature::NoKey(b)) => a.key == b.key,
+        (a, b) => a == b,
     }
 }
 
@@ -162,7 +197,7 @@ fn check_one(signature: &packet::Signature, digests: &mut Digests<'_>, keys: &Ke
     let mut bad = Signature::NotChecked;
     for (cert, key) in candidates {
         match verify(signature, digests, &key) {
-            Ok(made) => return Signature::Good(Box::new(good(signature, made, cert, &key, now))),
+            Ok(made) => return Signature::Good(Box::new(good(signature, made, cert, &key, keys, now))),
             Err(cause) => {
                 bad = Signature::Bad {
                     key: key.key().fingerprint().to_hex(),
@@ -191,7 +226,21 @@ fn verify(
 ) -> anyhow::Result<SystemTime> {
     let digest = digests.digest(signature)?;
     signature.verify_hash(key.key(), digest)?;
+    if let Some(unknown) = critical_unknown(signature) {
+        anyhow::bail!("it says something critical that is not known here: {unknown}");
+    }
     signature.signature_creation_time().ok_or_else(|| anyhow::anyhow!("has no date"))
+}
+
+/// Returns what a signature wants nobody to accept it without, if that is nothing we know. Source: RFC 9580, section 5.2.3.7;
+/// GnuPG refuses the same.
+fn critical_unknown(signature: &packet::Signature) -> Option<String> {
+    let mut critical = signature.hashed_area().iter().filter(|subpacket| subpacket.critical());
+    critical.find_map(|subpacket| match subpacket.value() {
+        SubpacketValue::NotationData(notation) => Some(format!("notation {}", notation.name())),
+        SubpacketValue::Unknown { tag, .. } => Some(format!("subpacket {tag}")),
+        _ => None,
+    })
 }
 
 /// A document as hashed so far, once for each way of hashing: a file may hold thousands of signatures.
@@ -252,6 +301,7 @@ fn good(
     made: SystemTime,
     cert: &Cert,
     key: &ErasedKeyAmalgamation<'_, PublicParts>,
+    keys: &Keyring,
     now: SystemTime,
 ) -> Good {
     let hash = signature.hash_algo();
@@ -269,12 +319,19 @@ fn good(
     }
     let expires = signature.signature_expiration_time();
     let key_expires = expiry(cert, key, now);
-    let key_revoked = revocation(cert, key);
+    let key_revoked = revocation(cert, key, keys);
     Good {
         standing: Standing::of(made, expires, key_expires, key_revoked.as_ref(), now),
         key: key.key().fingerprint().to_hex(),
         primary_key: cert.fingerprint().to_hex(),
-        user_ids: cert.userids().map(|id| String::from_utf8_lossy(id.userid().value()).into_owned()).collect(),
+        certificate: cert.keys().filter(may_sign).map(|key| key.key().fingerprint().to_hex()).collect(),
+        // Anybody can put another one beside them.
+        user_ids: cert
+            .userids()
+            .filter(|id| id.bundle().self_signatures().next().is_some())
+            .map(|id| String::from_utf8_lossy(id.userid().value()).into_owned())
+            .collect(),
+        owner: None,
         made,
         expires,
         hash: hash.to_string(),
@@ -324,10 +381,12 @@ fn expiry(cert: &Cert, key: &ErasedKeyAmalgamation<'_, PublicParts>, now: System
     [own, primary].into_iter().flatten().min()
 }
 
-/// Returns how a key or its certificate was revoked: as compromised if that was ever said, else what came first.
-fn revocation(cert: &Cert, key: &ErasedKeyAmalgamation<'_, PublicParts>) -> Option<Revocation> {
+/// Returns how a key or its certificate was revoked, by its owner or by whom the owner allows to: as compromised if that was
+/// ever said, else what came first.
+fn revocation(cert: &Cert, key: &ErasedKeyAmalgamation<'_, PublicParts>, keys: &Keyring) -> Option<Revocation> {
     let primary = cert.primary_key();
     let revocations = primary.bundle().self_revocations().chain(key.bundle().self_revocations());
+    let revocations = revocations.chain(designated_revocations(cert, keys));
     let revocations = revocations.filter(|by| by.hash_algo() != HashAlgorithm::MD5).filter_map(|by| {
         let (reason, comment) = by.reason_for_revocation().unwrap_or((ReasonForRevocation::Unspecified, b""));
         Some(Revocation {
@@ -337,4 +396,20 @@ fn revocation(cert: &Cert, key: &ErasedKeyAmalgamation<'_, PublicParts>) -> Opti
         })
     });
     revocations.min_by_key(|revocation| (!revocation.compromised, revocation.at))
+}
+
+/// Returns the revocations of a certificate by others whom its owner allows to, as far as we have their keys.
+fn designated_revocations<'k>(cert: &'k Cert, keys: &'k Keyring) -> impl Iterator<Item = &'k packet::Signature> {
+    let by_owner = cert.primary_key().bundle().self_signatures();
+    let by_owner = by_owner.chain(cert.userids().flat_map(|id| id.bundle().self_signatures()));
+    let revokers: Vec<KeyHandle> =
+        by_owner.flat_map(|by| by.revocation_keys()).map(|revoker| revoker.revoker().1.into()).collect();
+    let is_theirs = move |by: &&packet::Signature| {
+        let candidates = by.get_issuers().into_iter().flat_map(|issuer| keys.find(&issuer)).collect::<Vec<_>>();
+        candidates.into_iter().any(|(revoker, key)| {
+            revokers.iter().any(|allowed| allowed.aliases(revoker.key_handle()))
+                && by.verify_primary_key_revocation(key.key(), cert.primary_key().key()).is_ok()
+        })
+    };
+    cert.primary_key().bundle().other_revocations().filter(is_theirs)
 }

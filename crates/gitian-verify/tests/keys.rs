@@ -6,8 +6,8 @@ use gitian_verify::{Good, Keyring, Signature, Standing, Weakness, check, check_e
 use sequoia_openpgp::Cert;
 use sequoia_openpgp::cert::{CertBuilder, CertRevocationBuilder, CipherSuite, SubkeyRevocationBuilder};
 use sequoia_openpgp::crypto::{KeyPair, Signer};
-use sequoia_openpgp::packet::Packet;
 use sequoia_openpgp::packet::signature::{Signature3, SignatureBuilder};
+use sequoia_openpgp::packet::{Packet, UserID};
 use sequoia_openpgp::serialize::MarshalInto;
 use sequoia_openpgp::types::{HashAlgorithm, KeyFlags, ReasonForRevocation, SignatureType};
 
@@ -251,9 +251,9 @@ fn the_best_of_several_signatures_counts() {
 
 #[test]
 fn what_cannot_be_read_hides_no_signature_beside_it() {
-    let (alice, mut pair) = make_key(CipherSuite::Cv25519, None);
-    let keys = keyring(&[&alice]);
-    let [one, other] = [2012, 2013].map(|made| sign(&mut pair, year(made)));
+    let [(alice, mut alice_pair), (bob, mut bob_pair)] = [(); 2].map(|()| make_key(CipherSuite::Cv25519, None));
+    let keys = keyring(&[&alice, &bob]);
+    let (one, other) = (sign(&mut alice_pair, year(2012)), sign(&mut bob_pair, year(2013)));
     let cut = &one[..one.len() - 9];
     let mut unknown = one.clone();
     let version = unknown.iter().position(|&byte| byte == 4).unwrap();
@@ -278,6 +278,53 @@ fn what_cannot_be_read_hides_no_signature_beside_it() {
         let state = check(alone, DOCUMENT, &keys, now());
         assert!(matches!(state, Signature::NotDetached(_)), "{state:?}");
     }
+}
+
+#[test]
+fn what_a_signature_calls_critical_and_nobody_here_knows_makes_it_bad() {
+    let (alice, mut pair) = make_key(CipherSuite::Cv25519, None);
+    let keys = keyring(&[&alice]);
+    for is_critical in [false, true] {
+        let builder = builder(year(2012)).set_notation("unheard-of@example.org", b"1", None, is_critical).unwrap();
+        let signature = bytes(builder.sign_message(&mut pair, DOCUMENT).unwrap());
+        let state = check(&signature, DOCUMENT, &keys, now());
+        let is_bad = matches!(&state, Signature::Bad { reason, .. } if reason.contains("unheard-of@example.org"));
+        assert_eq!((is_bad, matches!(state, Signature::Good(_))), (is_critical, !is_critical), "{state:?}");
+    }
+}
+
+#[test]
+fn a_user_id_that_the_owner_did_not_sign_is_not_told() {
+    let (alice, mut pair) = make_key(CipherSuite::Cv25519, None);
+    let signature = sign(&mut pair, year(2012));
+    let added = Packet::from(UserID::from("Satoshi Nakamoto <satoshi@example.org>"));
+    let (alice, is_changed) = alice.insert_packets(vec![added]).unwrap();
+    assert!(is_changed);
+    let mut keys = Keyring::default();
+    // As it comes in a file: writing a certificate drops such parts.
+    let bytes: Vec<u8> = alice.into_packets().flat_map(|packet| packet.to_vec().unwrap()).collect();
+    assert_eq!(keys.add(&bytes, "made here"), 1);
+    assert_eq!(good(&signature, &keys).user_ids, ["Alice <alice@example.org>"]);
+}
+
+#[test]
+fn of_any_number_of_signatures_those_are_told_that_differ_in_worth() {
+    let (alice, mut pair) = make_key(CipherSuite::Cv25519, None);
+    let keys = keyring(&[&alice]);
+    let strangers = |count: usize| {
+        (0..count).flat_map(|_| sign(&mut make_key(CipherSuite::Cv25519, None).1, year(2012))).collect::<Vec<_>>()
+    };
+    let wrong = bytes(builder(year(2012)).sign_message(&mut pair, "another").unwrap());
+    let years = [2012, 2014, 2013];
+    let right = years.map(|made| sign(&mut pair, year(made))).concat();
+    // However many there are before it, a good one is found.
+    let file = [right.repeat(10), wrong.repeat(10), strangers(120), right].concat();
+    let states = check_each(&file, DOCUMENT, &keys, now());
+    let Signature::Good(newest) = &states[0] else { panic!("{:?}", states[0]) };
+    assert_eq!(newest.made, year(2014));
+    assert!(matches!(states[1], Signature::Bad { .. }), "{:?}", states[1]);
+    assert!(states[2..101].iter().all(|state| matches!(state, Signature::NoKey(_))));
+    assert_eq!(states[101..], [Signature::NotDetached("holds 21 more signatures, none of them good".into())]);
 }
 
 /// A file may be stuffed with as many bad ones as its size allows, by a key that we know: the document is hashed once

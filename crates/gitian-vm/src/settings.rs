@@ -52,6 +52,8 @@ pub struct Settings {
     pub debug: bool,
     /// `GITIAN_PARENT`: the process of ours that started this one, which ends with it.
     pub parent: Option<i32>,
+    /// `GITIAN_FOLDER`: the folder that it started this one in, as seen from where the user is.
+    pub folder: Option<PathBuf>,
     /// The folder of caches that outlive a working directory: `$XDG_CACHE_HOME/gitian`, else `~/.cache/gitian`.
     pub cache: PathBuf,
     /// `GITIAN_BASE`: the installation, a checkout or a prefix.
@@ -95,6 +97,7 @@ impl Settings {
             ci: env.contains_key("CI"),
             debug: one("GITIAN_DEBUG"),
             parent: get("GITIAN_PARENT").and_then(|pid| pid.parse().ok()),
+            folder: get("GITIAN_FOLDER").map(PathBuf::from),
             cache: get("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from).join("gitian"),
             etc: base.clone().unwrap_or_default().join("etc"),
             installation: base.unwrap_or_else(|| PathBuf::from(".")),

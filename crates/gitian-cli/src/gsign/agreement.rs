@@ -1,6 +1,5 @@
 //! What others signed about the same release and package, before we do: shown, and compared with what we built.
 
-use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Result, bail};
@@ -15,7 +14,8 @@ use gitian_verify::{
 use super::keys::Keys;
 use crate::args::gsign::Args;
 use crate::failure::tell;
-use crate::gverify::{advice, words};
+use crate::gverify::advice::{self, Asked};
+use crate::gverify::words;
 use crate::printable::printable;
 
 /// How many lines of a difference are shown.
@@ -57,7 +57,9 @@ pub fn check_all(
         }
         let others = Others::of(&draft.subject, tree, keys.of(tree)?, at)?;
         let descriptor = loaded.iter().find(|loaded| loaded.descriptor.name == draft.subject.package);
-        let difference = others.difference(draft, descriptor.map(|loaded| &*loaded.path));
+        let terms = args.keys.iter().flat_map(|keys| ["--keys".into(), keys.into()]).collect::<Vec<_>>();
+        let asked = Asked { descriptor: descriptor.map(|loaded| &*loaded.path), terms: &terms };
+        let difference = others.difference(draft, asked);
         if !args.quiet {
             others.show(difference.is_some());
         }
@@ -118,7 +120,7 @@ impl Others {
 
     /// Returns how a draft differs from what most built, if it does. Where nobody has a good signature, or as many built
     /// one thing as another, there is no most.
-    fn difference(&self, draft: &Draft, descriptor: Option<&Path>) -> Option<Diverges> {
+    fn difference(&self, draft: &Draft, asked: Asked<'_>) -> Option<Diverges> {
         let Reference::Signer(reference) = self.decision.reference else { return None };
         let Document::Read(golden) = &self.facts[reference].document else { return None };
         let own = draft.assertion();
@@ -153,8 +155,7 @@ impl Others {
             release: self.question.release.clone(),
             most: names.join(", "),
             lines,
-            next: cause
-                .and_then(|cause| advice::next(cause, &self.question, draft.subject.signer.as_str(), descriptor)),
+            next: cause.and_then(|cause| advice::next(cause, &self.question, draft.subject.signer.as_str(), asked)),
         })
     }
 }

@@ -2,6 +2,7 @@
 //! publishes the answer. Both sides check.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -165,7 +166,7 @@ fn is_good(draft: &Draft, signature: &[u8], tree: &SigsTree, keys: &Keyring, at:
         signer: subject.signer.to_string(),
         assert_path: subject.assert_path(tree),
         signature_path: subject.signature_path(tree),
-        document: Document::Read(Box::new(draft.assertion().clone())),
+        document: Document::Read(Arc::new(draft.assertion().clone())),
         signature,
         others: Vec::new(),
         unpaired: Unpaired::default(),

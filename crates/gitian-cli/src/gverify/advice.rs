@@ -1,6 +1,7 @@
 //! What to do next about a cause of a mismatch: a command to paste, for the signer who differs or for whoever looks into
 //! it. Names are as hostile as the assertion: quoted for a shell here, made printable where they are printed.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use gitian_descriptor::{Architecture, InputName, PackageName, RemoteDir, Suite};
@@ -8,14 +9,22 @@ use gitian_process::Command;
 use gitian_verify::{Cache, Cause, InputChange, InputKind, Question};
 use shell_words::quote;
 
-/// Returns the command to run next, with the descriptor if it is known; none if what was recorded is nothing that a command
-/// should be made of.
-pub fn next(cause: &Cause, question: &Question, signer: &str, descriptor: Option<&Path>) -> Option<String> {
-    let descriptor = descriptor.map_or("DESCRIPTOR.yml".to_owned(), |path| Command::new(path).to_string());
-    Some(command(cause, question, signer, &descriptor)).filter(|command| !command.is_empty())
+/// How the user asked, for other commands about the same.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked<'a> {
+    /// The descriptor, if the user named one.
+    pub descriptor: Option<&'a Path>,
+    /// The options of gverify that say which signatures count.
+    pub terms: &'a [OsString],
 }
 
-fn command(cause: &Cause, question: &Question, signer: &str, descriptor: &str) -> String {
+/// Returns the command to run next; none if what was recorded is nothing that a command should be made of.
+pub fn next(cause: &Cause, question: &Question, signer: &str, asked: Asked<'_>) -> Option<String> {
+    Some(command(cause, question, signer, asked)).filter(|command| !command.is_empty())
+}
+
+fn command(cause: &Cause, question: &Question, signer: &str, asked: Asked<'_>) -> String {
+    let descriptor = asked.descriptor.map_or("DESCRIPTOR.yml".to_owned(), |path| Command::new(path).to_string());
     let tree = question.tree.root.display().to_string();
     match cause {
         Cause::OtherSubject { .. } | Cause::Order | Cause::Spelling => {
@@ -26,7 +35,7 @@ fn command(cause: &Cause, question: &Question, signer: &str, descriptor: &str) -
             format!("gsign --signer {signer} --release {release} --destination {} {descriptor}", quote(&above))
         }
         Cause::Inputs(changes) => {
-            changes.first().map(|change| input(change, question, &tree, descriptor)).unwrap_or_default()
+            changes.first().map(|change| input(change, question, &descriptor, asked.terms)).unwrap_or_default()
         }
         Cause::Commits(changes) => {
             let Some(change) = changes.first() else { return String::new() };
@@ -87,7 +96,7 @@ fn is_commit(text: &str) -> bool {
     [40, 64].contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn input(change: &InputChange, question: &Question, tree: &str, descriptor: &str) -> String {
+fn input(change: &InputChange, question: &Question, descriptor: &str, terms: &[OsString]) -> String {
     if change.name.parse::<InputName>().is_err() {
         return String::new();
     }
@@ -99,7 +108,8 @@ fn input(change: &InputChange, question: &Question, tree: &str, descriptor: &str
                 Some(stem) => format!("{stem}-unsigned"),
                 None => format!("{release}*unsigned*"),
             };
-            format!("gverify --all --destination {} --release {}", quote(tree), quote(&unsigned))
+            let command = Command::new("gverify").args(["--all", "--release", &unsigned, "--destination"]);
+            command.arg(&question.tree.root).args(terms).to_string()
         }
         (_, Some(digest)) => format!("sha256sum {}   # the reference's is {}", quote(&file), quote(digest)),
         (_, None) => format!("grep -n -e {} {descriptor}", quote(&change.name)),
@@ -125,7 +135,7 @@ mod tests {
             ("a b/2/1.0", "gsign --signer bob --release 1.0 --destination 'sigs/a b/2' DESCRIPTOR.yml"),
         ] {
             let question = Question { release: release.into(), ..question("app") };
-            assert_eq!(next(&cause, &question, "bob", None).as_deref(), Some(expected));
+            assert_eq!(next(&cause, &question, "bob", Asked::default()).as_deref(), Some(expected));
         }
     }
 
@@ -145,16 +155,20 @@ mod tests {
             ("bionic", None),
             ("-amd64", None),
         ] {
-            assert_eq!(next(&packages(guest), &question("app"), "bob", None).as_deref(), expected, "{guest}");
+            assert_eq!(
+                next(&packages(guest), &question("app"), "bob", Asked::default()).as_deref(),
+                expected,
+                "{guest}"
+            );
         }
-        let descriptor = Some(Path::new("a b.yml"));
-        let found = next(&packages("bionic-amd64"), &question("app"), "bob", descriptor);
+        let asked = Asked { descriptor: Some(Path::new("a b.yml")), terms: &[] };
+        let found = next(&packages("bionic-amd64"), &question("app"), "bob", asked);
         assert_eq!(found, Some(upgraded.replace("DESCRIPTOR.yml", "'a b.yml'")));
         let cache = Cause::Cache { which: Cache::Package, files: Vec::new() };
         for (package, expected) in
             [("app", Some("rm -r cache/app; gbuild DESCRIPTOR.yml")), ("..", None), ("-rf", None), ("a b", None)]
         {
-            assert_eq!(next(&cache, &question(package), "bob", None).as_deref(), expected, "{package}");
+            assert_eq!(next(&cache, &question(package), "bob", Asked::default()).as_deref(), expected, "{package}");
         }
     }
 }

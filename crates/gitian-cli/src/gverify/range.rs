@@ -2,6 +2,7 @@
 //! as they are there; a bar on standard error shows how far it got.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -14,6 +15,7 @@ use gitian_verify::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::advice::Asked;
 use super::{Release, keys, words};
 use crate::failure::{WrongUsage, tell};
 use crate::printable::printable;
@@ -30,6 +32,8 @@ pub struct Range {
     pub since: Option<Since>,
     /// The descriptor, if the user named one.
     pub descriptor: Option<PathBuf>,
+    /// The options that say which signatures count.
+    pub terms: Vec<OsString>,
 }
 
 /// From when on releases count.
@@ -145,8 +149,8 @@ pub fn run(
                     Outcome::Nothing => tally.nothing += 1,
                 }
                 tally.missing_keys.extend(keys::missing(&facts));
-                let descriptor = range.descriptor.as_deref();
-                let release = Release { question, facts: &facts, decision: &decision, descriptor };
+                let asked = Asked { descriptor: range.descriptor.as_deref(), terms: &range.terms };
+                let release = Release { question, facts: &facts, decision: &decision, asked };
                 bar.suspend(|| report.release(&release))
             }
             // A program that cannot be run, or ctrl-c: the other releases would fare no better.

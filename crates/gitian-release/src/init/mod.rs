@@ -2,7 +2,13 @@
 //!
 //! Nothing is run and nothing is fetched. What could not be told stands in the file as a comment that says what to fill in.
 
+mod follow;
+mod python;
 mod script;
+mod shell;
+mod steps;
+mod tokens;
+mod values;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +21,8 @@ use gitian_process::Command;
 
 use crate::{Project, project};
 use script::{Build, Script};
-use words::{Language, is_known};
+use values::is_known;
+use words::Language;
 
 /// The largest script that is read, in bytes.
 const LIMIT: u64 = 1 << 20;
@@ -175,6 +182,15 @@ impl<'a> Writer<'a> {
         let entries = self.entries();
         for call in self.lost() {
             self.ask(&format!("Nothing of this call is here, since it fits no descriptor: {}", printable(&call)));
+        }
+        for command in &self.script.not_taken {
+            self.ask(&format!(
+                "The script also does this, and a release by this file does not: {}",
+                printable(command)
+            ));
+        }
+        if self.script.is_cut {
+            self.ask("The script's loops go on for longer than they are read: see whether all of its calls are here.");
         }
         self.line("");
         self.top(&entries);

@@ -2,11 +2,16 @@
 //! and checks, where it puts outputs.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use gitian_manifest::Digest;
 use gitian_process::{Failure, interrupt};
 
-use super::words::{Command, Language, Words, is_known};
+use super::values::is_known;
+use super::words::{Command, Language, Words};
+
+/// How many of the commands that are not taken over are told.
+const TOLD: usize = 100;
 
 /// What was found in a script.
 #[derive(Debug, Default)]
@@ -21,6 +26,10 @@ pub(crate) struct Script {
     pub checks_out: Option<String>,
     /// Calls of gbuild and gsign that name no descriptor, or one that is not built before.
     pub lost: Vec<String>,
+    /// Commands that a release may need and that cannot be said in `gitian.toml`.
+    pub not_taken: Vec<String>,
+    /// Whether loops or calls go on for longer than they were followed.
+    pub is_cut: bool,
     /// Files that get another name in `inputs/`: from, to.
     renamed: Vec<(String, String)>,
 }
@@ -80,7 +89,9 @@ impl Script {
     /// We were asked to stop.
     pub fn read(text: &str, language: Language) -> Result<Self, Failure> {
         let mut script = Self::default();
-        for command in Words::read(text, language)?.commands {
+        let words = Words::read(text, language)?;
+        script.is_cut = words.is_cut;
+        for command in words.commands {
             interrupt::check()?;
             script.command(&command);
         }
@@ -97,7 +108,9 @@ impl Script {
             "gbuild" => self.gbuild(&words[..=at], args),
             "gsign" | "gverify" => self.signs(program, args),
             "wget" | "curl" => self.brings(args),
-            "mv" | "cp" => self.moves(args),
+            "mv" | "cp" => self.moves(program, args),
+            // What the sources of dependencies are fetched by, before a build without a network.
+            "make" if args.iter().any(|arg| arg == "-C" || arg == "download") => self.not_taken(program, args),
             "git" => self.git(args),
             _ => self.digests(words),
         }
@@ -177,7 +190,7 @@ impl Script {
     }
 
     /// Outputs that go somewhere, and inputs that get another name.
-    fn moves(&mut self, args: &[String]) {
+    fn moves(&mut self, program: &str, args: &[String]) {
         let paths: Vec<&str> = args.iter().map(String::as_str).filter(|arg| !arg.starts_with('-')).collect();
         let Some((to, from)) = paths.split_last() else { return };
         let into_inputs = to.trim_end_matches('/').ends_with("inputs") || to.contains("inputs/");
@@ -195,9 +208,19 @@ impl Script {
                     }
                     false => {}
                 }
+                if !into_inputs && gets_another_name(output, to) {
+                    self.not_taken(program, args);
+                }
             } else if let (true, Some(name), Some(old)) = (into_inputs, new_name, file_name(from)) {
                 self.renamed.push((old.to_owned(), name.to_owned()));
             }
+        }
+    }
+
+    fn not_taken(&mut self, program: &str, args: &[String]) {
+        let call = call(program, args);
+        if !self.not_taken.contains(&call) && self.not_taken.len() < TOLD {
+            self.not_taken.push(call);
         }
     }
 
@@ -227,6 +250,12 @@ impl Script {
     }
 }
 
+/// Whether a file is renamed where it goes: a folder's name has no such ending.
+fn gets_another_name(from: &str, to: &str) -> bool {
+    let (from, to) = (Path::new(from), Path::new(to));
+    from.extension().is_some() && from.extension() == to.extension() && from.file_name() != to.file_name()
+}
+
 /// A call's words on one line.
 fn call(program: &str, args: &[String]) -> String {
     std::iter::once(program).chain(args.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
@@ -234,7 +263,7 @@ fn call(program: &str, args: &[String]) -> String {
 
 /// The name of a program that something is known about.
 fn program(word: &str) -> Option<&'static str> {
-    const KNOWN: [&str; 8] = ["gbuild", "gsign", "gverify", "wget", "curl", "mv", "cp", "git"];
+    const KNOWN: [&str; 9] = ["gbuild", "gsign", "gverify", "wget", "curl", "mv", "cp", "git", "make"];
     let name = word.rsplit('/').next().unwrap_or(word);
     KNOWN.into_iter().find(|known| *known == name)
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gitian_manifest::{Assertion, Digest, Report};
@@ -39,7 +40,9 @@ pub fn good(key: &str, made: SystemTime) -> Good {
     Good {
         key: fingerprint(key),
         primary_key: fingerprint(key),
+        certificate: vec![fingerprint(key)],
         user_ids: vec![format!("{key} <{key}@example.org>")],
+        owner: None,
         made,
         expires: None,
         hash: "SHA512".into(),
@@ -57,7 +60,7 @@ pub fn facts(signer: &str, assertion: Assertion, signature: Signature) -> Facts 
         signer: signer.into(),
         assert_path: PathBuf::from(format!("sigs/1.0/{signer}/hello-build.assert")),
         signature_path: PathBuf::from(format!("sigs/1.0/{signer}/hello-build.assert.sig")),
-        document: Document::Read(Box::new(assertion)),
+        document: Document::Read(Arc::new(assertion)),
         signature,
         others: Vec::new(),
         unpaired: Unpaired::default(),
