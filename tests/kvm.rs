@@ -304,6 +304,17 @@ fn what_stands_in_the_way_of_a_machine_is_told_with_what_mends_it() {
     assert!(told.code == 1 && told.stderr.contains("bullseye"), "{}", told.stderr);
 }
 
+#[test]
+fn a_script_without_network_has_a_loopback_only() {
+    let Some(machines) = Machines::new() else { return };
+    let script = "tail -n +3 /proc/net/dev | cut -d: -f1 > $OUTDIR/links
+perl -MIO::Socket -e 'IO::Socket::INET->new(Listen => 1, LocalAddr => \"127.0.0.1\") or die' && echo up > $OUTDIR/loopback";
+    let descriptor = machines.work.descriptor("network: off\n", script);
+    machines.run_with(("GITIAN_BACKEND", "kvm"), "gbuild", &[descriptor]).succeeds();
+    let out = |name: &str| machines.read(&format!("build/out/{name}")).unwrap();
+    assert_eq!((out("links").trim(), out("loopback").as_str()), ("lo", "up\n"));
+}
+
 /// Boots the system on the first partition by its own kernel.
 const LOADER: &str = "set root=(hd0,msdos1)
 linux /boot/vmlinuz-VERSION root=/dev/vda1 rw console=ttyS0 panic=-1 net.ifnames=0 init=/usr/sbin/gitian-init gitian.key=KEY

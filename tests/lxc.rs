@@ -3,10 +3,14 @@
 mod support;
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use gitian_manifest::Digest;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use support::backends::row;
+use support::dump::Dump;
 use support::programs::{Answer, Workdir};
 use support::running::{Running, processes_with, within};
 
@@ -106,12 +110,56 @@ fn what_keeps_a_guest_from_starting_is_told() {
 }
 
 #[test]
-fn an_ordinary_user_is_told_what_to_use_instead() {
-    let Some(work) = Workdir::of_ordinary_user() else { return };
+fn an_ordinary_users_guests_show_a_script_what_all_others_do() {
+    let Some(mut work) = ready().and_then(|_| Workdir::of_ordinary_user()) else { return };
+    work.set_env("GITIAN_BACKEND", "sandbox");
+    let expected = Dump::of(&work, &[]);
+    work.set_env("GITIAN_BACKEND", "lxc");
+    work.run("make-base-vm", &["--distro", "debian", "--suite", "bookworm"]).succeeds();
+    Dump::of(&work, &[]).assert_like(&expected, row("lxc"));
+    Dump::of(&work, &["--no-layer-cache"]).assert_like(&expected, row("lxc"));
+
+    let script = "cut -d: -f1 /proc/net/dev | tail -n +3 > $OUTDIR/links; awk '{ print $1, $3 }' /proc/self/uid_map > $OUTDIR/ids";
+    gbuild(&work, &["--network", "off"], script).succeeds();
+    let out = |name: &str| fs::read_to_string(work.path().join("build/out").join(name)).unwrap();
+    assert_eq!((out("links").trim(), out("ids").trim()), ("lo", "0 65536"));
+
+    // One that was killed is taken over, and nothing of it stays.
+    let running = start_endless(&work);
+    // LXC's monitor has the guest's name in its own.
+    let path = work.path().join("var/lxc").display().to_string();
+    let name = format!("gitian-target-{}", &Digest::of_bytes(path.as_bytes()).to_string()[..12]);
+    assert!(!processes_with(&name).is_empty());
+    // The program itself, not runuser above it.
+    let is_gbuild = |path: &&PathBuf| {
+        let is_here = fs::read_link(path.join("cwd")).is_ok_and(|folder| folder == work.path());
+        is_here && fs::read_to_string(path.join("comm")).is_ok_and(|name| name == "gbuild\n")
+    };
+    let all = processes_with("trial.yml");
+    let process = all.iter().find(is_gbuild).unwrap().file_name().unwrap();
+    kill(Pid::from_raw(process.to_str().unwrap().parse().unwrap()), Signal::SIGKILL).unwrap();
+    assert_eq!(running.answer().code, 137);
+    gbuild(&work, &[], "true").succeeds();
+    assert!(processes_with(&name).is_empty(), "after a build");
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(work.path().to_str().unwrap()), "{mounts}");
+
+    work.set_env("LXC_BRIDGE", "lo");
+    let told = work.run("gbuild", &["--check", "trial.yml"]);
+    assert!(
+        told.code == 1 && told.stdout.contains("only root's can be on a bridge\nhint: unset LXC_BRIDGE"),
+        "{}",
+        told.stdout
+    );
+}
+
+#[test]
+fn an_ordinary_user_without_subordinate_ids_is_told_how_to_get_them() {
+    let Some(work) = ready().and_then(|_| Workdir::of_user_without_ids()) else { return };
     let told = work.run("make-base-vm", &["--lxc"]);
     assert_eq!(told.code, 1);
-    assert!(told.stderr.contains("LXC's guests can only be started by root"), "{}", told.stderr);
-    assert!(told.stderr.contains("--backend sandbox, which needs no root"), "{}", told.stderr);
+    assert!(told.stderr.contains("user nobody has no range of 65536 user ids in /etc/subuid"), "{}", told.stderr);
+    assert!(told.stderr.contains("hint: sudo usermod --add-subuids "), "{}", told.stderr);
 }
 
 #[test]

@@ -41,19 +41,20 @@ pub(super) fn plain(path: &Path) -> Option<&str> {
     path.to_str().filter(|text| !text.contains(|c: char| ":,\\".contains(c) || c.is_control()))
 }
 
-/// Fills in a template. The trees below a guest are read-only, the topmost first; it writes to `upper`, beside which LXC
-/// makes a folder of its own.
+/// Fills in a template. The folders are the trees below a guest, the topmost first, which stay as they are; in the last one
+/// it writes to `upper`, beside which LXC makes a folder of its own.
 ///
 /// # Errors
 /// A path that LXC would take for several.
-pub(super) fn render(template: &str, lower: &[PathBuf], upper: &Path, net: &Net<'_>) -> Result<String> {
+pub(super) fn render(template: &str, folders: &[PathBuf], net: &Net<'_>) -> Result<String> {
     let mut rootfs = String::from("overlay");
-    for path in lower.iter().map(PathBuf::as_path).chain([upper]) {
+    for path in folders {
         match plain(path) {
             Some(text) => rootfs += &format!(":{text}"),
             None => bail!("{}: {UNFIT}", path.display()),
         }
     }
+    rootfs += "/upper";
     Ok(template
         .lines()
         .map(|line| match line.trim_start().starts_with('#') {
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     fn rendered(net: &Net<'_>) -> String {
-        render(TEMPLATE, &["/l".into(), "/b".into()], Path::new("/w/upper"), net).unwrap()
+        render(TEMPLATE, &["/l".into(), "/b".into(), "/w".into()], net).unwrap()
     }
 
     #[test]
@@ -86,7 +87,7 @@ mod tests {
     #[test]
     fn a_path_that_would_be_taken_for_several_is_refused() {
         for path in ["/a:b", "/a,b", "/a\\b", "/a\nb"] {
-            assert!(render(TEMPLATE, &[path.into()], Path::new("/w"), &Net::Host).is_err(), "{path:?}");
+            assert!(render(TEMPLATE, &[path.into(), "/w".into()], &Net::Host).is_err(), "{path:?}");
         }
     }
 }

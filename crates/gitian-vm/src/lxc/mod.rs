@@ -2,11 +2,13 @@
 //!
 //! A base image is a plain file `base-<suite>-<arch>`, as drivers test for it, that names a base tree of the cache. A
 //! target is a folder, `var/lxc`, with what the guest wrote on top of that: LXC itself puts an overlay together, in the
-//! guest's own namespace, so that no mount is left on the host. Guest root is the host's, with few capabilities.
+//! guest's own namespace, so that no mount is left on the host. Root's guests have the host's ids and few capabilities; an
+//! ordinary user's have his subordinate ids.
 
 mod config;
 mod guest;
 mod tools;
+mod user;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -14,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use gitian_descriptor::{Architecture, Distro, Suite};
+use gitian_process::{Command, Streams};
+use nix::unistd::getuid;
 use serde::{Deserialize, Serialize};
 
 use self::config::Net;
@@ -22,10 +26,11 @@ use self::tools::Tools;
 use crate::base_tree::{BaseTree, Maker, Pointers, command_for};
 use crate::cache::CachePlace;
 use crate::document::{Which, read_state, remove_file, unusable, write_document};
-use crate::sandbox::base_tree_problems;
+use crate::sandbox::enclosure::Enclosure;
 use crate::sandbox::id_map::IdMap;
 use crate::sandbox::layer::{self, Held, Layers};
-use crate::sandbox::place::make_private;
+use crate::sandbox::place::{make_fs, make_private, remove};
+use crate::sandbox::{base_tree_problems, caller_ids, guest_problems};
 use crate::settings::no_host_ip;
 use crate::{Backend, BaseRequest, Event, Layer, Problem, Resources, Settings, Target, TargetId, base_name};
 
@@ -68,6 +73,22 @@ struct LayerUsed {
     made: String,
 }
 
+/// What a guest is started from.
+struct Configured {
+    /// What LXC is told.
+    path: PathBuf,
+    /// The folders that the guest stands on; what it writes goes to the last one.
+    folders: Vec<PathBuf>,
+    /// The host's ids behind the guest's.
+    map: IdMap,
+    held: Option<Held>,
+}
+
+/// Returns the host's ids behind those of guests: root's guests have the host's own.
+fn ids() -> Result<IdMap, Problem> {
+    if getuid().is_root() { Ok(IdMap::HOST) } else { caller_ids() }
+}
+
 impl Lxc {
     /// Names the caches and the working directory that it works in.
     pub fn new(settings: &Settings, workdir: &Path) -> Self {
@@ -94,17 +115,17 @@ impl Lxc {
         Pointers { workdir: &self.workdir, ending: "", option: OPTION }
     }
 
-    fn layers(&self) -> Layers {
-        Layers::new(self.cache_place().layers(IdMap::HOST.first_uid))
+    fn layers(&self, map: &IdMap) -> Layers {
+        Layers::new(self.cache_place().layers(map.first_uid))
     }
 
     fn image(&self) -> PathBuf {
         self.tools.path().join("image.yml")
     }
 
-    /// What the guest writes; LXC makes a folder `work` beside it.
-    fn upper(&self) -> PathBuf {
-        self.tools.path().join("fs/upper")
+    /// What the guest writes is in `upper`; LXC makes a folder `work` beside it.
+    fn fs(&self) -> PathBuf {
+        self.tools.path().join("fs")
     }
 
     /// An image that the original made cannot be a guest's overlay.
@@ -125,22 +146,25 @@ impl Lxc {
     }
 
     /// Writes what LXC is told about the guest of an image, with or without the network; what that stands on is held.
-    fn configure(&self, image: &Image, online: bool) -> Result<(PathBuf, Option<Held>)> {
-        let mut lower = Vec::new();
+    fn configure(&self, image: &Image, online: bool) -> Result<Configured> {
+        let map = ids()?;
+        let layers = self.layers(&map);
+        let mut folders = Vec::new();
         let mut held = None;
         if let Some(used) = &image.layer {
-            held = self.layers().hold(&used.key, &used.made)?;
+            held = layers.hold(&used.key, &used.made)?;
             if held.is_none() {
                 let what = format!("the layer below the target {} is no longer kept", image.target);
                 return Err(unusable(what, &image.target).into());
             }
-            lower.push(self.layers().tree(&used.key, &used.made));
+            folders.push(layers.tree(&used.key, &used.made));
         }
         let Some(tree) = BaseTree::find(&self.cache_place(), &image.base) else {
             let what = format!("the base image below the target {} is no longer kept", image.target);
             return Err(unusable(what, &image.target).into());
         };
-        lower.push(tree.unpacked(&IdMap::HOST)?);
+        folders.push(tree.unpacked(&map)?);
+        folders.push(self.fs());
         let template = fs::read_to_string(self.etc.join("lxc.config.in"));
         let template = template.as_deref().unwrap_or(config::TEMPLATE);
         let net = match (&self.bridge, online) {
@@ -148,10 +172,15 @@ impl Lxc {
             (Some(bridge), true) => Net::Bridge(bridge, self.guest_ip.as_deref()),
             (None, true) => Net::Host,
         };
-        let text = config::render(template, &lower, &self.upper(), &net)?;
+        let is_user = map != IdMap::HOST;
+        let seen: Vec<PathBuf> = if is_user { (0..folders.len()).map(user::shown).collect() } else { folders.clone() };
+        let mut text = config::render(template, &seen, &net)?;
+        if is_user {
+            text += user::MORE;
+        }
         let path = self.workdir.join("var/lxc.config");
         fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
-        Ok((path, held))
+        Ok(Configured { path, folders, map, held })
     }
 
     /// Writes what LXC is told about the target that is there, and returns where.
@@ -160,14 +189,14 @@ impl Lxc {
             what: format!("there is no target of LXC in {}", self.workdir.display()),
             mend: "USE_LXC=1 libexec/make-clean-vm --suite SUITE --arch ARCH".into(),
         })?;
-        Ok(self.configure(&image, true)?.0)
+        Ok(self.configure(&image, true)?.path)
     }
 
     /// Starts the guest of an image, with or without the network; what it stands on is held meanwhile.
     fn start_image(&self, image: &Image, online: bool) -> Result<Option<Held>> {
-        let (path, held) = self.configure(image, online)?;
+        let configured = self.configure(image, online)?;
         let started = || {
-            self.tools.start(&path)?;
+            self.tools.start(&configured)?;
             let host = self.bridge.as_ref().and(self.host_ip.as_deref());
             guest::settle(&self.tools, online, host)
         };
@@ -175,27 +204,18 @@ impl Lxc {
             // The first error says more than one that follows from it.
             self.tools.kill().ok();
         })?;
-        Ok(held)
+        Ok(configured.held)
     }
 
-    /// Removes what the last target wrote.
-    fn empty_upper(&self) -> Result<()> {
-        let folder = self.tools.path().join("fs");
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("remove {}", folder.display()));
-            }
-            _ => {}
-        }
-        self.make_upper()
-    }
-
-    fn make_upper(&self) -> Result<()> {
-        let upper = self.upper();
-        fs::create_dir_all(&upper).with_context(|| format!("make {}", upper.display()))?;
+    /// Removes what the last target wrote, and all that was noted about it.
+    fn empty_upper(&self, map: &IdMap) -> Result<()> {
+        let ids = Enclosure::of_ids(map)?;
+        remove(self.tools.path(), &ids)?;
+        make_private(self.tools.path())?;
+        let fs = make_fs(self.tools.path())?;
         // It is the guest's root folder.
-        let mode = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
-        fs::set_permissions(&upper, mode).with_context(|| format!("make {}", upper.display()))
+        ids.run_ok(&Command::new("mkdir").args(["-m", "755", "upper"]).folder(fs), Streams::default())?;
+        Ok(())
     }
 
     /// Whether a target's files can be moved into the cache as they are: from another file system the marks of what an
@@ -213,9 +233,9 @@ impl Lxc {
         let made = layer::new_name();
         let record = layer::Record { made: made.clone(), base: image.base.clone(), whole: false };
         remove_file(&self.image())?;
-        let from = self.tools.path().join("fs");
-        self.layers().keep(&layer.key, (&from, "upper"), &record, &IdMap::HOST)?;
-        self.empty_upper()?;
+        let map = ids()?;
+        self.layers(&map).keep(&layer.key, (&self.fs(), "upper"), &record, &map)?;
+        self.empty_upper(&map)?;
         let image = Image { layer: Some(LayerUsed { key: layer.key.clone(), made }), ..image.clone() };
         write_document(&self.image(), &image)?;
         Ok(image)
@@ -237,10 +257,12 @@ impl Backend for Lxc {
                 mend: "use --backend sandbox, or a folder of another name".into(),
             },
         ));
-        if targets.is_empty() {
-            problems.extend(base_tree_problems(&self.cache_place(), &self.workdir));
-        }
         let cache = self.cache_place();
+        if targets.is_empty() {
+            problems.extend(base_tree_problems(&cache, &self.workdir));
+        } else if !getuid().is_root() {
+            problems.extend(guest_problems(&cache, &self.workdir));
+        }
         let trouble = |target| self.foreign(target).or_else(|| self.pointers().trouble(&cache, target));
         problems.extend(targets.iter().filter_map(trouble));
         problems
@@ -252,7 +274,7 @@ impl Backend for Lxc {
         let proxy_host = self.proxy_host.as_deref();
         let tree = Maker { cache: &cache, proxy_host, option: OPTION, report }.make(request, &[])?;
         report(Event::Step("unpacking the base image".into()));
-        tree.unpacked(&IdMap::HOST)?;
+        tree.unpacked(&ids()?)?;
         self.pointers().write(&request.target, &tree)
     }
 
@@ -270,13 +292,15 @@ impl Backend for Lxc {
 
     fn make_clean(&self, target: &TargetId, layer: Option<&Layer>) -> Result<bool> {
         let tree = self.tree(target)?;
+        let map = ids()?;
         make_private(self.tools.path())?;
         self.tools.kill()?;
         remove_file(&self.image())?;
-        self.empty_upper()?;
+        self.empty_upper(&map)?;
         let base = tree.digest().to_owned();
         let kept = match layer {
-            Some(layer) => self.layers().find(&layer.key)?.filter(|record| record.base == base),
+            // One that is whole is not to be put on top of another tree.
+            Some(layer) => self.layers(&map).find(&layer.key)?.filter(|record| record.base == base && !record.whole),
             None => None,
         };
         let layer = layer.zip(kept).map(|(layer, record)| LayerUsed { key: layer.key.clone(), made: record.made });
@@ -312,7 +336,7 @@ impl Backend for Lxc {
             return Ok(None);
         }
         let held = match &image.layer {
-            Some(used) => self.layers().hold(&used.key, &used.made)?,
+            Some(used) => self.layers(&ids()?).hold(&used.key, &used.made)?,
             None => None,
         };
         Ok(Some(Box::new(Guest::new(self.clone(), image, held))))

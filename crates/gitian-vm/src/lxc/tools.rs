@@ -2,16 +2,19 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use gitian_manifest::Digest;
 use gitian_process::{Command, Failure, Streams};
 use nix::unistd::getuid;
 
-use super::NAME;
+use super::{Configured, NAME, user};
 use crate::Problem;
 use crate::document::remove_file;
 use crate::host_programs::install;
+use crate::sandbox::id_map::IdMap;
 
 /// The first process of a guest: it ends at once when it is told to, and buries processes that have lost their parents.
 const FIRST_PROCESS: &str = "trap 'exit 0' TERM INT; sleep infinity & wait";
@@ -20,6 +23,10 @@ const FIRST_PROCESS: &str = "trap 'exit 0' TERM INT; sleep infinity & wait";
 #[derive(Clone, Debug)]
 pub(super) struct Tools {
     path: PathBuf,
+    /// What LXC takes for the folder of its guests: one that guest root may enter.
+    guests: PathBuf,
+    /// The guest's name there.
+    name: String,
     /// The folder that the programs are taken from, instead of PATH's.
     programs: PathBuf,
 }
@@ -29,7 +36,14 @@ impl Tools {
     /// which other programs of LXC are needed as well; so it says where they all are.
     pub(super) fn new(path: PathBuf, execute: Option<&str>) -> Self {
         let programs = execute.map(Path::new).and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
-        Self { path, programs }
+        let (guests, name) = match getuid().is_root() {
+            true => (path.clone(), NAME.to_owned()),
+            false => {
+                let digest = Digest::of_bytes(path.as_os_str().as_bytes()).to_string();
+                (user::PLACE.into(), format!("{NAME}-{}", &digest[..12]))
+            }
+        };
+        Self { path, guests, name, programs }
     }
 
     /// The folder that is LXC's.
@@ -39,14 +53,24 @@ impl Tools {
 
     /// Begins the command line of one of them.
     pub(super) fn command(&self, program: &str) -> Command {
-        Command::new(self.programs.join(program)).arg("-P").arg(&self.path).args(["-n", NAME])
+        self.named(Command::new(self.programs.join(program)))
+    }
+
+    /// Tells one of them which guest.
+    fn named(&self, command: Command) -> Command {
+        command.arg("-P").arg(&self.guests).args(["-n", &self.name])
     }
 
     /// Starts the guest as a configuration says; it lives on by itself.
-    pub(super) fn start(&self, config: &Path) -> Result<()> {
+    pub(super) fn start(&self, configured: &Configured) -> Result<()> {
         let log = self.path.join("start.log");
         remove_file(&log)?;
-        let start = self.command("lxc-start").args(["-l", "ERROR", "-o"]).arg(&log).arg("-f").arg(config);
+        let program = self.programs.join("lxc-start");
+        let start = match configured.map == IdMap::HOST {
+            true => Command::new(program),
+            false => user::start(&self.programs, &configured.map, &configured.folders).arg(program),
+        };
+        let start = self.named(start).args(["-l", "ERROR", "-o"]).arg(&log).arg("-f").arg(&configured.path);
         let start = start.args(["--", "/bin/bash", "-c", FIRST_PROCESS]);
         // Not interrupted half-way: nobody would know of the guest.
         let started = start.uninterruptible().run_ok(Streams::default());
@@ -98,10 +122,10 @@ fn unknown_program(execute: &str) -> Option<Problem> {
 /// Returns what keeps LXC from working here.
 pub(super) fn problems(tools: &Tools, execute: Option<&str>, bridge: Option<&str>) -> Vec<Problem> {
     let mut problems: Vec<Problem> = execute.and_then(unknown_program).into_iter().collect();
-    if !getuid().is_root() {
+    if bridge.is_some() && !getuid().is_root() {
         problems.push(Problem {
-            what: "LXC's guests can only be started by root".into(),
-            mend: "run it as root, or use --backend sandbox, which needs no root".into(),
+            what: "an ordinary user's guests of LXC share the host's network: only root's can be on a bridge".into(),
+            mend: "unset LXC_BRIDGE".into(),
         });
     }
     match Command::new(tools.programs.join("lxc-start")).arg("--version").text() {
@@ -181,11 +205,12 @@ mod tests {
     #[test]
     fn lxc_execute_says_where_the_programs_are() {
         for (execute, start) in [
-            (None, "lxc-start -P x -n gitian-target"),
-            (Some("lxc-execute"), "lxc-start -P x -n gitian-target"),
-            (Some("/opt/lxc/bin/lxc-execute"), "/opt/lxc/bin/lxc-start -P x -n gitian-target"),
+            (None, "lxc-start"),
+            (Some("lxc-execute"), "lxc-start"),
+            (Some("/opt/lxc/bin/lxc-execute"), "/opt/lxc/bin/lxc-start"),
         ] {
-            assert_eq!(Tools::new("x".into(), execute).command("lxc-start").to_string(), start);
+            let line = Tools::new("x".into(), execute).command("lxc-start").to_string();
+            assert!(line.starts_with(&format!("{start} -P ")) && line.contains(" -n gitian-target"), "{line}");
             assert_eq!(execute.and_then(unknown_program), None);
         }
         assert_eq!(

@@ -10,10 +10,9 @@ use nix::unistd::{AccessFlags, access, getuid};
 
 use super::enclosure::Enclosure;
 use super::id_map::{IdMap, NoRange};
-use super::pointers;
 use super::rootfs::trial_steps;
+use crate::Problem;
 use crate::cache::CachePlace;
-use crate::{Problem, TargetId};
 
 /// The least free space that is not a problem, in bytes.
 const ENOUGH: u64 = 1 << 30;
@@ -26,7 +25,6 @@ pub(super) struct Facts {
     missing_programs: Vec<&'static str>,
     namespaces: Namespaces,
     folders: Vec<Folder>,
-    bases: Vec<Problem>,
 }
 
 /// Whether namespaces work for us.
@@ -67,14 +65,14 @@ enum Role {
 }
 
 impl Facts {
-    /// Looks around, touching nothing; with no targets, for what making a base image needs.
-    pub(super) fn gather(cache: &CachePlace, workdir: &Path, targets: &[TargetId]) -> Self {
+    /// Looks around, touching nothing; `for_base`: also for what making a base image needs.
+    pub(super) fn gather(cache: &CachePlace, workdir: &Path, for_base: bool) -> Self {
         let map = IdMap::of_caller();
         let mut programs = Vec::new();
         if map.as_ref().is_ok_and(IdMap::needs_helpers) {
             programs.extend(["newuidmap", "newgidmap"]);
         }
-        if targets.is_empty() {
+        if for_base {
             programs.push("mmdebstrap");
         }
         let missing_programs: Vec<&str> = programs.into_iter().filter(|program| !is_installed(program)).collect();
@@ -82,14 +80,12 @@ impl Facts {
             Ok(map) if !missing_programs.iter().any(|program| program.starts_with("new")) => try_namespaces(map),
             _ => Namespaces::Untried,
         };
-        let bases = targets.iter().filter_map(|target| pointers(workdir).trouble(cache, target)).collect();
         Self {
             root: getuid().is_root(),
             no_range: map.err(),
             missing_programs,
             namespaces,
             folders: vec![look_at(Role::Cache, cache.root()), look_at(Role::Workdir, workdir)],
-            bases,
         }
     }
 }
@@ -165,7 +161,6 @@ pub(super) fn problems(facts: &Facts) -> Vec<Problem> {
         });
     }
     problems.extend(facts.folders.iter().filter_map(folder_problem));
-    problems.extend(facts.bases.iter().cloned());
     problems
 }
 
@@ -203,7 +198,6 @@ mod tests {
             missing_programs: vec![],
             namespaces: Namespaces::Work,
             folders: vec![folder(Role::Cache), folder(Role::Workdir)],
-            bases: vec![],
         }
     }
 

@@ -197,11 +197,16 @@ impl Sandbox {
 
 /// Returns what on this host would stop making a base tree for a working directory's guests.
 pub(crate) fn base_tree_problems(cache: &CachePlace, workdir: &Path) -> Vec<Problem> {
-    check::problems(&check::Facts::gather(cache, workdir, &[]))
+    check::problems(&check::Facts::gather(cache, workdir, true))
+}
+
+/// Returns what on this host would stop guests that run with the caller's ids.
+pub(crate) fn guest_problems(cache: &CachePlace, workdir: &Path) -> Vec<Problem> {
+    check::problems(&check::Facts::gather(cache, workdir, false))
 }
 
 /// Returns the ids that stand behind the caller's guests; to have none is a [`Problem`].
-fn caller_ids() -> Result<IdMap, Problem> {
+pub(crate) fn caller_ids() -> Result<IdMap, Problem> {
     IdMap::of_caller().map_err(|none| none.problem())
 }
 
@@ -234,7 +239,10 @@ impl Backend for Sandbox {
     }
 
     fn check(&self, targets: &[TargetId]) -> Vec<Problem> {
-        check::problems(&check::Facts::gather(&self.cache_place(), &self.workdir, targets))
+        let cache = self.cache_place();
+        let facts = check::Facts::gather(&cache, &self.workdir, targets.is_empty());
+        let bases = targets.iter().filter_map(|target| pointers(&self.workdir).trouble(&cache, target));
+        check::problems(&facts).into_iter().chain(bases).collect()
     }
 
     fn make_base(&self, request: &BaseRequest, report: &mut dyn FnMut(Event)) -> Result<()> {
