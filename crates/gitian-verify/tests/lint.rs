@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use gitian_verify::{Change, Fault, Former, Keyring, Source, lint};
+use gitian_verify::{Change, Fault, Former, Keyring, Policy, Source, lint};
 use sequoia_openpgp::Cert;
 use sequoia_openpgp::cert::{CertBuilder, CertRevocationBuilder, SubkeyRevocationBuilder, UserIDRevocationBuilder};
 use sequoia_openpgp::crypto::KeyPair;
@@ -128,6 +128,6 @@ fn what_a_key_file_says_stays_in_it() {
 
 fn faults(tree: &Path, former: Former, keys: &Keyring) -> Vec<Fault> {
     let change = Change { path: PathBuf::from("builder-keys/alice.gpg"), removed: false, former };
-    let findings = lint(tree, &[change], None, keys, year(2020)).unwrap();
+    let findings = lint(tree, &[change], None, keys, &Policy::default(), year(2020)).unwrap();
     findings.into_iter().map(|finding| finding.fault).collect()
 }
