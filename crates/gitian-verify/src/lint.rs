@@ -235,11 +235,13 @@ impl Lint<'_> {
 
     fn about_signature(&self, place: &Place, facts: &Facts) -> Vec<Fault> {
         let Signature::NoKey(Unknown { key: Some(key), .. }) = &facts.signature else { return about_signature(facts) };
-        let brought = self.held.iter().find(|held| held.is_changed && held.keys.may_have_signed(key));
-        if let Some(held) = brought {
+        let holders = || self.held.iter().filter(|held| held.keys.may_have_signed(key));
+        if let Some(held) = holders().find(|held| held.is_changed) {
             return vec![Fault::KeyComesAlong { key: key.clone(), file: held.path.clone() }];
         }
-        match self.known_by(&place.signer) {
+        // It is in the tree, but not among the keys that the user gave.
+        let is_his = holders().any(|held| held.owner() == Some(&*place.signer));
+        match self.known_by(&place.signer).filter(|_| !is_his) {
             Some(known_by) => vec![Fault::OtherKey { used: key.clone(), known_by }],
             None => about_signature(facts),
         }
