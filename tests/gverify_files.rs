@@ -713,6 +713,36 @@ fn what_lies_beside_a_list_is_compared_however_it_is_listed() {
 }
 
 #[test]
+fn a_list_and_its_signatures_are_found_whatever_lies_beside_them() {
+    let Some(fixture) = Fixture::new() else { return };
+    for signer in ["alice", "bob"] {
+        fixture.guix("1.0", signer, signer, &[("app-1.0.zip", GOOD)]);
+    }
+    // Somebody puts another file where the signature is looked for first.
+    let path = |end: &str| fixture.path("sigs/1.0/bob").join(format!("noncodesigned.SHA256SUMS.{end}"));
+    fs::rename(path("asc"), path("gpg")).unwrap();
+    fs::write(path("asc"), "no signature").unwrap();
+    let answer = fixture.ask(&["-d", "sigs", "-r", "1.0", "--name", "noncodesigned", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    let bob = &json["releases"][0]["signers"][1];
+    let signature = "sigs/1.0/bob/noncodesigned.SHA256SUMS.gpg";
+    assert_eq!((&bob["verdict"], &bob["signature"]["path"]), (&"ok".into(), &signature.into()), "{bob}");
+    // A list that the user names may be a link to where he keeps it.
+    write(&fixture.path("kept/SHA256SUMS"), &list(&[("app-1.0.zip", GOOD)]));
+    fs::create_dir(fixture.path("downloads")).unwrap();
+    std::os::unix::fs::symlink("../kept/SHA256SUMS", fixture.path("downloads/SHA256SUMS")).unwrap();
+    let answer = fixture.ask(&["-d", "sigs", "--files", "downloads/SHA256SUMS"]);
+    assert!(answer.stdout.starts_with("app-1.0.zip: OK, built by 2 for 1.0 (alice, bob)"), "{}", answer.stderr);
+    // Digests in capitals are the same, however few files are asked about.
+    let capitals = list(&[("other.zip", GOOD)]).replace("other.zip", "").trim().to_uppercase() + "  other.zip\n";
+    write(&fixture.path("sigs/2.0/carol/noncodesigned.SHA256SUMS"), &capitals);
+    let list = fixture.path("sigs/2.0/carol/noncodesigned.SHA256SUMS");
+    fixture.sign("carol", &list, &["--armor", "--output", &format!("{}.asc", list.display()), "--detach-sign"]);
+    let answer = fixture.ask(&["-d", "sigs", "-r", "2.0", "--files", "app-1.0.zip"]);
+    assert!(answer.stdout.starts_with("app-1.0.zip: OTHER NAME: "), "{}{}", answer.stdout, answer.stderr);
+}
+
+#[test]
 fn a_clear_signed_list_counts_and_what_stands_around_it_does_not() {
     let Some(fixture) = Fixture::new() else { return };
     let plain = fixture.path("plain");

@@ -188,3 +188,72 @@ fn a_good_signature_that_does_not_count_hides_none_that_does_wherever_it_is() {
         }
     }
 }
+
+#[test]
+fn a_key_file_that_cannot_be_used_vouches_for_nobody() {
+    let Some(fixture) = Fixture::new() else { return };
+    for name in ["alice", "mallory"] {
+        fixture.make_key(name, "ed25519", "never");
+        fixture.sign(name, 2014, &[]);
+        fixture.export(name);
+    }
+    // In the folder of bob lies what mallory signed.
+    fs::create_dir(fixture.path("sigs/1.0/bob")).unwrap();
+    for file in ["app-build.assert", "app-build.assert.sig"] {
+        fs::copy(fixture.path("sigs/1.0/mallory").join(file), fixture.path("sigs/1.0/bob").join(file)).unwrap();
+    }
+    assert!(fixture.verify().contains("bob: OK\n"), "nobody says whose keys are bob's");
+    let file = fixture.path("keys/bob.gpg");
+    fs::write(&file, "no key").unwrap();
+    let told = fixture.verify();
+    assert!(told.contains("bob: WRONG KEY\n") && told.contains("which is not in keys/bob.gpg"), "{told}");
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(fixture.path("app.yml"), &file).unwrap();
+    assert!(fixture.verify().contains("bob: WRONG KEY\n"));
+}
+
+#[test]
+fn every_key_folder_of_a_tree_is_heard() {
+    let Some(fixture) = Fixture::new() else { return };
+    for name in ["alice", "bob"] {
+        fixture.make_key(name, "ed25519", "never");
+        fixture.sign(name, 2014, &[]);
+    }
+    for (name, folder) in [("alice", "gitian-keys"), ("bob", "builder-keys")] {
+        fs::create_dir(fixture.path("sigs").join(folder)).unwrap();
+        fixture.home.export(name, &fixture.path("sigs").join(folder));
+    }
+    let verify = || fixture.work.run("gverify", &["-r", "1.0", "-d", "sigs", "app.yml"]);
+    let answer = verify();
+    assert!(answer.stdout.contains("alice: OK\n\nbob: OK\n"), "{}{}", answer.stdout, answer.stderr);
+    assert!(answer.stderr.contains("2 keys of sigs/builder-keys and sigs/gitian-keys;"), "{}", answer.stderr);
+    // An older copy in a folder that comes first does not take back what another says.
+    fixture.home.export("alice", &fixture.path("sigs/builder-keys"));
+    fixture.revoke("alice", 2018, 1);
+    fixture.home.export("alice", &fixture.path("sigs/gitian-keys"));
+    assert!(verify().stdout.contains("alice: BAD SIGNATURE\n"));
+}
+
+#[test]
+fn whoever_adds_his_signature_to_others_files_does_not_take_their_place() {
+    let Some(fixture) = Fixture::new() else { return };
+    for name in ["alice", "bob", "mallory"] {
+        fixture.make_key(name, "ed25519", "never");
+        fixture.sign(name, 2014, &[]);
+    }
+    let signature = |name: &str| fixture.path("sigs/1.0").join(name).join("app-build.assert.sig");
+    let own = ["alice", "bob"].map(|name| fs::read(signature(name)).unwrap());
+    fixture.sign("mallory", 2016, &[]);
+    let added = fs::read(signature("mallory")).unwrap();
+    for (name, own) in ["alice", "bob"].into_iter().zip(own) {
+        fs::write(signature(name), [&added[..], &own].concat()).unwrap();
+    }
+    // One ring, in which no file is anybody's.
+    let ring = fixture.path("ring.pgp");
+    fs::write(&ring, fixture.gpg(2017, &["--export"])).unwrap();
+    let args = ["-r", "1.0", "-d", "sigs", "--keys", ring.to_str().unwrap(), "--min-good", "3", "app.yml"];
+    let answer = fixture.work.run("gverify", &args);
+    assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
+    let note = "(mallory <mallory@example.org>) signed it too, in the same file; one of them counts";
+    assert_eq!(answer.stdout.matches(note).count(), 2, "{}", answer.stdout);
+}

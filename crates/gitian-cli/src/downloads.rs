@@ -85,9 +85,12 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
             .iter()
             .map(|file| [base_name(&file.name).as_bytes().to_vec(), file.digest.to_string().into_bytes()])
             .collect();
-        // To look for many costs more than to read everything.
-        let relevant =
-            |bytes: &[u8]| needles.len() > LOOKED_FOR || needles.iter().flatten().any(|needle| holds(bytes, needle));
+        // To look for many costs more than to read everything; other names may be escaped or broken into lines.
+        let is_as_it_is =
+            |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+-~".contains(&byte));
+        let reads_all =
+            needles.len() > LOOKED_FOR || !downloads.asked.iter().all(|file| is_as_it_is(base_name(&file.name)));
+        let relevant = |bytes: &[u8]| reads_all || needles.iter().flatten().any(|needle| holds(bytes, needle));
         heard.extend(statements(root, &wanted, &checker, &relevant)?);
     }
     let opinions = agreements(&downloads.asked, &heard, &policy, at);
@@ -241,10 +244,11 @@ fn tree(args: &Args, around: &Surroundings, downloads: &Downloads) -> Result<Opt
     }
 }
 
+/// Whether bytes hold others, in capital or small letters.
 fn holds(bytes: &[u8], needle: &[u8]) -> bool {
-    let Some((&first, rest)) = needle.split_first() else { return false };
-    let starts = bytes.iter().enumerate().filter(|&(_, &byte)| byte == first).map(|(at, _)| at + 1);
-    starts.into_iter().any(|at| bytes[at..].starts_with(rest))
+    let Some((first, rest)) = needle.split_first() else { return false };
+    let starts = bytes.iter().enumerate().filter(|(_, byte)| byte.eq_ignore_ascii_case(first)).map(|(at, _)| at + 1);
+    starts.into_iter().any(|at| bytes[at..].get(..rest.len()).is_some_and(|found| found.eq_ignore_ascii_case(rest)))
 }
 
 /// What the command line names, sorted out.
@@ -355,9 +359,8 @@ fn list(path: &Path, name: &str) -> Result<Option<Sums>> {
     if !name.to_ascii_uppercase().contains("SHA256SUM") {
         return Ok(None);
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let root = folder.canonicalize().with_context(|| folder.display().to_string())?;
-    match Sums::read(&root, path) {
+    // The user named it: it may be a link to wherever he keeps it.
+    match Sums::read(Path::new("/"), path) {
         Ok(sums) => Ok(Some(sums)),
         Err(_) if is_signature(path) => Ok(None),
         Err(Document::Absent) => bail!("{}: does not exist", path.display()),
@@ -481,7 +484,7 @@ fn counted_line(agreement: &Agreement, wanted: u64) -> String {
     }
 }
 
-/// Returns how many people, who, and for which releases.
+/// Returns how many people, who, and for which releases; and what they weigh, if that is another number.
 fn named(builders: &[Builder]) -> String {
     let signers: Vec<&str> = builders.iter().map(|builder| &*builder.signer).collect();
     let mut releases: Vec<&str> = builders.iter().map(|builder| &*builder.release).collect();
@@ -489,7 +492,9 @@ fn named(builders: &[Builder]) -> String {
     releases.sort_unstable();
     releases.dedup();
     let of = if releases.is_empty() { String::new() } else { format!(" for {}", enumerated(&releases)) };
-    format!("{}{of} ({})", builders.len(), enumerated(&signers))
+    let weight: u64 = builders.iter().map(|builder| builder.weight).sum();
+    let weighing = if weight == builders.len() as u64 { String::new() } else { format!(" of weight {weight}") };
+    format!("{}{weighing}{of} ({})", builders.len(), enumerated(&signers))
 }
 
 fn enumerated(names: &[&str]) -> String {

@@ -21,7 +21,7 @@ use gitian_manifest::{OMap, SigsTree, Value};
 use gitian_process::{Command, interrupt};
 use gitian_verify::{
     Camp, Cause, Checker, Criteria, Decision, Facts, Folders, History, Judged, Keyring, Outcome, Policy, Program,
-    Question, Reference, Source, decide, gather,
+    Question, Reference, Source, decide, fits, gather,
 };
 
 use crate::args::gverify::Args;
@@ -59,7 +59,12 @@ pub struct Release<'a> {
 impl Release<'_> {
     /// Returns the command to run next about a cause why a signer built something else.
     pub fn next(&self, cause: &Cause, index: usize) -> Option<String> {
-        advice::next(cause, self.question, &self.facts[index].signer, self.asked)
+        let facts = &self.facts[index];
+        // Other programs make and sign lists.
+        let is_list = facts.assert_path.extension().is_some_and(|end| end == "SHA256SUMS");
+        let is_of_files = matches!(cause, Cause::SomeOutputs { .. } | Cause::OtherOutputs { .. });
+        let next = || advice::next(cause, self.question, &facts.signer, self.asked);
+        (!is_list || is_of_files).then(next).flatten()
     }
 }
 
@@ -269,11 +274,17 @@ impl Run<'_> {
         let strays = std::mem::take(&mut history.strays);
         let known = history.questions.len();
         let packages: BTreeSet<String> = history.questions.iter().map(|question| question.package.clone()).collect();
+        let mut releases: Vec<String> = history.questions.iter().map(|question| question.release.clone()).collect();
+        releases.dedup();
         let none_fits = || {
+            let there = if packages.iter().any(|package| fits(&range.name, package)) {
+                format!("the newest releases are {}", named(releases.iter().rev().map(String::as_str)))
+            } else {
+                format!("the packages are {}", named(packages.iter().map(String::as_str)))
+            };
             anyhow!(
-                "{}: none of {known} releases and packages fits; the packages are {}; --all alone shows all",
-                tree.root.display(),
-                named(packages.iter().map(String::as_str))
+                "{}: none of {known} releases and packages fits; {there}; --all alone shows all",
+                tree.root.display()
             )
         };
         let questions = range.questions(history);
@@ -313,9 +324,12 @@ impl Run<'_> {
         if verified + failed + nothing == 0 {
             return Err(none_fits());
         }
+        let what = match verified + failed + nothing {
+            1 => "1 release and package".to_owned(),
+            count => format!("{count} releases and packages"),
+        };
         tell(&format!(
-            "gverify: {} releases and packages: {verified} verified, {failed} with something wrong, {nothing} without a verdict",
-            verified + failed + nothing
+            "gverify: {what}: {verified} verified, {failed} with something wrong, {nothing} without a verdict"
         ));
         if let Some(hint) = check.source().and_then(|source| keys::hint(&tally.missing_keys, source, &tree.root)) {
             tell(&format!("hint: {hint}"));

@@ -67,7 +67,7 @@ pub enum Mark {
     Good,
     /// Verified, and shown to be something else or wrong.
     Bad,
-    /// Nothing can be said, for a lack of keys or of something to compare with.
+    /// Nothing can be said, for a lack of keys or of something to compare with; or the word does not count.
     Open,
     /// There is nothing to check.
     Missing,
@@ -144,8 +144,11 @@ impl Row {
                 _ => (Vec::new(), 0),
             };
             let (short, reasons) = reasons(release, index);
-            let (signer, mark, word) = (signer.signer.clone(), mark(verdict), words::verdict(verdict));
-            Cell { signer, mark, word, short, reasons, lines, more_lines }
+            let (mark, word) = match verdict {
+                Verdict::Ok if decision.superseded[index] => (Mark::Open, "OK (superseded)"),
+                verdict => (mark(verdict), words::verdict(verdict)),
+            };
+            Cell { signer: signer.signer.clone(), mark, word, short, reasons, lines, more_lines }
         };
         let cells: Vec<Cell> = facts.iter().enumerate().map(cell).collect();
         let mark = match decision.outcome() {

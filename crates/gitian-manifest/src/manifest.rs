@@ -70,11 +70,11 @@ impl Manifest {
         Scan::of_folder(root, on_bytes)
     }
 
-    /// Reads the lines of a manifest: digest, a blank, a blank or `*`, path. Empty lines are skipped. A line that begins with
+    /// Reads the lines of a manifest: digest, a blank, a blank or `*`, path. Lines of blanks are skipped. A line that begins with
     /// a backslash has an escaped path. Source: coreutils 9.1, sha256sum.
     pub fn parse(text: &str) -> Parsed {
         let mut parsed = Parsed::default();
-        for line in text.lines().filter(|line| !line.is_empty()) {
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
             match entry(line) {
                 Some(entry) => parsed.manifest.entries.push(entry),
                 None => parsed.unreadable.push(line.to_owned()),
@@ -138,7 +138,7 @@ fn entry(line: &str) -> Option<Entry> {
     let (digest, rest) = escaped.unwrap_or(line).split_at_checked(64)?;
     let path = rest.strip_prefix("  ").or_else(|| rest.strip_prefix(" *"))?;
     // One carriage return belongs to the line's end, which is gone; with another the path would not read the same again.
-    let is_path = !path.is_empty() && !path.ends_with('\r');
+    let is_path = !path.is_empty() && !path.ends_with('\r') && !path.contains('\0');
     let path = if escaped.is_some() { unescaped(path)? } else { path.to_owned() };
     Some(Entry { digest: digest.parse().ok()?, path }).filter(|_| is_path)
 }

@@ -1,11 +1,37 @@
 //! Several good signatures in one file: which of them speaks for the signer. The one that a policy has least against, so
 //! that neither a stranger's nor a weak one hides it, wherever in the file they are.
 
+use std::collections::{BTreeSet, HashMap};
 use std::mem;
 
 use crate::decide::{strict_refusals, wrong_key};
 use crate::facts::{Facts, Good, Naming, Signature};
 use crate::policy::Policy;
+
+/// Puts the good signatures of each file in the order in which they may be the signer's own, where no policy and no key file
+/// says whose they are: a key that signs in other folders too is rather somebody else's, who added to a file that is not his.
+/// `about_it` are all signers of one release and package.
+pub(crate) fn own_first(about_it: &mut [&mut Facts]) {
+    if about_it.iter().all(|facts| facts.others.is_empty()) {
+        return;
+    }
+    let mut folders: HashMap<String, usize> = HashMap::new();
+    for facts in &*about_it {
+        let keys: BTreeSet<&String> = facts.goods().map(|(good, _)| &good.primary_key).collect();
+        keys.into_iter().for_each(|key| *folders.entry(key.clone()).or_default() += 1);
+    }
+    for facts in about_it.iter_mut().filter(|facts| !facts.others.is_empty()) {
+        let mut goods: Vec<(Good, Naming)> =
+            facts.goods().map(|(good, naming)| (good.clone(), naming.clone())).collect();
+        goods.sort_by_key(|(good, _)| folders.get(&good.primary_key).copied());
+        let mut goods = goods.into_iter();
+        if let Some((first, naming)) = goods.next() {
+            facts.signature = Signature::Good(Box::new(first));
+            facts.naming = naming;
+            facts.others = goods.collect();
+        }
+    }
+}
 
 impl Facts {
     /// Returns every good signature of the file with what the signer's name rests on by it, the newest first.

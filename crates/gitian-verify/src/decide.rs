@@ -298,8 +298,21 @@ fn unmet(persons: &Persons<'_>, weight: u64, agreeing: Vec<usize>) -> Vec<Unmet>
 /// Returns the groups and signers whose word is wanted and is not there.
 fn demands(persons: &Persons<'_>, agreeing: Vec<usize>) -> Vec<Unmet> {
     let policy = persons.policy;
-    let name = |index: usize| policy.name_of(persons.facts[index]);
-    let names: BTreeSet<&str> = agreeing.iter().filter_map(|&index| name(index)).collect();
+    let is_wanted = |name: &str| {
+        let of_group = policy.groups.values().any(|group| group.members.contains(name));
+        (policy.require.contains(name), of_group)
+    };
+    // Whoever signs in several folders is one of those that they are called after, not all of them.
+    let mut names: BTreeMap<Person<'_>, &str> = BTreeMap::new();
+    for &index in &agreeing {
+        let Some(name) = policy.name_of(persons.facts[index]) else { continue };
+        let known = names.entry(persons.of(index)).or_insert(name);
+        if is_wanted(name) > is_wanted(known) {
+            *known = name;
+        }
+    }
+    let name = |index: usize| names.get(&persons.of(index)).copied();
+    let names: BTreeSet<&str> = names.values().copied().collect();
     let mut unmet = Vec::new();
     for (group, rule) in &policy.groups {
         let found = persons.weight(

@@ -113,7 +113,9 @@ pub struct Good {
     pub key: String,
     /// The primary key that it belongs to, as 40 hexadecimal digits: who a signer is.
     pub primary_key: String,
-    /// The user ids of the key.
+    /// All keys of the same certificate that may sign, as 40 hexadecimal digits each.
+    pub certificate: Vec<String>,
+    /// The user ids of the key that its owner has signed.
     pub user_ids: Vec<String>,
     /// When it was made, by its own word.
     pub made: SystemTime,

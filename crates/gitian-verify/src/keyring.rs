@@ -44,21 +44,22 @@ pub struct Keyring {
 pub enum Source {
     /// Files and folders that the user named.
     Given(Vec<PathBuf>),
-    /// A folder of keys in or beside the tree.
-    Folder(PathBuf),
+    /// The folders of keys in and beside the tree: what any of them says of a key counts, such as that it is revoked.
+    Folders(Vec<PathBuf>),
     /// The user's GnuPG keyring.
     GnuPg,
 }
 
 impl Source {
-    /// Chooses where keys come from: what the user named, else a folder in or beside the tree, else GnuPG.
+    /// Chooses where keys come from: what the user named, else the folders in and beside the tree, else GnuPG.
     pub fn choose(given: &[PathBuf], tree: &Path) -> Self {
         if !given.is_empty() {
             return Self::Given(given.to_vec());
         }
         let places = [tree.to_owned(), tree.join("..")];
-        let mut folders = places.iter().flat_map(|place| KEY_FOLDERS.map(|name| place.join(name)));
-        folders.find(|folder| folder.is_dir()).map_or(Self::GnuPg, Self::Folder)
+        let folders = places.iter().flat_map(|place| KEY_FOLDERS.map(|name| place.join(name)));
+        let folders: Vec<PathBuf> = folders.filter(|folder| folder.is_dir()).collect();
+        if folders.is_empty() { Self::GnuPg } else { Self::Folders(folders) }
     }
 
     /// Reads the keys.
@@ -70,7 +71,14 @@ impl Source {
                     keyring.add_path(path)?;
                 }
             }
-            Self::Folder(folder) => keyring.add_path(folder)?,
+            Self::Folders(folders) => {
+                for folder in folders {
+                    keyring.add_folder(folder)?;
+                }
+                if let (true, Some(folder)) = (keyring.is_empty(), folders.first()) {
+                    bail!("keys {}: holds no OpenPGP certificate", folder.display());
+                }
+            }
             Self::GnuPg => keyring.add_gnupg()?,
         }
         Ok(keyring)
@@ -181,18 +189,26 @@ impl Keyring {
         self.certs.insert(fingerprint, cert);
     }
 
-    /// Adds the keys of a file, or of the files in a folder (not below it).
+    /// Adds the keys of a file or folder.
     fn add_path(&mut self, path: &Path) -> Result<()> {
         let root = path.canonicalize().with_context(|| format!("keys {}", path.display()))?;
-        if !root.is_dir() {
-            let parent = root.parent().unwrap_or(&root).to_owned();
-            return match tree_file::read(&parent, &root, KEY_FILE_LIMIT) {
-                Content::Bytes(bytes) if self.add(&bytes, &path.display().to_string()) > 0 => Ok(()),
-                Content::Bytes(_) => bail!("keys {}: holds no OpenPGP certificate", path.display()),
-                Content::Absent => bail!("keys {}: does not exist", path.display()),
-                Content::Refused(reason) => bail!("keys {}: {reason}", path.display()),
-            };
+        if root.is_dir() {
+            self.add_folder(path)?;
+            anyhow::ensure!(!self.is_empty(), "keys {}: holds no OpenPGP certificate", path.display());
+            return Ok(());
         }
+        let parent = root.parent().unwrap_or(&root).to_owned();
+        match tree_file::read(&parent, &root, KEY_FILE_LIMIT) {
+            Content::Bytes(bytes) if self.add(&bytes, &path.display().to_string()) > 0 => Ok(()),
+            Content::Bytes(_) => bail!("keys {}: holds no OpenPGP certificate", path.display()),
+            Content::Absent => bail!("keys {}: does not exist", path.display()),
+            Content::Refused(reason) => bail!("keys {}: {reason}", path.display()),
+        }
+    }
+
+    /// Adds the keys of the files in a folder, not below it.
+    fn add_folder(&mut self, path: &Path) -> Result<()> {
+        let root = path.canonicalize().with_context(|| format!("keys {}", path.display()))?;
         let entries = root.read_dir().with_context(|| format!("keys {}", path.display()))?;
         let mut files = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
         files.sort_unstable();
@@ -200,20 +216,19 @@ impl Keyring {
             let shown = path.join(file.file_name().unwrap_or_default()).display().to_string();
             let key_like =
                 file.extension().is_some_and(|end| ["asc", "gpg", "key", "pgp"].iter().any(|key| end == *key));
-            match tree_file::read(&root, &file, KEY_FILE_LIMIT) {
+            let keys = match tree_file::read(&root, &file, KEY_FILE_LIMIT) {
                 // A README or a list of names lies in most such folders: not worth a word.
-                Content::Bytes(bytes) if key_like || starts_like_keys(&bytes) => {
-                    let keys = self.take(&bytes, &shown);
-                    if !keys.is_empty() {
-                        self.files.push(KeyFile { path: path.join(file.file_name().unwrap_or_default()), keys });
-                    }
+                Content::Bytes(bytes) if key_like || starts_like_keys(&bytes) => self.take(&bytes, &shown),
+                Content::Refused(reason) => {
+                    self.problems.push(format!("{shown}: {reason}"));
+                    BTreeSet::new()
                 }
-                Content::Refused(reason) => self.problems.push(format!("{shown}: {reason}")),
-                Content::Bytes(_) | Content::Absent => {}
+                Content::Bytes(_) | Content::Absent => continue,
+            };
+            // Without a key that can be used, none is his whom it is called after.
+            if key_like || !keys.is_empty() {
+                self.files.push(KeyFile { path: path.join(file.file_name().unwrap_or_default()), keys });
             }
-        }
-        if self.is_empty() {
-            bail!("keys {}: holds no OpenPGP certificate", path.display());
         }
         Ok(())
     }

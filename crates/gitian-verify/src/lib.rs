@@ -58,6 +58,7 @@ use gitian_manifest::{Assertion, Signers, SigsTree};
 use gitian_process::interrupt;
 use rayon::prelude::*;
 
+use choice::own_first;
 use openpgp::check_all;
 use statement::Place;
 use tree_file::Content;
@@ -187,6 +188,7 @@ pub fn gather(question: &Question, checker: &Checker<'_>, folders: &Folders) -> 
         anyhow::Ok(facts)
     });
     let mut facts = known.collect::<Result<Vec<_>>>()?;
+    own_first(&mut facts.iter_mut().collect::<Vec<_>>());
     facts.extend(signers.strays.iter().filter_map(|path| stray_facts(question, path)));
     facts.sort_by(|a, b| a.signer.cmp(&b.signer));
     Ok(facts)

@@ -10,6 +10,7 @@ use sequoia_openpgp::cert::amalgamation::ValidateAmalgamation;
 use sequoia_openpgp::cert::amalgamation::key::{ErasedKeyAmalgamation, ValidErasedKeyAmalgamation};
 use sequoia_openpgp::crypto::hash::Context;
 use sequoia_openpgp::packet::key::PublicParts;
+use sequoia_openpgp::packet::signature::subpacket::SubpacketValue;
 use sequoia_openpgp::packet::{self, Packet};
 use sequoia_openpgp::parse::{PacketParser, PacketParserResult, Parse};
 use sequoia_openpgp::policy::{HashAlgoSecurity, Policy};
@@ -18,7 +19,7 @@ use sequoia_openpgp::{Cert, Error, KeyHandle};
 
 use crate::clear_signed::ClearSigned;
 use crate::facts::{CLOCKS, Good, Revocation, Signature, Standing, Unknown, Weakness};
-use crate::keyring::{Keyring, blocks};
+use crate::keyring::{Keyring, blocks, may_sign};
 
 /// How many signatures of one file may be salted: each of those needs the whole document to be hashed anew.
 const SALTED_LIMIT: usize = 16;
@@ -33,12 +34,18 @@ pub fn check(signature: &[u8], document: &[u8], keys: &Keyring, now: SystemTime)
 
 /// Checks a file of detached signatures. Returns the best one, and the other good ones, the best first.
 pub(crate) fn check_all(signature: &[u8], document: &[u8], keys: &Keyring, now: SystemTime) -> (Signature, Vec<Good>) {
-    let mut checked = check_each(signature, document, keys, now);
-    checked.sort_by(|a, b| rank(b, now).cmp(&rank(a, now)));
-    let mut checked = checked.into_iter();
-    let best = checked.next().unwrap_or_else(|| Signature::NotDetached("is empty".into()));
-    let good = |state| if let Signature::Good(good) = state { Some(*good) } else { None };
-    (best, checked.filter_map(good).collect())
+    let checked = check_each(signature, document, keys, now);
+    let ((), best, others) = best_first(checked.into_iter().map(|state| ((), state)).collect(), now);
+    (best, others)
+}
+
+/// Returns the best of some states and where it is, and the other good ones, the best first.
+pub(crate) fn best_first<P: Default>(mut states: Vec<(P, Signature)>, now: SystemTime) -> (P, Signature, Vec<Good>) {
+    states.sort_by(|(_, a), (_, b)| rank(b, now).cmp(&rank(a, now)));
+    let mut states = states.into_iter();
+    let (place, best) = states.next().unwrap_or_else(|| (P::default(), Signature::NotDetached("is empty".into())));
+    let good = |(_, state)| if let Signature::Good(good) = state { Some(*good) } else { None };
+    (place, best, states.filter_map(good).collect())
 }
 
 /// Checks a file of detached signatures, each by itself, in the order of the file; never returns nothing. Of those that a
@@ -219,7 +226,21 @@ fn verify(
 ) -> anyhow::Result<SystemTime> {
     let digest = digests.digest(signature)?;
     signature.verify_hash(key.key(), digest)?;
+    if let Some(unknown) = critical_unknown(signature) {
+        anyhow::bail!("it says something critical that is not known here: {unknown}");
+    }
     signature.signature_creation_time().ok_or_else(|| anyhow::anyhow!("has no date"))
+}
+
+/// Returns what a signature wants nobody to accept it without, if that is nothing we know. Source: RFC 9580, section 5.2.3.7;
+/// GnuPG refuses the same.
+fn critical_unknown(signature: &packet::Signature) -> Option<String> {
+    let mut critical = signature.hashed_area().iter().filter(|subpacket| subpacket.critical());
+    critical.find_map(|subpacket| match subpacket.value() {
+        SubpacketValue::NotationData(notation) => Some(format!("notation {}", notation.name())),
+        SubpacketValue::Unknown { tag, .. } => Some(format!("subpacket {tag}")),
+        _ => None,
+    })
 }
 
 /// A document as hashed so far, once for each way of hashing: a file may hold thousands of signatures.
@@ -302,7 +323,13 @@ fn good(
         standing: Standing::of(made, expires, key_expires, key_revoked.as_ref(), now),
         key: key.key().fingerprint().to_hex(),
         primary_key: cert.fingerprint().to_hex(),
-        user_ids: cert.userids().map(|id| String::from_utf8_lossy(id.userid().value()).into_owned()).collect(),
+        certificate: cert.keys().filter(may_sign).map(|key| key.key().fingerprint().to_hex()).collect(),
+        // Anybody can put another one beside them.
+        user_ids: cert
+            .userids()
+            .filter(|id| id.bundle().self_signatures().next().is_some())
+            .map(|id| String::from_utf8_lossy(id.userid().value()).into_owned())
+            .collect(),
         made,
         expires,
         hash: hash.to_string(),

@@ -186,11 +186,11 @@ impl Policy {
         owner.or_else(|| (facts.naming != Naming::UserId).then_some(&*facts.signer))
     }
 
-    /// Returns the signer whose key made a signature, if the policy knows.
+    /// Returns the signer whose key made a signature, if the policy knows: a signer whose key is one of a certificate's has
+    /// all of it, since a certificate is one person. Of several the first.
     pub fn owner_of(&self, good: &Good) -> Option<&str> {
-        let mut known = self.signers.iter();
-        let owner = known.find(|(_, known)| known.keys.contains(&good.primary_key) || known.keys.contains(&good.key));
-        owner.map(|(name, _)| &**name)
+        let has = |known: &Signer| good.certificate.iter().any(|key| known.keys.contains(key));
+        self.signers.iter().find(|(_, known)| has(known)).map(|(name, _)| &**name)
     }
 }
 

@@ -5,7 +5,7 @@
 //! <release>/<signer>/<package>.SHA256SUMS          and .asc
 //! ```
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use gitian_manifest::SigsTree;
 use gitian_process::interrupt;
 use rayon::prelude::*;
 
+use crate::choice::own_first;
 use crate::facts::{Document, Facts, Naming, Signature};
 use crate::history::History;
 use crate::sums::{self, Sums};
@@ -71,7 +72,13 @@ pub fn statements(
     let found = places.iter().zip(is_relevant).filter(|(_, is_relevant)| *is_relevant);
     let wanted: HashSet<String> = found.map(|(place, _)| place.release_name().to_owned()).collect();
     let wanted = places.into_par_iter().filter(|place| wanted.contains(place.release_name()));
-    wanted.map(|place| place.statement(&tree, &top, checker)).collect()
+    let mut found = wanted.map(|place| place.statement(&tree, &top, checker)).collect::<Result<Vec<_>>>()?;
+    let mut about: HashMap<(String, String), Vec<&mut Facts>> = HashMap::new();
+    for Statement { release, package, facts } in &mut found {
+        about.entry((release.clone(), package.clone())).or_default().push(facts);
+    }
+    about.values_mut().for_each(|facts| own_first(facts));
+    Ok(found)
 }
 
 /// Returns the name of a release by its folder below the tree: the last part.
@@ -197,16 +204,15 @@ impl Place {
     }
 
     fn sums(&self, top: &Path, assert_path: PathBuf, checker: &Checker<'_>) -> Result<Facts> {
-        let (document, (signature, others)) = match Sums::read(top, &assert_path) {
+        let (document, (signature_path, signature, others)) = match Sums::read(top, &assert_path) {
             Ok(sums) => (sums.document(self.release_name(), &self.package), sums.signature(checker)?),
-            Err(document @ Document::Absent) => (document, (Signature::Absent, Vec::new())),
-            Err(document) => (document, (Signature::NotChecked, Vec::new())),
+            Err(document) => {
+                let (path, signature) = sums::unchecked(top, &assert_path);
+                (document, (path, signature, Vec::new()))
+            }
         };
-        let mut name = assert_path.clone().into_os_string();
-        name.push(".asc");
-        let (signer, signature_path) = (self.signer.clone(), name.into());
         Ok(Facts {
-            signer,
+            signer: self.signer.clone(),
             assert_path,
             signature_path,
             document,

@@ -3,12 +3,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use gitian_manifest::{Assertion, Manifest, Report};
 
 use crate::clear_signed::ClearSigned;
 use crate::facts::{Document, Facts, Good, Naming, Signature};
-use crate::openpgp::{check_all, check_each};
+use crate::keyring::Keyring;
+use crate::openpgp::{best_first, check_each};
 use crate::tree_file::{self, Content};
 use crate::{ASSERT_LIMIT, Checker, SIGNATURE_LIMIT, Unpaired};
 
@@ -32,7 +34,7 @@ pub struct Sums {
 enum Signatures {
     Absent(PathBuf),
     OutOfReach(PathBuf, String),
-    Detached(PathBuf, Vec<u8>),
+    Detached(Vec<(PathBuf, Vec<u8>)>),
     /// In the list's own file.
     Within(String),
 }
@@ -71,10 +73,8 @@ impl Sums {
 
     /// Returns the file of the signature, if that is a clear-signed text: perhaps the list itself, as it was signed.
     pub fn clear_signed(&self) -> Option<&Path> {
-        match &self.signatures {
-            Signatures::Detached(path, bytes) if ClearSigned::begins(bytes) => Some(path),
-            _ => None,
-        }
+        let Signatures::Detached(files) = &self.signatures else { return None };
+        files.iter().find(|(_, bytes)| ClearSigned::begins(bytes)).map(|(path, _)| &**path)
     }
 
     /// Returns the list as the document of a release and package.
@@ -84,48 +84,26 @@ impl Sums {
         Document::Read(Arc::new(Assertion::new(report, release, package, None)))
     }
 
-    /// Checks the signatures as those of one signer: returns the best one, and the other good ones, the newest first.
-    pub(crate) fn signature(&self, checker: &Checker<'_>) -> anyhow::Result<(Signature, Vec<Good>)> {
-        let signature = match (&self.signatures, checker) {
-            (Signatures::Absent(_), _) => Signature::Absent,
-            (Signatures::OutOfReach(_, reason), _) => Signature::OutOfReach(reason.clone()),
-            (Signatures::Detached(_, bytes), Checker::Keys { keys, now }) => {
-                return Ok(check_all(bytes, self.text.as_bytes(), keys, *now));
+    /// Checks the signatures as those of one signer: returns the best one and its file, and the other good ones, the newest first.
+    pub(crate) fn signature(&self, checker: &Checker<'_>) -> anyhow::Result<(PathBuf, Signature, Vec<Good>)> {
+        let states = self.states(checker)?;
+        Ok(match checker {
+            Checker::Keys { now, .. } => best_first(states, *now),
+            Checker::Program(_) => {
+                let (path, state) = states.into_iter().next().unwrap_or((PathBuf::new(), Signature::Absent));
+                (path, state, Vec::new())
             }
-            (Signatures::Within(text), Checker::Keys { keys, now }) => {
-                return Ok(check_all(text.as_bytes(), self.text.as_bytes(), keys, *now));
-            }
-            (Signatures::Detached(path, _), Checker::Program(program)) => {
-                Signature::Program(program.check(path, &self.path)?)
-            }
-            (Signatures::Within(_), Checker::Program(_)) => Signature::OutOfReach(
-                "is in the same file as the text; a program is asked about detached ones only".into(),
-            ),
-        };
-        Ok((signature, Vec::new()))
+        })
     }
 
     /// Returns the facts about everyone who signed the list, each key by itself: a bad signature says nothing about the
     /// others. A signer is called after the first user id of the key, else after the key.
     pub fn facts(&self, checker: &Checker<'_>) -> anyhow::Result<Vec<Facts>> {
-        let states = match (&self.signatures, checker) {
-            (Signatures::Detached(_, bytes), Checker::Keys { keys, now }) => {
-                check_each(bytes, self.text.as_bytes(), keys, *now)
-            }
-            (Signatures::Within(text), Checker::Keys { keys, now }) => {
-                check_each(text.as_bytes(), self.text.as_bytes(), keys, *now)
-            }
-            _ => vec![self.signature(checker)?.0],
-        };
-        let signature_path = match &self.signatures {
-            Signatures::Absent(path) | Signatures::OutOfReach(path, _) | Signatures::Detached(path, _) => path,
-            Signatures::Within(_) => &self.path,
-        };
         let document = self.document("", "");
-        let facts = |signature: Signature| Facts {
+        let facts = |(signature_path, signature): (PathBuf, Signature)| Facts {
             signer: signer(&signature),
             assert_path: self.path.clone(),
-            signature_path: signature_path.clone(),
+            signature_path,
             document: document.clone(),
             signature,
             others: Vec::new(),
@@ -133,10 +111,46 @@ impl Sums {
             misnamed_signature: None,
             naming: Naming::UserId,
         };
-        Ok(states.into_iter().map(facts).collect())
+        Ok(self.states(checker)?.into_iter().map(facts).collect())
+    }
+
+    /// Checks each signature, and returns it with its file; never returns nothing.
+    fn states(&self, checker: &Checker<'_>) -> anyhow::Result<Vec<(PathBuf, Signature)>> {
+        let each = |path: &Path, bytes: &[u8], keys: &Keyring, now: SystemTime| {
+            let states = check_each(bytes, self.text.as_bytes(), keys, now).into_iter();
+            states.map(|state| (path.to_owned(), state)).collect::<Vec<_>>()
+        };
+        Ok(match (&self.signatures, checker) {
+            (Signatures::Absent(path), _) => vec![(path.clone(), Signature::Absent)],
+            (Signatures::OutOfReach(path, reason), _) => vec![(path.clone(), Signature::OutOfReach(reason.clone()))],
+            (Signatures::Detached(files), Checker::Keys { keys, now }) => {
+                files.iter().flat_map(|(path, bytes)| each(path, bytes, keys, *now)).collect()
+            }
+            (Signatures::Within(text), Checker::Keys { keys, now }) => each(&self.path, text.as_bytes(), keys, *now),
+            (Signatures::Detached(files), Checker::Program(program)) => {
+                let ask =
+                    |(path, _): &(PathBuf, _)| Ok((path.clone(), Signature::Program(program.check(path, &self.path)?)));
+                files.iter().map(ask).collect::<anyhow::Result<_>>()?
+            }
+            (Signatures::Within(_), Checker::Program(_)) => {
+                let reason = "is in the same file as the text; a program is asked about detached ones only";
+                vec![(self.path.clone(), Signature::OutOfReach(reason.into()))]
+            }
+        })
     }
 }
 
+/// Returns where the signature of a list that cannot be read is, or should be, and whether it is there.
+pub(crate) fn unchecked(root: &Path, path: &Path) -> (PathBuf, Signature) {
+    match beside(root, path) {
+        Signatures::Absent(path) => (path, Signature::Absent),
+        Signatures::OutOfReach(path, reason) => (path, Signature::OutOfReach(reason)),
+        Signatures::Detached(mut files) => (files.swap_remove(0).0, Signature::NotChecked),
+        Signatures::Within(_) => (path.to_owned(), Signature::NotChecked),
+    }
+}
+
+/// Reads the signatures beside a list: all of them, since anybody may have put another one there.
 fn beside(root: &Path, path: &Path) -> Signatures {
     let with_end = |end: &str| {
         let mut name = path.as_os_str().to_owned();
@@ -144,15 +158,20 @@ fn beside(root: &Path, path: &Path) -> Signatures {
         name.push(end);
         PathBuf::from(name)
     };
+    let (mut files, mut refused) = (Vec::new(), None);
     for end in SIGNATURE_ENDS {
         let place = with_end(end);
         match tree_file::read(root, &place, SIGNATURE_LIMIT) {
             Content::Absent => {}
-            Content::Refused(reason) => return Signatures::OutOfReach(place, reason),
-            Content::Bytes(bytes) => return Signatures::Detached(place, bytes),
+            Content::Refused(reason) => refused = refused.or(Some((place, reason))),
+            Content::Bytes(bytes) => files.push((place, bytes)),
         }
     }
-    Signatures::Absent(with_end(SIGNATURE_ENDS[0]))
+    match refused {
+        _ if !files.is_empty() => Signatures::Detached(files),
+        Some((place, reason)) => Signatures::OutOfReach(place, reason),
+        None => Signatures::Absent(with_end(SIGNATURE_ENDS[0])),
+    }
 }
 
 fn signer(signature: &Signature) -> String {

@@ -324,3 +324,35 @@ fn of_several_good_signatures_in_one_file_the_one_that_a_policy_accepts_counts()
     let decision = judge(&[several(&[eve], Some("a"))], "");
     assert!(matches!(decision.verdicts[0], Verdict::WrongKey(_)), "{:?}", decision.verdicts);
 }
+
+#[test]
+fn whoever_signs_in_two_folders_is_one_of_those_whom_they_name() {
+    let both = [with_key("alice", "mallory", "x"), with_key("bob", "mallory", "x")];
+    let group = |name: &str| format!("[groups.of-{name}]\nmembers = ['{name}']\n");
+    for (policy, unmet) in [
+        ("require = ['alice']\n".to_owned(), 0),
+        ("require = ['bob']\n".to_owned(), 0),
+        ("require = ['alice', 'bob']\n".to_owned(), 1),
+        (group("alice") + &group("bob"), 1),
+        (format!("require = ['bob']\n{}", group("alice")), 1),
+        ("[groups.both]\nmembers = ['alice', 'bob']\n".to_owned(), 0),
+    ] {
+        assert_eq!(judge(&both, &policy).unmet.len(), unmet, "{policy}");
+    }
+}
+
+#[test]
+fn a_certificate_is_one_person_whichever_of_its_keys_a_policy_names() {
+    let certificate = || vec![fingerprint("primary"), fingerprint("subkey")];
+    let by = |folder: &str, key: &str| {
+        let good = good(key, day(100));
+        let good = Good { primary_key: fingerprint("primary"), certificate: certificate(), ..good };
+        facts(folder, built("x"), Signature::Good(Box::new(good)))
+    };
+    let facts = [by("sub", "subkey"), by("zed", "primary")];
+    let key = |name: &str, key: &str| format!("[signers.{name}]\nkeys = ['{}']\n", fingerprint(key));
+    for policy in [String::new(), key("sub", "subkey"), key("sub", "subkey") + &key("zed", "primary")] {
+        let decision = judge(&facts, &format!("min-good = 2\n{policy}"));
+        assert_eq!((decision.weight, decision.unmet.len()), (1, 1), "{policy}");
+    }
+}

@@ -6,8 +6,8 @@ use gitian_verify::{Good, Keyring, Signature, Standing, Weakness, check, check_e
 use sequoia_openpgp::Cert;
 use sequoia_openpgp::cert::{CertBuilder, CertRevocationBuilder, CipherSuite, SubkeyRevocationBuilder};
 use sequoia_openpgp::crypto::{KeyPair, Signer};
-use sequoia_openpgp::packet::Packet;
 use sequoia_openpgp::packet::signature::{Signature3, SignatureBuilder};
+use sequoia_openpgp::packet::{Packet, UserID};
 use sequoia_openpgp::serialize::MarshalInto;
 use sequoia_openpgp::types::{HashAlgorithm, KeyFlags, ReasonForRevocation, SignatureType};
 
@@ -278,6 +278,33 @@ fn what_cannot_be_read_hides_no_signature_beside_it() {
         let state = check(alone, DOCUMENT, &keys, now());
         assert!(matches!(state, Signature::NotDetached(_)), "{state:?}");
     }
+}
+
+#[test]
+fn what_a_signature_calls_critical_and_nobody_here_knows_makes_it_bad() {
+    let (alice, mut pair) = make_key(CipherSuite::Cv25519, None);
+    let keys = keyring(&[&alice]);
+    for is_critical in [false, true] {
+        let builder = builder(year(2012)).set_notation("unheard-of@example.org", b"1", None, is_critical).unwrap();
+        let signature = bytes(builder.sign_message(&mut pair, DOCUMENT).unwrap());
+        let state = check(&signature, DOCUMENT, &keys, now());
+        let is_bad = matches!(&state, Signature::Bad { reason, .. } if reason.contains("unheard-of@example.org"));
+        assert_eq!((is_bad, matches!(state, Signature::Good(_))), (is_critical, !is_critical), "{state:?}");
+    }
+}
+
+#[test]
+fn a_user_id_that_the_owner_did_not_sign_is_not_told() {
+    let (alice, mut pair) = make_key(CipherSuite::Cv25519, None);
+    let signature = sign(&mut pair, year(2012));
+    let added = Packet::from(UserID::from("Satoshi Nakamoto <satoshi@example.org>"));
+    let (alice, is_changed) = alice.insert_packets(vec![added]).unwrap();
+    assert!(is_changed);
+    let mut keys = Keyring::default();
+    // As it comes in a file: writing a certificate drops such parts.
+    let bytes: Vec<u8> = alice.into_packets().flat_map(|packet| packet.to_vec().unwrap()).collect();
+    assert_eq!(keys.add(&bytes, "made here"), 1);
+    assert_eq!(good(&signature, &keys).user_ids, ["Alice <alice@example.org>"]);
 }
 
 #[test]

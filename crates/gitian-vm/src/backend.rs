@@ -181,8 +181,6 @@ pub struct GuestCommand {
     pub env: Vec<(OsString, OsString)>,
     /// Whether it has the network.
     pub network: Network,
-    /// Whether it runs even though we were asked to stop.
-    pub uninterruptible: bool,
 }
 
 impl GuestCommand {
@@ -193,7 +191,6 @@ impl GuestCommand {
             argv: argv.into_iter().map(|arg| arg.as_ref().into()).collect(),
             env: Vec::new(),
             network: Network::On,
-            uninterruptible: false,
         }
     }
 

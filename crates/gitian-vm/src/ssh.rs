@@ -95,13 +95,7 @@ impl Ssh {
             if stands_still() {
                 return Err(self.unreached(self.log_length()).into());
             }
-            if let Err(unreached) = self.connect_as(who, PATIENCE) {
-                // Asked to stop while it was asked for: the guest is not to blame.
-                if !command.uninterruptible {
-                    interrupt::check()?;
-                }
-                return Err(unreached.into());
-            }
+            self.connect_as(who, PATIENCE)?;
         }
         if line.len() > LINE {
             line = self.leave(who, line, &mark)?;
@@ -110,10 +104,7 @@ impl Ssh {
             && std::io::stdin().is_terminal();
         // The way of one who has no connection: none.
         let kept = ["-o", "ControlMaster=no", "-o", "ProxyCommand=false", if terminal { "-tt" } else { "-T" }];
-        let mut ssh = self.command(who).args(kept).arg(self.address(who)).arg(&line);
-        if command.uninterruptible {
-            ssh = ssh.uninterruptible();
-        }
+        let ssh = self.command(who).args(kept).arg(self.address(who)).arg(&line);
         let before = self.log_length();
         let (ran, gave_up) = self.watched(stands_still, || ssh.run(streams));
         match ran {
@@ -157,17 +148,20 @@ impl Ssh {
     }
 
     /// Asks whether the guest answers; from then on the connection is kept.
-    pub(crate) fn connect(&self) -> Result<(), Unreached> {
+    fn connect(&self) -> Result<()> {
         self.connect_as(GuestUser::Builder, BANNER)
     }
 
-    fn connect_as(&self, who: GuestUser, banner: Duration) -> Result<(), Unreached> {
+    /// # Errors
+    /// [`Unreached`]; or, where the guest is not to blame, [`Failure::Interrupted`].
+    fn connect_as(&self, who: GuestUser, banner: Duration) -> Result<()> {
         let before = self.log_length();
         let ask = self.question_within(banner, who, "true").timeout(PATIENCE);
         match ask.run(Streams::default()) {
             Ok(outcome) if outcome.status.success() => Ok(()),
-            Ok(_) => Err(self.unreached(before)),
-            Err(failure) => Err(Unreached { port: self.port, last_lines: vec![failure.to_string()] }),
+            Ok(_) => Err(self.unreached(before).into()),
+            Err(Failure::Interrupted) => Err(Failure::Interrupted.into()),
+            Err(failure) => Err(Unreached { port: self.port, last_lines: vec![failure.to_string()] }.into()),
         }
     }
 
@@ -178,7 +172,8 @@ impl Ssh {
         let began = Instant::now();
         let mut denied = None;
         while lives()? {
-            let Err(unreached) = self.connect() else { return Ok(None) };
+            let Err(error) = self.connect() else { return Ok(None) };
+            let unreached: Unreached = error.downcast()?;
             denied = if unreached.is_denied() { denied.or_else(|| Some(Instant::now())) } else { None };
             if denied.is_some_and(|since| since.elapsed() > DENIED) {
                 return Ok(Some(format!("it does not let var/id_rsa in ({unreached})")));

@@ -2,11 +2,13 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod python;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Numbers that are the same in every run.
@@ -112,6 +114,19 @@ pub fn lay_out(tree: &Tree, folder: &Path, dice: &mut Dice) {
     }
 }
 
+/// Gives everything in a folder the modes that it is to be installed with.
+pub fn set_modes(tree: &Tree, folder: &Path) {
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(folder, 0o755);
+    for (path, node) in tree {
+        match node {
+            Node::File { runs: false, .. } => mode(&folder.join(path), 0o644),
+            Node::Folder | Node::File { .. } => mode(&folder.join(path), 0o755),
+            Node::Link(_) => {}
+        }
+    }
+}
+
 /// Reads a tree that somebody unpacked.
 pub fn read(folder: &Path) -> Tree {
     let mut tree = Tree::new();
@@ -168,9 +183,4 @@ pub fn have(tools: &[&str]) -> bool {
     );
     eprintln!("skipped: {missing:?} are not installed");
     false
-}
-
-/// Where `pack.py` is.
-pub fn pack_py() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/made/pack.py")
 }

@@ -20,8 +20,9 @@ pub fn tell_keys(source: &Source, keys: &Keyring, verbose: bool) {
         count => format!("{count} keys"),
     };
     match source {
-        Source::Folder(folder) => {
-            tell(&format!("gverify: {count} of {}; --keys names others", printable(&folder.display().to_string())));
+        Source::Folders(folders) => {
+            let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+            tell(&format!("gverify: {count} of {}; --keys names others", printable(&folders.join(" and "))));
         }
         Source::Given(_) if verbose => tell(&format!("gverify: {count}")),
         Source::GnuPg if verbose => tell(&format!("gverify: {count} of the GnuPG keyring; --keys names others")),
@@ -65,7 +66,7 @@ pub fn hint(missing: &BTreeSet<String>, source: &Source, root: &Path) -> Option<
             }
             None => format!("gpg --recv-keys {named}{more}"),
         },
-        Source::Given(_) | Source::Folder(_) => {
+        Source::Given(_) | Source::Folders(_) => {
             format!("get the missing keys and give them with --keys as well: {named}{more}")
         }
     })

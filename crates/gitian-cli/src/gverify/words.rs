@@ -2,11 +2,14 @@
 //! printed is left to `text`, `range` and `json`.
 
 use gitian_verify::{
-    Cause, Decision, Document, Explanation, Facts, Good, Mismatch, Reference, Refusal, Signature, Standing, Uncounted,
-    Unknown, Unpaired, Verdict, WrongKey, explain_verdict,
+    Cause, Decision, Document, Explanation, Facts, Good, Mismatch, Naming, Reference, Refusal, Signature, Standing,
+    Uncounted, Unknown, Unpaired, Verdict, WrongKey, explain_verdict,
 };
 
 use crate::utc;
+
+/// How many keys are named that signed the same.
+const OTHERS: usize = 3;
 
 /// Returns the verdict as the original prints it, and the new ones alike.
 pub fn verdict(verdict: &Verdict) -> &'static str {
@@ -40,7 +43,26 @@ pub fn reasons(facts: &[Facts], decision: &Decision, index: usize, verbose: bool
         reasons.push(format!("the document is no assertion either: {reason}"));
     }
     reasons.extend(about_same_key(facts, decision, index));
+    reasons.extend(about_others(signer, verbose));
     reasons
+}
+
+/// Returns who else signed the same document in the same file; if not `verbose`, who might be meant by the signer's name.
+fn about_others(signer: &Facts, verbose: bool) -> Option<String> {
+    let Signature::Good(chosen) = &signer.signature else { return None };
+    let others: Vec<String> = signer
+        .others
+        .iter()
+        .filter(|(good, _)| good.primary_key != chosen.primary_key)
+        .filter(|(_, naming)| verbose || !matches!(naming, Naming::FolderOfOtherKeys(_)))
+        .map(|(good, _)| match good.user_ids.first() {
+            Some(id) => format!("{} ({id})", good.primary_key),
+            None => good.primary_key.clone(),
+        })
+        .collect();
+    let more = if others.len() > OTHERS { format!(" and {} more", others.len() - OTHERS) } else { String::new() };
+    let named = others[..others.len().min(OTHERS)].join(", ");
+    (!others.is_empty()).then(|| format!("note: {named}{more} signed it too, in the same file; one of them counts"))
 }
 
 /// Returns what is known of a signature and of why it does not count, without regard to others.

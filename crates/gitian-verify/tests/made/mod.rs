@@ -40,6 +40,7 @@ pub fn good(key: &str, made: SystemTime) -> Good {
     Good {
         key: fingerprint(key),
         primary_key: fingerprint(key),
+        certificate: vec![fingerprint(key)],
         user_ids: vec![format!("{key} <{key}@example.org>")],
         made,
         expires: None,

@@ -82,10 +82,7 @@ impl Target for Guest {
             merged: streams.merged,
             mark: &mark,
         };
-        let mut exec = self.docker.engine.command("exec").args(args::exec(&exec, login.argv(command))?);
-        if command.uninterruptible {
-            exec = exec.uninterruptible();
-        }
+        let exec = self.docker.engine.command("exec").args(args::exec(&exec, login.argv(command))?);
         let status = match exec.run(streams) {
             Ok(outcome) => outcome.status,
             Err(failure) => {

@@ -90,11 +90,7 @@ impl Target for Guest {
         words.extend(login.argv(command));
         let id = login.id.to_string();
         let attach = self.lxc.tools.command("lxc-attach").args(["--clear-env", "-u", &id, "-g", &id, "--"]);
-        let mut attach = attach.args(words);
-        if command.uninterruptible {
-            attach = attach.uninterruptible();
-        }
-        let status = attach.run(through_pipes(streams))?.status;
+        let status = attach.args(words).run(through_pipes(streams))?.status;
         if !status.success() && !self.lxc.tools.is_running()? {
             interrupt::check()?;
             return Err(GuestGone { target: self.image.target.to_string() }.into());

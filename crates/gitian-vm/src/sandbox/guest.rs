@@ -112,10 +112,7 @@ impl Target for Guest {
         let enclosure = self.enclosure()?;
         let insider = insider(command, self.image.target.distro.as_str(), self.resources)?;
         // What is displayed; what is started, and with which environment, is in `insider`.
-        let mut shown = Command::new(command.argv.first().cloned().unwrap_or_default()).args(&command.argv[1..]);
-        if command.uninterruptible {
-            shown = shown.uninterruptible();
-        }
+        let shown = Command::new(command.argv.first().cloned().unwrap_or_default()).args(&command.argv[1..]);
         match enclosure.run(&shown, insider, through_pipes(streams)) {
             Ok(outcome) if outcome.status == Status::Killed(9) && enclosure.is_ending() => Err(self.gone().into()),
             Ok(outcome) => Ok(outcome.status),
