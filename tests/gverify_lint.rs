@@ -134,6 +134,34 @@ fn what_others_merged_meanwhile_is_not_part_of_the_change() {
     assert_eq!(fixture.lint(&["--lint", "main..change"]).code, 0);
 }
 
+/// A branch from before alice had a key is not judged as if she had none.
+#[test]
+fn keys_that_the_base_has_since_count() {
+    let Some(fixture) = Fixture::new() else { return };
+    let key = fs::read(fixture.path("builder-keys/alice.gpg")).unwrap();
+    fs::remove_file(fixture.path("builder-keys/alice.gpg")).unwrap();
+    fs::remove_dir_all(fixture.path("1.0/alice")).unwrap();
+    fixture.commit();
+    fixture.git(&["checkout", "-q", "-b", "change"]);
+    fs::write(fixture.path("builder-keys/alice.asc"), fixture.home.gpg(&["--export", "mallory"])).unwrap();
+    fixture.commit();
+    assert_eq!(fixture.lint(&["--lint", "main..change"]).code, 0);
+    fixture.git(&["checkout", "-q", "main"]);
+    fs::write(fixture.path("builder-keys/alice.gpg"), key).unwrap();
+    fixture.commit();
+    fs::create_dir(fixture.work.path().join("base-keys")).unwrap();
+    fs::copy(fixture.path("builder-keys/alice.gpg"), fixture.work.path().join("base-keys/alice.gpg")).unwrap();
+    fixture.git(&["checkout", "-q", "change"]);
+    let answer = fixture.lint(&["--lint", "main..change"]);
+    let expected = "gverify: error: builder-keys/alice.gpg: is another in main since change left it\n\
+                    hint: git -C sigs merge main\n";
+    assert_eq!((&*answer.stderr, answer.code), (expected, 2));
+    let exchanged = "builder-keys/alice.asc: holds none of the keys that alice had before\n";
+    assert_eq!(fixture.lint(&["--lint", "main..change", "--keys", "base-keys"]).stdout, exchanged);
+    fixture.git(&["merge", "-q", "--no-edit", "main"]);
+    assert_eq!(fixture.lint(&["--lint", "main..change"]).stdout, exchanged);
+}
+
 #[test]
 fn a_release_may_lie_deeper_and_no_signer_in_another() {
     let Some(fixture) = Fixture::new() else { return };

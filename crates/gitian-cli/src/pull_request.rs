@@ -27,7 +27,7 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     let root = sigs_tree(Some(destination), &around.settings.installation, "").root;
     let range = range(&args.lint, &root);
     let (changes, policy) = match range {
-        Some((base, head)) => of_range(&root, base, head)?,
+        Some((base, head)) => of_range(&root, base, head, args.keys.is_empty())?,
         None => {
             if let [one] = &args.lint[..]
                 && is_meant_for_range(one, &root)
@@ -171,8 +171,8 @@ fn of_paths(root: &Path, args: &[OsString]) -> Vec<Change> {
 }
 
 /// Asks git what changed since `head` left `base`, and for the policy of `base`. Insists on the change being what lies in
-/// the tree.
-fn of_range(root: &Path, base: &OsStr, head: &OsStr) -> Result<(Vec<Change>, Option<Policy>)> {
+/// the tree, and the keys there being those of `base` if they are to count.
+fn of_range(root: &Path, base: &OsStr, head: &OsStr, keys_here: bool) -> Result<(Vec<Change>, Option<Policy>)> {
     git(root, &["rev-parse", "--git-dir"])?;
     let (base_name, base) = (base.to_string_lossy(), commit(root, base)?);
     let (head_name, head) = (head.to_string_lossy(), commit(root, head)?);
@@ -181,6 +181,14 @@ fn of_range(root: &Path, base: &OsStr, head: &OsStr) -> Result<(Vec<Change>, Opt
         mend: format!("{} fetch --unshallow   # if it is a part of the history only", git_call(root)),
     })?;
     let left = String::from_utf8_lossy(&left).trim().to_owned();
+    let since = if keys_here { Difference::between(root, &[&left, &base])? } else { Vec::new() };
+    if let Some(Difference { path, .. }) = since.iter().find(|since| is_key(&since.path)) {
+        // Else a branch from before somebody had a key, or revoked it, would be judged as if it were still so.
+        bail!(Problem {
+            what: format!("{}: is another in {base_name} since {head_name} left it", path.display()),
+            mend: format!("{} merge {}", git_call(root), shell_words::quote(&base_name)),
+        });
+    }
     let differences = Difference::between(root, &[&left, &head])?;
     // What is read is the tree as it lies there: it has to be the one that is meant.
     let ours: BTreeSet<&Path> = differences.iter().map(|difference| &*difference.path).collect();
