@@ -4,12 +4,15 @@ mod support;
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use assert_cmd::Command;
 use support::gnupg::Home;
 use support::programs::{Answer, Workdir};
 
 const LINES: &str = "    ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  app-1.0.zip\n";
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A repository with alice's and bob's keys and one release of each.
 struct Fixture {
@@ -83,12 +86,26 @@ fn a_signers_own_release_with_a_good_signature_is_ok() {
     let paths = ["2.0/alice/app-build.assert", "2.0/alice/app-build.assert.sig"];
     assert_eq!(fixture.lint(&["--lint", paths[0], paths[1]]).stdout, answer.stdout);
     assert_eq!(fixture.lint(&["--lint", "HEAD..HEAD"]).code, 2);
-    let answer = fixture.lint(&["--lint", "no-such-branch..HEAD"]);
-    assert!(
-        answer.stderr.starts_with("gverify: error: git repository sigs: ") && answer.code == 2,
-        "{}",
-        answer.stderr
+    let told = |answer: Answer, error: &str, hint: &str| {
+        let expected = format!("gverify: error: {error}\nhint: {hint}\n");
+        assert_eq!((&*answer.stderr, answer.code), (&*expected, 2));
+    };
+    told(
+        fixture.lint(&["--lint", "origin/no-such-branch..HEAD"]),
+        "git repository sigs: has no commit origin/no-such-branch",
+        "git -C sigs fetch origin no-such-branch",
     );
+    // A part of the history only.
+    fixture.git(&["checkout", "-q", "--orphan", "other"]);
+    fixture.commit();
+    fixture.git(&["checkout", "-q", "main"]);
+    told(
+        fixture.lint(&["--lint", "other..HEAD"]),
+        "git repository sigs: does not hold where HEAD left other",
+        "git -C sigs fetch --unshallow   # if it is a part of the history only",
+    );
+    let answer = fixture.lint(&["-r", "2.0", "--lint", "HEAD~1..HEAD"]);
+    assert!(answer.stderr.contains("cannot be used with"), "{}", answer.stderr);
 }
 
 #[test]
@@ -103,11 +120,46 @@ fn what_others_merged_meanwhile_is_not_part_of_the_change() {
     fixture.git(&["checkout", "-q", "change"]);
     let answer = fixture.lint(&["--lint", "main..change", "--signer", "alice"]);
     assert_eq!((answer.stdout.as_str(), answer.code), ("2 changed files: OK\n", 0), "{}", answer.stderr);
+    fixture.git(&["checkout", "-q", "main"]);
+    let answer = fixture.lint(&["--lint", "main~1..change"]);
+    assert!(answer.stderr.ends_with("hint: git -C sigs checkout change\n"), "{}", answer.stderr);
+    fixture.git(&["checkout", "-q", "change"]);
     // The files must be here as they are there.
     fixture.write("2.0/alice/app-build.assert", "something else");
     let answer = fixture.lint(&["--lint", "main..change"]);
     assert!(answer.stderr.contains("2.0/alice/app-build.assert: is not here as it is in"), "{}", answer.stderr);
     assert_eq!((answer.stdout.as_str(), answer.code), ("", 2));
+    assert!(answer.stderr.contains("\nhint: git -C sigs stash   # "), "{}", answer.stderr);
+    fixture.git(&["stash", "-q"]);
+    assert_eq!(fixture.lint(&["--lint", "main..change"]).code, 0);
+}
+
+/// A branch from before alice had a key is not judged as if she had none.
+#[test]
+fn keys_that_the_base_has_since_count() {
+    let Some(fixture) = Fixture::new() else { return };
+    let key = fs::read(fixture.path("builder-keys/alice.gpg")).unwrap();
+    fs::remove_file(fixture.path("builder-keys/alice.gpg")).unwrap();
+    fs::remove_dir_all(fixture.path("1.0/alice")).unwrap();
+    fixture.commit();
+    fixture.git(&["checkout", "-q", "-b", "change"]);
+    fs::write(fixture.path("builder-keys/alice.asc"), fixture.home.gpg(&["--export", "mallory"])).unwrap();
+    fixture.commit();
+    assert_eq!(fixture.lint(&["--lint", "main..change"]).code, 0);
+    fixture.git(&["checkout", "-q", "main"]);
+    fs::write(fixture.path("builder-keys/alice.gpg"), key).unwrap();
+    fixture.commit();
+    fs::create_dir(fixture.work.path().join("base-keys")).unwrap();
+    fs::copy(fixture.path("builder-keys/alice.gpg"), fixture.work.path().join("base-keys/alice.gpg")).unwrap();
+    fixture.git(&["checkout", "-q", "change"]);
+    let answer = fixture.lint(&["--lint", "main..change"]);
+    let expected = "gverify: error: builder-keys/alice.gpg: is another in main since change left it\n\
+                    hint: git -C sigs merge main\n";
+    assert_eq!((&*answer.stderr, answer.code), (expected, 2));
+    let exchanged = "builder-keys/alice.asc: holds none of the keys that alice had before\n";
+    assert_eq!(fixture.lint(&["--lint", "main..change", "--keys", "base-keys"]).stdout, exchanged);
+    fixture.git(&["merge", "-q", "--no-edit", "main"]);
+    assert_eq!(fixture.lint(&["--lint", "main..change"]).stdout, exchanged);
 }
 
 #[test]
@@ -287,11 +339,16 @@ fn every_kind_of_fault_is_named() {
     type Change<'a> = &'a dyn Fn(&Fixture);
     let outside = tempfile::TempDir::new().unwrap();
     fs::write(outside.path().join("secret"), "SECRET").unwrap();
-    let cases: [(Change<'_>, &[&str], &[&str]); 27] = [
+    let cases: [(Change<'_>, &[&str], &[&str]); 41] = [
         (
             &|f| f.add("2.0", "alice", "mallory"),
             &[],
-            &["2.0/alice/app-build.assert: is signed by key ", "which is not among the known keys"],
+            &["2.0/alice/app-build.assert: is signed by key ", "which is not in builder-keys/alice.gpg\n"],
+        ),
+        (
+            &|f| f.add("2.0", "carol", "mallory"),
+            &[],
+            &["2.0/carol/app-build.assert: is signed by key ", "which is not among the known keys\n"],
         ),
         (
             &|f| f.add("2.0", "alice", "bob"),
@@ -418,7 +475,7 @@ fn every_kind_of_fault_is_named() {
                 fs::copy(f.path("1.0/alice/app-build.assert.sig"), at(".sig")).unwrap();
             },
             &[],
-            &["2.0/alice/app-build.assert: is a link out of the tree\n"],
+            &["2.0/alice/app-build.assert: is a link, not a plain file\n"],
         ),
         (
             &|f| {
@@ -512,6 +569,147 @@ fn every_kind_of_fault_is_named() {
             &[],
             &["1.0/bob/app-build.assert.sig: is changed, though it was merged before\n"],
         ),
+        (
+            &|f| fs::remove_file(f.path("builder-keys/bob.gpg")).unwrap(),
+            &[],
+            &["builder-keys/bob.gpg: is removed, though it was merged before\n"],
+        ),
+        (
+            // Who looks into this folder would see nobody else.
+            &|f| {
+                fs::create_dir(f.path("gitian-keys")).unwrap();
+                fs::write(f.path("gitian-keys/mallory.gpg"), f.home.gpg(&["--export", "mallory"])).unwrap();
+            },
+            &[],
+            &["gitian-keys/mallory.gpg: lies in another folder than the other keys: builder-keys\n"],
+        ),
+        (
+            &|f| {
+                f.add("2.0", "alice", "alice");
+                let later = format!(
+                    "{}!",
+                    (SystemTime::now() + 400 * DAY).duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+                );
+                f.sign("2.0/alice/app-build.assert", "alice", &["--faked-system-time", &later]);
+            },
+            &[],
+            &["2.0/alice/app-build.assert: is signed in the future: gverify would refuse it\n"],
+        ),
+        (
+            // Ours to read, though nobody proposes it.
+            &|f| {
+                fs::create_dir_all(f.path("2.0/alice")).unwrap();
+                for end in ["", ".sig"] {
+                    let name = format!("app-build.assert{end}");
+                    fs::rename(f.path(&format!("1.0/alice/{name}")), f.path(&format!(".git/{name}"))).unwrap();
+                    std::os::unix::fs::symlink(format!("../../.git/{name}"), f.path(&format!("2.0/alice/{name}")))
+                        .unwrap();
+                }
+            },
+            &[],
+            &[
+                "2.0/alice/app-build.assert: is a link, not a plain file\n",
+                "2.0/alice/app-build.assert.sig: is a link, not a plain file\n",
+            ],
+        ),
+        (
+            &|f| std::os::unix::fs::symlink("bob.gpg", f.path("builder-keys/carol.gpg")).unwrap(),
+            &[],
+            &["builder-keys/carol.gpg: is a link, not a plain file\n"],
+        ),
+        (
+            // A repository in the repository, and then another commit of it.
+            &|f| {
+                let inner = f.path("2.0/alice/app-build.assert");
+                fs::create_dir_all(&inner).unwrap();
+                f.git(&["-C", inner.to_str().unwrap(), "init", "-q"]);
+                f.git(&["-C", inner.to_str().unwrap(), "commit", "-q", "--allow-empty", "-m", "one"]);
+                f.commit();
+                f.git(&["-C", inner.to_str().unwrap(), "commit", "-q", "--allow-empty", "-m", "two"]);
+            },
+            &[],
+            &["2.0/alice/app-build.assert: is a folder, not a plain file\n"],
+        ),
+        (
+            // Alice has not been there yet, and would come in mallory's way.
+            &|f| {
+                fs::write(f.path("builder-keys/mallory.gpg"), f.home.gpg(&["--export", "mallory"])).unwrap();
+                f.commit();
+                f.add("2.0", "mallory", "mallory");
+                fs::create_dir_all(f.path("2.0/alice/2.0")).unwrap();
+                fs::rename(f.path("2.0/mallory"), f.path("2.0/alice/2.0/mallory")).unwrap();
+            },
+            &[],
+            &["2.0/alice/2.0/mallory/app-build.assert: is neither an assertion"],
+        ),
+        (
+            &|f| {
+                fs::write(f.path("builder-keys/1.0.gpg"), f.home.gpg(&["--export", "mallory"])).unwrap();
+                f.add("2.0", "1.0", "mallory");
+            },
+            &[],
+            &["builder-keys/1.0.gpg: is neither", "2.0/1.0/app-build.assert: is neither"],
+        ),
+        (
+            &|f| {
+                fs::write(f.path("builder-keys/Alice.gpg"), f.home.gpg(&["--export", "mallory"])).unwrap();
+                f.add("2.0", "Alice", "mallory");
+            },
+            &[],
+            &[
+                "builder-keys/Alice.gpg: is of somebody new whose name looks like alice's\n",
+                "2.0/Alice/app-build.assert: is of somebody new whose name looks like alice's\n",
+            ],
+        ),
+        (
+            &|f| f.add("2.0", "al\u{200b}ice", "alice"),
+            &[],
+            &["2.0/al\\u{200b}ice/app-build.assert: is neither an assertion"],
+        ),
+        (
+            // Keys in one ring say nothing about names; whom the policy demands is for a maintainer to say.
+            &|f| {
+                for name in ["alice", "bob"] {
+                    fs::remove_file(f.path(&format!("builder-keys/{name}.gpg"))).unwrap();
+                }
+                fs::write(f.path("builder-keys/all.gpg"), f.home.gpg(&["--export"])).unwrap();
+                f.write("gverify.toml", "require = ['carol']\n");
+                f.commit();
+                f.add("2.0", "carol", "mallory");
+            },
+            &[],
+            &["2.0/carol/app-build.assert: would be carol, of whom gverify.toml speaks without naming a key"],
+        ),
+        (
+            // The policy that counts is the one before.
+            &|f| {
+                f.write("gverify.toml", "max-age-days = 100\nstrict = true\n");
+                f.commit();
+                f.write("gverify.toml", "");
+                f.add("2.0", "alice", "alice");
+                f.sign("2.0/alice/app-build.assert", "alice", &["--faked-system-time", "20500101T000000!"]);
+            },
+            &["--at", "2051-01-01"],
+            &[
+                "gverify.toml: is neither",
+                "app-build.assert: is signed longer ago than gverify.toml allows: 100 days\n",
+            ],
+        ),
+        (
+            // A list does not say which release it is about.
+            &|f| {
+                f.write("1.0/alice/all.SHA256SUMS", &format!("{}\n", LINES.trim()));
+                f.sign("1.0/alice/all.SHA256SUMS", "alice", &["--armor"]);
+                fs::rename(f.path("1.0/alice/all.SHA256SUMS.sig"), f.path("1.0/alice/all.SHA256SUMS.asc")).unwrap();
+                f.commit();
+                fs::create_dir_all(f.path("2.0/alice")).unwrap();
+                for file in ["all.SHA256SUMS", "all.SHA256SUMS.asc"] {
+                    fs::copy(f.path(&format!("1.0/alice/{file}")), f.path(&format!("2.0/alice/{file}"))).unwrap();
+                }
+            },
+            &[],
+            &["2.0/alice/all.SHA256SUMS: is the same list as 1.0/alice/all.SHA256SUMS: it is about that release\n"],
+        ),
     ];
     for (number, (change, args, expected)) in cases.into_iter().enumerate() {
         let Some(fixture) = Fixture::new() else { return };
@@ -524,4 +722,56 @@ fn every_kind_of_fault_is_named() {
         }
         assert!(!answer.stdout.contains("SECRET") && !answer.stdout.contains("OK"), "{}", answer.stdout);
     }
+}
+
+/// Mallory's key is hers by the policy; who brings it under another name gets no further than gverify would let him.
+#[test]
+fn what_gverify_would_not_take_is_a_fault() {
+    let Some(fixture) = Fixture::new() else { return };
+    let key = fixture.home.fingerprint("mallory");
+    fixture.write("gverify.toml", &format!("[signers.mallory]\nkeys = ['{key}']\n"));
+    fixture.commit();
+    fs::write(fixture.path("builder-keys/zed.gpg"), fixture.home.gpg(&["--export", "mallory"])).unwrap();
+    fixture.add("2.0", "zed", "mallory");
+    fixture.commit();
+    let expected = format!(
+        "2.0/zed/app-build.assert: is signed by key {key}, which is mallory's\n\
+         builder-keys/zed.gpg: holds key {key}, which is mallory's\n"
+    );
+    let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+    assert_eq!((answer.stdout, answer.code), (expected, 1), "{}", answer.stderr);
+    let judged = fixture.work.run("gverify", &["-d", "sigs", "-r", "2.0", "--name", "app"]);
+    assert!(judged.stdout.contains("WRONG KEY") && judged.code == 1, "{}", judged.stdout);
+    // Another's key in place of hers.
+    fixture.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    fixture.home.make_key("eve", "ed25519");
+    fs::write(fixture.path("builder-keys/mallory.gpg"), fixture.home.gpg(&["--export", "eve"])).unwrap();
+    fixture.commit();
+    let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+    assert!(answer.stdout.ends_with(", which gverify.toml does not name among mallory's\n"), "{}", answer.stdout);
+}
+
+/// Where it says that a key lies in the wrong folder, it says how to move it; what is there in the end is OK.
+#[test]
+fn a_key_in_the_wrong_folder_is_moved_as_told() {
+    let Some(fixture) = Fixture::new() else { return };
+    fs::create_dir(fixture.path("gitian-keys")).unwrap();
+    fs::write(fixture.path("gitian-keys/mallory.gpg"), fixture.home.gpg(&["--export", "mallory"])).unwrap();
+    fixture.commit();
+    let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+    let hint = "hint: git -C sigs mv gitian-keys/mallory.gpg builder-keys/mallory.gpg\n";
+    assert!(answer.stderr.ends_with(hint) && answer.code == 1, "{}", answer.stderr);
+    fixture.git(&["mv", "gitian-keys/mallory.gpg", "builder-keys/mallory.gpg"]);
+    fixture.commit();
+    let answer = fixture.lint(&["--lint", "HEAD~2..HEAD"]);
+    assert_eq!((answer.stdout.as_str(), answer.code), ("1 changed file: OK\n", 0), "{}", answer.stderr);
+    // The first folder of all may be any.
+    fs::rename(fixture.path("builder-keys"), fixture.path("../kept")).unwrap();
+    fixture.commit();
+    fs::rename(fixture.path("../kept"), fixture.path("gitian-keys")).unwrap();
+    fs::remove_dir_all(fixture.path("1.0")).unwrap();
+    fixture.git(&["add", "gitian-keys"]);
+    fixture.git(&["commit", "-q", "-m", "keys"]);
+    let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+    assert!(!answer.stdout.contains("another folder"), "{}", answer.stdout);
 }

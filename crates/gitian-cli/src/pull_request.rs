@@ -1,5 +1,6 @@
 //! `gverify --lint`: the check that a sigs repository runs on a pull request. One line a fault.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -8,8 +9,8 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use gitian_process::{Command, Output, Streams};
-use gitian_verify::{Change, Fault, Finding, Former, KEY_FOLDERS, Source, lint};
-
+use gitian_verify::{Change, Fault, Finding, Former, KEY_FOLDERS, Policy, Source, lint};
+use gitian_vm::Problem;
 use serde_json::{Value, json};
 
 use crate::args::gverify::Args;
@@ -25,8 +26,8 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     let destination = args.destination.as_deref().unwrap_or(Path::new("."));
     let root = sigs_tree(Some(destination), &around.settings.installation, "").root;
     let range = range(&args.lint, &root);
-    let changes = match range {
-        Some((base, head)) => of_range(&root, base, head)?,
+    let (changes, policy) = match range {
+        Some((base, head)) => of_range(&root, base, head, args.keys.is_empty())?,
         None => {
             if let [one] = &args.lint[..]
                 && is_meant_for_range(one, &root)
@@ -36,7 +37,7 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
                     "{one} is no file of the tree; what changed since a commit is --lint {one}..HEAD"
                 )));
             }
-            of_paths(&root, &args.lint)
+            (of_paths(&root, &args.lint), Policy::of_tree(&root)?)
         }
     };
     if changes.is_empty() {
@@ -55,7 +56,8 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
         }
     }
     tell_keys(&source, &keys, args.verbose);
-    let findings = lint(&root, &changes, args.signer.as_deref(), &keys, args.at.unwrap_or_else(SystemTime::now))?;
+    let (policy, at) = (policy.unwrap_or_default(), args.at.unwrap_or_else(SystemTime::now));
+    let findings = lint(&root, &changes, args.signer.as_deref(), &keys, &policy, at)?;
     if args.json {
         let fault = |Finding { path, fault }: &Finding| json!({ "path": path.display().to_string(), "fault": fault.to_string() });
         let faults: Vec<Value> = findings.iter().map(fault).collect();
@@ -72,12 +74,12 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
         writeln!(out, "{files}: OK")?;
     }
     out.flush()?;
-    hints(&findings).iter().for_each(|hint| tell(&printable(&format!("hint: {hint}"))));
+    hints(&findings, &root).iter().for_each(|hint| tell(&printable(&format!("hint: {hint}"))));
     Ok(u8::from(!findings.is_empty()))
 }
 
 /// Returns what mends the faults, each kind once.
-fn hints(findings: &[Finding]) -> Vec<String> {
+fn hints(findings: &[Finding], root: &Path) -> Vec<String> {
     let mut hints = Vec::new();
     let mut add = |hint: String| {
         if !hints.contains(&hint) {
@@ -100,10 +102,25 @@ fn hints(findings: &[Finding]) -> Vec<String> {
             Fault::NewKey { .. } | Fault::HoldsKeyOf { .. } => {
                 add("whose key is it? Ask its owner by another way before it is added, and add it by itself".into());
             }
-            Fault::KeyGone { .. } | Fault::RevocationGone { .. } => {
+            Fault::KeyGone { .. } | Fault::RevocationGone { .. } | Fault::OlderCopy { .. } => {
                 add("what a key file says stays in it: gpg --import it as it was and as it is, then gpg --armor --export".into());
             }
             Fault::Foreign { .. } => add("one change, one signer: propose each signer's files by themselves".into()),
+            Fault::OtherKeyFolder { used } => {
+                let to = used.join(path.file_name().unwrap_or_default());
+                let [from, to] = [path, &to].map(|path| shell_words::quote(&path.display().to_string()).into_owned());
+                add(format!("{} mv {from} {to}", git_call(root)));
+            }
+            Fault::Unbound { .. } => {
+                add("a copy without it: gpg --import the file, then gpg --armor --export KEY (it drops what is not signed)".into());
+            }
+            Fault::NotInPolicy { .. } | Fault::NamedInPolicy { .. } => {
+                add("a maintainer names the key in gverify.toml first".into());
+            }
+            Fault::NameLike { .. } => add("choose another name".into()),
+            Fault::FromTheFuture => add("set the clock right, then sign it again".into()),
+            Fault::NotAFile(_) => add("propose a copy of what it should be".into()),
+            Fault::CopyOf(_) => add("propose the list of this release".into()),
             Fault::OutOfPlace => add("a signer's files are RELEASE/SIGNER/NAME-build.assert and .sig beside it".into()),
             Fault::Says { what: "release", .. } => {
                 add("gsign --release REL writes both the folder and what the document says".into());
@@ -114,7 +131,7 @@ fn hints(findings: &[Finding]) -> Vec<String> {
             Fault::Replaced => add("what was merged stays; if it was wrong, a maintainer replaces it".into()),
             Fault::NoDocument => add(format!("add {shown} as well")),
             Fault::NotOnlyKeys | Fault::NotAKey => add("gpg --armor --export KEY writes a key and nothing else".into()),
-            Fault::Removed | Fault::Unreadable(_) | Fault::Says { .. } | Fault::Manifest(_) => {}
+            Fault::Removed | Fault::Refused(_) | Fault::Unreadable(_) | Fault::Says { .. } | Fault::Manifest(_) => {}
         }
     }
     hints
@@ -153,58 +170,115 @@ fn of_paths(root: &Path, args: &[OsString]) -> Vec<Change> {
     args.iter().map(change).collect()
 }
 
-/// Asks git what changed since `head` left `base`, and insists on that being what lies in the tree.
-fn of_range(root: &Path, base: &OsStr, head: &OsStr) -> Result<Vec<Change>> {
-    let (base, head) = (commit(root, base)?, commit(root, head)?);
-    let left = String::from_utf8_lossy(&git(root, &["merge-base", &base, &head])?).trim().to_owned();
-    let former = |status: u8, path: &Path| {
-        if status == b'A' {
-            return anyhow::Ok(Former::Absent);
-        }
-        let mut object = OsString::from(format!("{left}:./"));
-        object.push(path);
-        Ok(Former::Bytes(git(root, &[OsStr::new("cat-file"), "blob".as_ref(), &object])?))
-    };
-    let changes = differences(root, &[&left, &head])?
-        .into_iter()
-        .map(|(status, path)| Ok(Change { former: former(status, &path)?, path, removed: status == b'D' }));
-    let changes = changes.collect::<Result<Vec<Change>>>()?;
-    // What is read is the tree as it lies there: it has to be the one that is meant.
-    for (_, path) in differences(root, &[&head])? {
-        if changes.iter().any(|change| change.path == path) {
-            bail!("{}: is not here as it is in {head}; git checkout {head} first", path.display());
-        }
+/// Asks git what changed since `head` left `base`, and for the policy of `base`. Insists on the change being what lies in
+/// the tree, and the keys there being those of `base` if they are to count.
+fn of_range(root: &Path, base: &OsStr, head: &OsStr, keys_here: bool) -> Result<(Vec<Change>, Option<Policy>)> {
+    git(root, &["rev-parse", "--git-dir"])?;
+    let (base_name, base) = (base.to_string_lossy(), commit(root, base)?);
+    let (head_name, head) = (head.to_string_lossy(), commit(root, head)?);
+    let left = git(root, &["merge-base", &base, &head]).map_err(|_| Problem {
+        what: format!("git repository {}: does not hold where {head_name} left {base_name}", root.display()),
+        mend: format!("{} fetch --unshallow   # if it is a part of the history only", git_call(root)),
+    })?;
+    let left = String::from_utf8_lossy(&left).trim().to_owned();
+    let since = if keys_here { Difference::between(root, &[&left, &base])? } else { Vec::new() };
+    if let Some(Difference { path, .. }) = since.iter().find(|since| is_key(&since.path)) {
+        // Else a branch from before somebody had a key, or revoked it, would be judged as if it were still so.
+        bail!(Problem {
+            what: format!("{}: is another in {base_name} since {head_name} left it", path.display()),
+            mend: format!("{} merge {}", git_call(root), shell_words::quote(&base_name)),
+        });
     }
-    Ok(changes)
+    let differences = Difference::between(root, &[&left, &head])?;
+    // What is read is the tree as it lies there: it has to be the one that is meant.
+    let ours: BTreeSet<&Path> = differences.iter().map(|difference| &*difference.path).collect();
+    let unlike = Difference::between(root, &["--ignore-submodules=all", &head])?;
+    if let Some(Difference { path, .. }) = unlike.iter().find(|unlike| ours.contains(&*unlike.path)) {
+        let call = git_call(root);
+        let mend = match commit(root, OsStr::new("HEAD"))? == head {
+            true => format!("{call} stash   # keeps what is changed here; later: {call} stash pop"),
+            false => format!("{call} checkout {}", shell_words::quote(&head_name)),
+        };
+        bail!(Problem { what: format!("{}: is not here as it is in {head_name}", path.display()), mend });
+    }
+    let changes = differences.into_iter().map(|difference| difference.change(root)).collect::<Result<Vec<Change>>>()?;
+    Ok((changes, policy_of(root, &base)?))
 }
 
-/// Returns what git finds different below the tree, and in key folders beside it: letter and path from the tree.
-fn differences(root: &Path, between: &[&str]) -> Result<Vec<(u8, PathBuf)>> {
-    const FIXED: [&str; 4] = ["diff", "--no-renames", "--name-status", "-z"];
-    let parse = |listed: &[u8], beside: Option<&[u8]>| {
+/// Returns the policy that a commit holds: not what the change may have made of it.
+fn policy_of(root: &Path, commit: &str) -> Result<Option<Policy>> {
+    let listed = git(root, &["ls-tree", "-z", commit, "--", Policy::FILE])?;
+    let entry = String::from_utf8_lossy(&listed).into_owned();
+    let fields: Vec<&str> = entry.split(['\0', '\t', ' ']).collect();
+    let [mode, _, object, ..] = fields[..] else { return Ok(None) };
+    if !mode.starts_with("100") {
+        return Policy::of_tree(root);
+    }
+    let text = git(root, &["cat-file", "blob", object])?;
+    let text = String::from_utf8(text).with_context(|| format!("policy {}", Policy::FILE))?;
+    Policy::parse(&text).map(Some).with_context(|| format!("policy {} of {commit}", Policy::FILE))
+}
+
+/// A file that git finds different.
+struct Difference {
+    /// Where, from the tree.
+    path: PathBuf,
+    /// What it was: the file's mode, all zeros if there was none, and the id of the object.
+    before: (Vec<u8>, String),
+    /// `A`, `D`, `M`, `T`.
+    status: u8,
+}
+
+impl Difference {
+    /// Returns what git finds different below the tree, and in key folders beside it.
+    fn between(root: &Path, commits: &[&str]) -> Result<Vec<Self>> {
+        // Said here, since the change may bring settings that say otherwise.
+        const FIXED: [&str; 6] = ["diff", "--raw", "--no-renames", "--no-abbrev", "--ignore-submodules=none", "-z"];
+        let mut found = Self::parse(&git(root, &[&FIXED[..], &["--relative"], commits].concat())?, None);
+        let prefix = git(root, &["rev-parse", "--show-prefix"])?;
+        let prefix = prefix.trim_ascii_end();
+        if let Some(inner) = prefix.strip_suffix(b"/") {
+            let parent = &inner[..inner.iter().rposition(|byte| *byte == b'/').unwrap_or(0)];
+            let folders = KEY_FOLDERS.map(|folder| format!("../{folder}"));
+            let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
+            let listed = git(root, &[&FIXED[..], &["--no-relative"], commits, &["--"], &folders].concat())?;
+            found.extend(Self::parse(&listed, Some(parent)));
+        }
+        Ok(found)
+    }
+
+    /// Reads `:<mode> <mode> <object> <object> <status>`, NUL, path, NUL. `beside` is what paths begin with instead of `..`.
+    fn parse(listed: &[u8], beside: Option<&[u8]>) -> Vec<Self> {
         let mut fields = listed.split(|byte| *byte == 0).filter(|field| !field.is_empty());
         let mut found = Vec::new();
-        while let (Some(status), Some(path)) = (fields.next(), fields.next()) {
+        while let (Some(about), Some(path)) = (fields.next(), fields.next()) {
             let path = PathBuf::from(OsString::from_vec(path.to_vec()));
             let path = match beside {
                 None => path,
                 Some(parent) => Path::new("..").join(path.strip_prefix(OsStr::from_bytes(parent)).unwrap_or(&path)),
             };
-            found.push((status.first().copied().unwrap_or_default(), path));
+            let words: Vec<&[u8]> = about.split(|byte| *byte == b' ').collect();
+            if let [mode, _, object, _, status] = words[..] {
+                let object = String::from_utf8_lossy(object).into_owned();
+                let mode = mode.strip_prefix(b":").unwrap_or(mode).to_owned();
+                found.push(Self { path, before: (mode, object), status: status.first().copied().unwrap_or_default() });
+            }
         }
         found
-    };
-    let mut found = parse(&git(root, &[&FIXED[..], &["--relative"], between].concat())?, None);
-    let prefix = git(root, &["rev-parse", "--show-prefix"])?;
-    let prefix = prefix.trim_ascii_end();
-    if let Some(inner) = prefix.strip_suffix(b"/") {
-        let parent = &inner[..inner.iter().rposition(|byte| *byte == b'/').unwrap_or(0)];
-        let folders = KEY_FOLDERS.map(|folder| format!("../{folder}"));
-        let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
-        let listed = git(root, &[&FIXED[..], &["--no-relative"], between, &["--"], &folders].concat())?;
-        found.extend(parse(&listed, Some(parent)));
     }
-    Ok(found)
+
+    fn change(self, root: &Path) -> Result<Change> {
+        let (mode, object) = &self.before;
+        let former = match self.status {
+            b'A' => Former::Absent,
+            // What was a link or a repository of its own was no key file.
+            _ if is_key(&self.path) && mode.starts_with(b"100") => {
+                Former::Bytes(git(root, &["cat-file", "blob", object])?)
+            }
+            _ => Former::Something,
+        };
+        Ok(Change { former, path: self.path, removed: self.status == b'D' })
+    }
 }
 
 fn is_key(path: &Path) -> bool {
@@ -216,8 +290,26 @@ fn is_key(path: &Path) -> bool {
 fn commit(root: &Path, name: &OsStr) -> Result<String> {
     let mut wanted = name.to_owned();
     wanted.push("^{commit}");
-    let id = git(root, &[OsStr::new("rev-parse"), "--verify".as_ref(), "--end-of-options".as_ref(), &wanted])?;
+    let id = git(
+        root,
+        &[OsStr::new("rev-parse"), "--verify".as_ref(), "--quiet".as_ref(), "--end-of-options".as_ref(), &wanted],
+    );
+    let shown = name.to_string_lossy();
+    // What is fetched is called as it is there: a commit, or a branch without the name of the remote.
+    let there = shown.split_once('/').map_or(&*shown, |(_, branch)| branch);
+    let id = id.map_err(|_| Problem {
+        what: format!("git repository {}: has no commit {shown}", root.display()),
+        mend: format!("{} fetch origin {}", git_call(root), shell_words::quote(there)),
+    })?;
     Ok(String::from_utf8_lossy(&id).trim().to_owned())
+}
+
+/// Returns how git is called for a tree.
+fn git_call(root: &Path) -> String {
+    match root == Path::new(".") {
+        true => "git".into(),
+        false => format!("git -C {}", shell_words::quote(&root.display().to_string())),
+    }
 }
 
 fn git<A: AsRef<OsStr>>(root: &Path, args: &[A]) -> Result<Vec<u8>> {

@@ -64,13 +64,12 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Looks into a folder. Returns whether a package is named in it or below.
-    fn folder(&mut self, folder: &Path, depth: usize) -> bool {
+    fn folder(&mut self, folder: &Path, depth: usize) {
         let Ok(entries) = folder.read_dir() else {
             self.stray(folder, "may not be read");
-            return false;
+            return;
         };
-        let (mut files, mut below, mut empty) = (Vec::new(), false, true);
+        let (mut files, mut empty) = (Vec::new(), true);
         for entry in entries.flatten() {
             empty = false;
             let path = entry.path();
@@ -84,7 +83,7 @@ impl Walk<'_> {
                     self.stray(&path, "is a link, which is not followed");
                 }
                 Some(_) if is_folder && depth == DEPTH => self.stray(&path, "is too deep in the tree"),
-                Some(_) if is_folder => below |= self.folder(&path, depth + 1),
+                Some(_) if is_folder => self.folder(&path, depth + 1),
                 Some(name) => {
                     if let Some((kind, package)) = package(name) {
                         files.push((path.clone(), kind, package.to_owned()));
@@ -96,29 +95,25 @@ impl Walk<'_> {
             self.stray(folder, "is empty");
         }
         if files.is_empty() {
-            return below;
+            return;
         }
-        // A signer's folder lies in a release's, and holds no signer's folders itself.
+        // A signer's folder lies in a release's. What else lies in it is no reason to pass its signer over: somebody else may
+        // have put it there.
         let release = folder.parent().and_then(|parent| parent.strip_prefix(self.root).ok()).and_then(Path::to_str);
-        match release {
-            Some(release) if !below && depth >= 2 => {
-                // The assertion counts, also if it is only its signature that is there.
-                let asserted: BTreeSet<&String> =
-                    files.iter().filter(|(_, kind, _)| *kind == Kind::Assert).map(|(.., package)| package).collect();
-                for (path, kind, package) in &files {
-                    if *kind == Kind::Sums && asserted.contains(package) {
-                        self.stray(path, "is passed over, since there is an assertion of the same package beside it");
-                    }
-                }
-                let packages = self.packages.entry(release.to_owned()).or_default();
-                packages.extend(files.into_iter().map(|(.., package)| package));
-                true
-            }
-            _ => {
-                files.iter().for_each(|(path, ..)| self.stray(path, "lies outside of a signer's folder"));
-                below
+        let Some(release) = release.filter(|_| depth >= 2) else {
+            files.iter().for_each(|(path, ..)| self.stray(path, "lies outside of a signer's folder"));
+            return;
+        };
+        // The assertion counts, also if it is only its signature that is there.
+        let asserted: BTreeSet<&String> =
+            files.iter().filter(|(_, kind, _)| *kind == Kind::Assert).map(|(.., package)| package).collect();
+        for (path, kind, package) in &files {
+            if *kind == Kind::Sums && asserted.contains(package) {
+                self.stray(path, "is passed over, since there is an assertion of the same package beside it");
             }
         }
+        let packages = self.packages.entry(release.to_owned()).or_default();
+        packages.extend(files.into_iter().map(|(.., package)| package));
     }
 
     fn stray(&mut self, path: &Path, reason: &'static str) {
@@ -246,6 +241,8 @@ mod tests {
             "4.0/alice/none.SHA256SUMS.txt",
             "4.0/bob/both-build.assert.sig",
             "4.0/bob/both.SHA256SUMS",
+            "5.0/alice/hello-build.assert",
+            "5.0/alice/6.0/mallory/hello-build.assert",
             "a/b/c/d/e/f/g/h-build.assert",
         ];
         for file in files {
@@ -257,8 +254,16 @@ mod tests {
         let history = History::of(&SigsTree::new(folder.path())).unwrap();
         let found: Vec<(&str, &str)> =
             history.questions.iter().map(|question| (&*question.release, &*question.package)).collect();
-        let expected =
-            [("1.0", "hello"), ("1.0", "hello-win"), ("4.0", "all"), ("4.0", "both"), ("archive/0.9", "hello")];
+        let expected = [
+            ("1.0", "hello"),
+            ("1.0", "hello-win"),
+            ("4.0", "all"),
+            ("4.0", "both"),
+            // Alice is a signer of 5.0, whatever somebody puts into her folder.
+            ("5.0", "hello"),
+            ("5.0/alice/6.0", "hello"),
+            ("archive/0.9", "hello"),
+        ];
         assert_eq!(found, expected);
         let strays: Vec<&str> = history
             .strays

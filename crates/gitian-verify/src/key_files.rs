@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::keyring::Keyring;
-
 /// A file of a key folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeyFile {
@@ -15,13 +13,6 @@ pub(crate) struct KeyFile {
 }
 
 impl KeyFile {
-    /// Reads the bytes of a file; what is no certificate is passed over.
-    pub fn of(path: PathBuf, bytes: &[u8]) -> Self {
-        let mut keyring = Keyring::default();
-        keyring.add(bytes, "");
-        Self { path, keys: keyring.fingerprints() }
-    }
-
     /// Returns whose keys the file holds.
     pub fn owner(&self) -> Option<&str> {
         owner(&self.path)

@@ -19,7 +19,7 @@ use sequoia_openpgp::{Fingerprint, KeyHandle, KeyID};
 
 use crate::facts::{Facts, Good, Naming};
 use crate::key_files::KeyFile;
-use crate::merged::Merged;
+use crate::merged::{Merged, unbound};
 use crate::tree_file::{self, Content};
 
 /// Folders of keys that projects keep in or beside their tree.
@@ -151,6 +151,11 @@ impl Keyring {
     /// Returns all that the certificates say and that no change to them may take away.
     pub(crate) fn merged(&self) -> BTreeSet<Merged> {
         self.certs.values().flat_map(Merged::of).collect()
+    }
+
+    /// Returns the parts of the certificates that their owners have not said to be of them, in words.
+    pub(crate) fn unbound(&self) -> BTreeSet<String> {
+        self.certs.values().flat_map(unbound).collect()
     }
 
     /// Returns the file that is called after a signer in the folders that keys were read from, if there is one and no such

@@ -1,7 +1,12 @@
 //! The check of a change to a tree, before it is merged: are the files where they belong, does the signer's own key vouch
-//! for them, and is nobody else's folder touched? Which files changed is told; what they hold is read from the tree.
+//! for them, and is nobody else's folder touched? Which files changed is told; what they hold is read from the tree. What a
+//! document is worth is decided as for any other, and more is asked of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod key_change;
+mod past;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
@@ -9,22 +14,22 @@ use anyhow::{Context, Result};
 use gitian_manifest::{Assertion, Manifest, SigsTree};
 use gitian_process::interrupt;
 
-use crate::facts::{Document, Facts, Good, Signature, Standing, Unknown};
+use crate::Checker;
+use crate::decide::{weigh, wrong_key};
+use crate::facts::{Document, Facts, Good, Naming, Signature, Standing, Unknown};
 use crate::fault::{Change, Fault, Finding, Former};
-use crate::history::{DEPTH, in_order};
-use crate::key_files::{self, KeyFile};
-use crate::keyring::{KEY_FOLDERS, Keyring, holds_secret};
-use crate::merged::{Merged, Said};
-use crate::openpgp::check;
+use crate::history::DEPTH;
+use crate::key_files;
+use crate::keyring::{KEY_FOLDERS, Keyring};
 use crate::policy::Policy;
-use crate::statement::{Place, kind_of, release_name, signer_documents};
-use crate::tree_file::{self, Content};
-use crate::{ASSERT_LIMIT, Checker, SIGNATURE_LIMIT};
+use crate::statement::{Place, kind_of};
+use crate::verdict::{Refusal, Verdict, WrongKey};
 
-/// How many of a signer's older signatures are looked at for the key that he signs with.
-const OLDER: usize = 20;
-/// The largest key file that is let through, in bytes; real ones with many signatures have up to 1 MB.
-const KEY_LIMIT: u64 = 4 << 20;
+use key_change::{KeyChanges, is_spoken_of};
+use past::{Held, Past};
+
+/// The length of a day, in seconds.
+const DAY: u64 = 24 * 3600;
 
 /// Where a changed file belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,33 +43,27 @@ enum Role {
 }
 
 /// Checks changes to a tree, one finding for each fault, in the order of paths. `signer` proposes them; without a name it
-/// is the one in whose folder most of them are.
+/// is the one in whose folder most of them are. The policy should be that of the tree before the change.
 pub fn lint(
     root: &Path,
     changes: &[Change],
     signer: Option<&str>,
     keys: &Keyring,
+    policy: &Policy,
     now: SystemTime,
 ) -> Result<Vec<Finding>> {
-    let mut lint = Lint {
-        tree: SigsTree::new(root),
-        top: root.canonicalize().with_context(|| root.display().to_string())?,
-        keys,
-        policy: Policy::of_tree(root)?.unwrap_or_default(),
-        now,
-        changed: BTreeSet::new(),
-        brought: Vec::new(),
-        before: Vec::new(),
-        releases: crate::statement::releases(root)?,
-    };
-    lint.releases.sort_by(|a, b| in_order(release_name(b), release_name(a)));
-    lint.before = lint.key_files_before(changes);
+    let tree = SigsTree::new(root);
+    let top = root.canonicalize().with_context(|| root.display().to_string())?;
     let roles: Vec<(&Change, Role)> = changes.iter().map(|change| (change, role(&change.path))).collect();
-    lint.changed =
+    let changed: BTreeSet<Place> =
         roles.iter().filter_map(|(change, role)| role.place().filter(|_| !change.removed).cloned()).collect();
-    let brought = roles.iter().filter(|(change, role)| matches!(role, Role::Key { .. }) && !change.removed);
-    lint.brought = brought.map(|(change, _)| change.path.clone()).collect();
+    let key_changes = roles.iter().filter(|(change, role)| matches!(role, Role::Key { .. }) && !change.removed);
+    let changed_keys = key_changes.filter_map(|(change, _)| root.join(&change.path).canonicalize().ok()).collect();
+    let held = Held::all(root, &changed_keys);
+    let past = Past::of(&tree, &top, (keys, now), &roles, &changed, &held)?;
+    let key_changes = KeyChanges::new(root, &past, policy, keys, &held);
     let mut findings = BTreeSet::new();
+    let mut not_files = BTreeSet::new();
     let by = signer.map(str::to_owned).or_else(|| author(&roles));
     for (change, role) in &roles {
         interrupt::check()?;
@@ -80,22 +79,50 @@ pub fn lint(
         if let Some(by) = by.as_ref().filter(|by| *by != owner) {
             find(Fault::Foreign { owner: owner.clone(), by: by.clone() });
         }
-        match role {
-            _ if change.removed => drop(find(Fault::Removed)),
-            Role::Key { owner } => {
-                let finding = |fault| Finding { path: change.path.clone(), fault };
-                findings.extend(lint.key(change, owner).into_iter().map(finding));
+        if change.removed {
+            find(Fault::Removed);
+        } else if let Some(kind) = not_a_file(root, &change.path) {
+            find(Fault::NotAFile(kind));
+            not_files.extend(role.place());
+        } else {
+            match role {
+                Role::Key { owner } => {
+                    let finding = |fault| Finding { path: change.path.clone(), fault };
+                    findings.extend(key_changes.faults(change, owner).into_iter().map(finding));
+                }
+                // Together with the rest of it, below.
+                Role::Attestation(_) if matches!(change.former, Former::Bytes(_) | Former::Something) => {
+                    find(Fault::Replaced);
+                }
+                Role::Attestation(_) | Role::Other => {}
             }
-            // Together with the rest of it, below.
-            Role::Attestation(_) if matches!(change.former, Former::Bytes(_)) => drop(find(Fault::Replaced)),
-            Role::Attestation(_) | Role::Other => {}
         }
     }
-    for place in &lint.changed {
+    let mut lint =
+        Lint { tree: &tree, top: &top, keys, policy, now, held: &held, past: &past, folders: HashMap::new() };
+    for place in changed.iter().filter(|place| !not_files.contains(place)) {
         interrupt::check()?;
         findings.extend(lint.attestation(place)?);
     }
     Ok(findings.into_iter().collect())
+}
+
+/// Returns what is in the place of a file, if it is none: who follows a link reads something that nobody proposes.
+fn not_a_file(root: &Path, path: &Path) -> Option<&'static str> {
+    let mut at = root.to_owned();
+    let mut kind = None;
+    for part in path.components() {
+        at.push(part);
+        kind = at.symlink_metadata().ok().map(|found| found.file_type());
+        if kind.is_some_and(|kind| kind.is_symlink()) && part != Component::ParentDir {
+            return Some(if at == root.join(path) { "a link" } else { "behind a link" });
+        }
+    }
+    match kind? {
+        kind if kind.is_file() => None,
+        kind if kind.is_dir() => Some("a folder"),
+        _ => Some("a pipe or device"),
+    }
 }
 
 /// Returns who has the most of the changed files; the first by name if several have.
@@ -116,7 +143,7 @@ fn role(path: &Path) -> Role {
     let parts: Option<Vec<&str>> = path
         .components()
         .map(|part| match part {
-            Component::Normal(part) => part.to_str().filter(|part| !part.starts_with('.')),
+            Component::Normal(part) => part.to_str().filter(|part| is_plain(part)),
             // A key folder beside the tree.
             Component::ParentDir => Some(".."),
             _ => None,
@@ -145,6 +172,15 @@ fn role(path: &Path) -> Role {
     }
 }
 
+/// Whether a name is shown as it is, and not taken for an option; hidden ones are not ours.
+fn is_plain(name: &str) -> bool {
+    let unseen = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    !name.starts_with(['.', '-']) && !name.contains(unseen)
+}
+
 impl Role {
     fn place(&self) -> Option<&Place> {
         match self {
@@ -155,107 +191,31 @@ impl Role {
 }
 
 struct Lint<'a> {
-    tree: SigsTree,
-    top: PathBuf,
+    tree: &'a SigsTree,
+    top: &'a Path,
     keys: &'a Keyring,
-    policy: Policy,
+    policy: &'a Policy,
     now: SystemTime,
-    /// What is part of the change, and proves nothing about it.
-    changed: BTreeSet<Place>,
-    /// The key files that are part of it.
-    brought: Vec<PathBuf>,
-    /// The key files as they were before the change, as far as we know.
-    before: Vec<KeyFile>,
-    /// All releases, the newest first.
-    releases: Vec<String>,
-}
-
-/// The keys that a signer signed with before.
-#[derive(Default)]
-struct Older {
-    keys: BTreeSet<String>,
-    /// Whether some were made by keys that we do not have.
-    unknown: bool,
-}
-
-impl Older {
-    fn is_empty(&self) -> bool {
-        self.keys.is_empty() && !self.unknown
-    }
+    held: &'a [Held],
+    past: &'a Past<'a>,
+    /// Whether there are documents in a folder.
+    folders: HashMap<PathBuf, bool>,
 }
 
 impl Lint<'_> {
-    /// Returns the faults of a key file. Whoever had keys or signed before has none but those: else anyone could take over
-    /// his name with a key of his own, in place of the old one or beside it. And he keeps those, revoked if they were.
-    fn key(&self, change: &Change, owner: &str) -> Vec<Fault> {
-        let bytes = match self.read_key(&change.path, KEY_LIMIT) {
-            Content::Bytes(bytes) if holds_secret(&bytes) => return vec![Fault::SecretKey],
-            Content::Bytes(bytes) => bytes,
-            Content::Absent => return vec![Fault::Unreadable("is not there".into())],
-            Content::Refused(reason) => return vec![Fault::Unreadable(reason)],
-        };
-        let mut own = Keyring::default();
-        if own.add(&bytes, "") == 0 {
-            return vec![Fault::NotAKey];
-        }
-        if !own.problems().is_empty() {
-            return vec![Fault::NotOnlyKeys];
-        }
-        let keys = own.fingerprints();
-        let older = self.older(owner, &own);
-        let known: BTreeSet<&String> = self.keys_before(owner).chain(&older.keys).collect();
-        if known.is_empty() && !older.unknown {
-            let others = keys.iter().filter_map(|key| Some((key, self.owner_by_file(owner, key)?)));
-            return others
-                .map(|(key, owner)| Fault::HoldsKeyOf { key: key.clone(), owner: owner.to_owned() })
-                .collect();
-        }
-        if !keys.iter().any(|key| known.contains(key)) {
-            return vec![Fault::KeyExchanged { owner: owner.to_owned() }];
-        }
-        let new = keys.iter().filter(|key| !known.contains(key));
-        let new = new.map(|key| Fault::NewKey { key: key.clone(), owner: owner.to_owned() });
-        new.chain(self.lost(change, owner)).collect()
-    }
-
-    /// Returns what a key file held before the change and neither it nor another file of its owner in the same folder holds
-    /// after it. Where nobody tells what was there, the owner's files in the folders that the user gave do.
-    fn lost(&self, change: &Change, owner: &str) -> Vec<Fault> {
-        let is_own = |path: &Path| key_files::owner(path) == Some(owner);
-        let (mut before, mut after) = (Keyring::default(), Keyring::default());
-        match &change.former {
-            Former::Absent => return Vec::new(),
-            Former::Bytes(bytes) => drop(before.add(bytes, "")),
-            Former::Unknown => {
-                for file in self.keys.files().iter().filter(|file| is_own(&file.path)) {
-                    if let Ok(bytes) = gitian_manifest::read_file(&file.path, ASSERT_LIMIT) {
-                        before.add(&bytes, "");
-                    }
-                }
-            }
-        }
-        for path in self.key_paths().filter(|path| path.parent() == change.path.parent() && is_own(path)) {
-            if let Content::Bytes(bytes) = self.read_key(&path, ASSERT_LIMIT) {
-                after.add(&bytes, "");
-            }
-        }
-        let (certs, after) = (after.fingerprints(), after.merged());
-        let lost = before.merged().into_iter().filter(|merged| !after.contains(merged));
-        lost.filter_map(|Merged { cert, said }| match said {
-            Said::Signs(key) => Some(Fault::KeyGone { key, owner: owner.to_owned() }),
-            // What is said of a certificate goes with it.
-            Said::Revoked { part, .. } => certs.contains(&cert).then_some(Fault::RevocationGone { part }),
-        })
-        .collect()
-    }
-
-    fn attestation(&self, place: &Place) -> Result<Vec<Finding>> {
+    fn attestation(&mut self, place: &Place) -> Result<Vec<Finding>> {
         let checker = Checker::Keys { keys: self.keys, now: self.now };
-        let facts = place.facts(&self.tree, &self.top, &checker)?;
+        let facts = place.facts(self.tree, self.top, &checker)?;
         // Of several good signatures in one file, one without fault is enough.
-        let of_each = facts.goods().map(|(good, _)| about_good(good).into_iter().chain(self.own_key(place, good)));
+        let of_each =
+            facts.goods().map(|(good, naming)| about_good(good).into_iter().chain(self.own_key(place, good, naming)));
         let least = of_each.map(Iterator::collect).min_by_key(Vec::len);
-        let mut faults = least.unwrap_or_else(|| self.about_signature(&facts));
+        let mut faults = least.unwrap_or_else(|| self.about_signature(place, &facts));
+        // What gverify would not take, for whatever reason, is not merged.
+        if let Err(Verdict::Refused(reasons)) = weigh(&facts, self.policy, self.now) {
+            faults.extend(reasons.into_iter().map(refused));
+        }
+        faults.extend(self.past.like(&place.signer).map(|known| Fault::NameLike { owner: known.to_owned() }));
         if self.is_astray(place) {
             faults.push(Fault::OutOfPlace);
         }
@@ -264,177 +224,128 @@ impl Lint<'_> {
             Document::OutOfReach(reason) | Document::Malformed(reason) => {
                 faults.push(Fault::Unreadable(reason.clone()))
             }
-            Document::Read(assertion) => faults.extend(about_document(assertion, place)),
+            Document::Read(assertion) => {
+                faults.extend(about_document(assertion, place));
+                faults.extend(self.past.same_list(place).map(Fault::CopyOf));
+            }
         }
         let path = facts.assert_path.strip_prefix(&self.tree.root).unwrap_or(&facts.assert_path);
         Ok(faults.into_iter().map(|fault| Finding { path: path.to_owned(), fault }).collect())
     }
 
-    fn about_signature(&self, facts: &Facts) -> Vec<Fault> {
+    fn about_signature(&self, place: &Place, facts: &Facts) -> Vec<Fault> {
         let Signature::NoKey(Unknown { key: Some(key), .. }) = &facts.signature else { return about_signature(facts) };
-        let holds_it = |path: &&PathBuf| match self.read_key(path, KEY_LIMIT) {
-            Content::Bytes(bytes) => {
-                let mut brought = Keyring::default();
-                brought.add(&bytes, "");
-                brought.may_have_signed(key)
-            }
-            Content::Absent | Content::Refused(_) => false,
-        };
-        match self.brought.iter().find(holds_it) {
-            Some(file) => vec![Fault::KeyComesAlong { key: key.clone(), file: file.clone() }],
+        let holders = || self.held.iter().filter(|held| held.keys.may_have_signed(key));
+        if let Some(held) = holders().find(|held| held.is_changed) {
+            return vec![Fault::KeyComesAlong { key: key.clone(), file: held.path.clone() }];
+        }
+        // It is in the tree, but not among the keys that the user gave.
+        let is_his = holders().any(|held| held.owner() == Some(&*place.signer));
+        match self.known_by(&place.signer).filter(|_| !is_his) {
+            Some(known_by) => vec![Fault::OtherKey { used: key.clone(), known_by }],
             None => about_signature(facts),
         }
     }
 
-    /// Whether a signer's folder lies in another one's, or another one's in it: then one of them is nobody's.
-    fn is_astray(&self, place: &Place) -> bool {
-        let above = Path::new(&place.release).ancestors().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = self.tree.signer_folder(&place.release, &place.signer);
-        let below = folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
-        let below = below.filter(|path| path.is_dir() && !path.is_symlink());
-        above.map(|folder| self.tree.root.join(folder)).chain(below).any(|folder| holds_document(&folder))
+    /// Returns by what a signer's keys were known before the change, in words.
+    fn known_by(&self, signer: &str) -> Option<String> {
+        if self.policy.signers.get(signer).is_some_and(|known| !known.keys.is_empty()) {
+            return Some(Policy::FILE.into());
+        }
+        let files: Vec<String> = self.past.files_of(signer).map(|file| self.shown(&file.path)).collect();
+        if !files.is_empty() {
+            return Some(files.join(" or "));
+        }
+        (!self.past.older(signer).is_empty()).then(|| format!("{signer}'s older signatures"))
+    }
+
+    fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.tree.root).unwrap_or(path).display().to_string()
+    }
+
+    /// Whether a signer's folder lies in another one's, or another one's in it, or a name is both a signer's and a release's.
+    fn is_astray(&mut self, place: &Place) -> bool {
+        let Place { release, signer, .. } = place;
+        let is_mixed = release.split('/').any(|part| part == signer || self.past.knows(part))
+            || !self.past.knows(signer) && self.past.names_release(signer);
+        let above = Path::new(release).ancestors().filter(|folder| !folder.as_os_str().is_empty());
+        let above: Vec<PathBuf> = above.map(|folder| self.tree.root.join(folder)).collect();
+        let folder = self.tree.signer_folder(release, signer);
+        let below = || -> Vec<PathBuf> {
+            let entries = folder.read_dir().into_iter().flatten().flatten();
+            entries
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                .map(|entry| entry.path())
+                .collect()
+        };
+        let known = self.folders.get(&folder).copied();
+        let is_above = known.unwrap_or_else(|| below().iter().any(|folder| holds_document(folder)));
+        self.folders.insert(folder, is_above);
+        let mut is_below = false;
+        for folder in above {
+            is_below |= *self.folders.entry(folder).or_insert_with_key(|folder| holds_document(folder));
+        }
+        is_mixed || is_above || is_below
     }
 
     /// Returns a fault if a signature is by another key than the signer's: those that the policy names, else those in the
     /// files of his name before the change, else those that he signed with before, else those in a file that comes with the
     /// change.
-    fn own_key(&self, place: &Place, good: &Good) -> Option<Fault> {
+    fn own_key(&self, place: &Place, good: &Good, naming: &Naming) -> Option<Fault> {
         let (signer, used) = (&place.signer, &good.primary_key);
-        let other = |known_by: String| Some(Fault::OtherKey { used: used.clone(), known_by });
-        if self.policy.signers.get(signer).is_some_and(|known| !known.keys.is_empty()) {
-            let own = self.policy.owner_of(good).is_some_and(|owner| owner == signer);
-            return if own { None } else { other(Policy::FILE.into()) };
-        }
-        let files = |files: &[KeyFile]| -> Vec<String> {
-            let own = files.iter().filter(|file| file.owner() == Some(signer));
-            own.map(|file| file.path.strip_prefix(&self.tree.root).unwrap_or(&file.path).display().to_string())
-                .collect()
-        };
-        let before = files(&self.before);
-        if !before.is_empty() {
-            let own = self.keys_before(signer).any(|key| key == used);
-            return if own { None } else { other(before.join(" or ")) };
-        }
-        let older = self.older(signer, &Keyring::default());
-        if !older.is_empty() {
-            return if older.keys.contains(used) { None } else { other(format!("{signer}'s older signatures")) };
-        }
-        let now: Vec<KeyFile> = self.key_files_now().collect();
-        let brought = files(&now);
-        let holds = |file: &KeyFile| file.owner() == Some(signer) && file.keys.contains(used);
-        if !brought.is_empty() && !now.iter().any(holds) {
-            return other(brought.join(" or "));
-        }
-        self.owner_beside(place, used).map(|owner| Fault::KeyOf { used: used.clone(), owner })
-    }
-
-    fn keys_before<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a String> {
-        self.before.iter().filter(move |file| file.owner() == Some(owner)).flat_map(|file| &file.keys)
-    }
-
-    /// Returns another signer whose key this is by the key files before the change.
-    fn owner_by_file(&self, signer: &str, key: &str) -> Option<&str> {
-        let others = self.before.iter().filter(|file| file.owner() != Some(signer) && file.keys.contains(key));
-        let signs = |owner: &str| self.releases.iter().any(|release| self.tree.signer_folder(release, owner).is_dir());
-        others.filter(|file| file.is_of_one() || file.owner().is_some_and(signs)).find_map(KeyFile::owner)
-    }
-
-    /// Returns another signer whose key this is: by the files of keys, or by what was signed in the same release.
-    fn owner_beside(&self, place: &Place, key: &str) -> Option<String> {
-        if let Some(owner) = self.owner_by_file(&place.signer, key) {
-            return Some(owner.to_owned());
-        }
-        let signers = self.tree.signers(&place.release).map(|signers| signers.names).unwrap_or_default();
-        let others = signers.iter().filter(|other| **other != place.signer);
-        let documents = others.flat_map(|other| signer_documents(&self.tree, &place.release, other));
-        let checker = Checker::Keys { keys: self.keys, now: self.now };
-        documents.filter(|other| !self.changed.contains(other)).find_map(|other| {
-            let facts = other.facts(&self.tree, &self.top, &checker).ok()?;
-            facts.goods().any(|(good, _)| good.primary_key == key).then_some(other.signer)
-        })
-    }
-
-    /// Returns the keys of a signer's good signatures that are not part of the change; `brought` are keys that he may have
-    /// signed with as well.
-    fn older(&self, signer: &str, brought: &Keyring) -> Older {
-        let mut found = Older::default();
-        let documents = self.releases.iter().flat_map(|release| signer_documents(&self.tree, release, signer));
-        for older in documents.filter(|place| !self.changed.contains(place)).take(OLDER) {
-            let [document, signature] = older.paths(&self.tree);
-            let (Content::Bytes(document), Content::Bytes(signature)) = (
-                tree_file::read(&self.top, &document, ASSERT_LIMIT),
-                tree_file::read(&self.top, &signature, SIGNATURE_LIMIT),
-            ) else {
-                continue;
-            };
-            let state = match check(&signature, &document, self.keys, self.now) {
-                Signature::NoKey(_) => check(&signature, &document, brought, self.now),
-                known => known,
-            };
-            match state {
-                Signature::Good(good) => drop(found.keys.insert(good.primary_key)),
-                Signature::NoKey(_) => found.unknown = true,
-                _ => {}
-            }
-        }
-        found
-    }
-
-    /// Returns the key files that were there before the change: those that it leaves alone, those that it changes as they
-    /// were, and those that the user has in another place.
-    fn key_files_before(&self, changes: &[Change]) -> Vec<KeyFile> {
-        let key_changes = || changes.iter().filter(|change| matches!(role(&change.path), Role::Key { .. }));
-        let changed: BTreeSet<PathBuf> = key_changes().filter_map(|change| self.real(&change.path)).collect();
-        let is_changed = |path: &Path| path.canonicalize().is_ok_and(|real| changed.contains(&real));
-        let mut files: Vec<KeyFile> = self.key_files_now().filter(|file| !is_changed(&file.path)).collect();
-        files.extend(key_changes().filter_map(|change| match &change.former {
-            Former::Bytes(bytes) => Some(KeyFile::of(self.tree.root.join(&change.path), bytes)),
-            Former::Unknown | Former::Absent => None,
-        }));
-        let here: BTreeSet<PathBuf> = files.iter().filter_map(|file| file.path.canonicalize().ok()).collect();
-        let is_here = |path: &Path| path.canonicalize().is_ok_and(|real| here.contains(&real));
-        let given = self.keys.files().iter().filter(|file| !is_changed(&file.path) && !is_here(&file.path));
-        files.extend(given.cloned());
-        files.retain(|file| !file.keys.is_empty());
-        files
-    }
-
-    fn real(&self, path: &Path) -> Option<PathBuf> {
-        self.tree.root.join(path).canonicalize().ok()
-    }
-
-    /// Returns where the files of the key folders in and beside the tree are, from the tree.
-    fn key_paths(&self) -> impl Iterator<Item = PathBuf> {
-        let folders =
-            [Path::new(""), Path::new("..")].into_iter().flat_map(|place| KEY_FOLDERS.map(|name| place.join(name)));
-        folders.flat_map(|folder| {
-            let entries = self.tree.root.join(&folder).read_dir().into_iter().flatten().flatten();
-            entries.map(move |entry| folder.join(entry.file_name()))
-        })
-    }
-
-    /// Returns the files of the key folders in and beside the tree.
-    fn key_files_now(&self) -> impl Iterator<Item = KeyFile> {
-        let files = self.key_paths().filter_map(|path| match self.read_key(&path, ASSERT_LIMIT) {
-            Content::Bytes(bytes) => Some(KeyFile::of(self.tree.root.join(path), &bytes)),
-            Content::Absent | Content::Refused(_) => None,
+        let wrong = wrong_key(signer, Some((good, naming)), self.policy);
+        let wrong = wrong.map(|WrongKey { owner, file, .. }| match (owner, file) {
+            (Some(owner), _) => Fault::KeyOf { used: used.clone(), owner },
+            (None, file) => Fault::OtherKey {
+                used: used.clone(),
+                known_by: file.map_or_else(|| Policy::FILE.into(), |file| self.shown(&file)),
+            },
         });
-        files.filter(|file| !file.keys.is_empty())
+        let names_keys = self.policy.signers.get(signer).is_some_and(|known| !known.keys.is_empty());
+        if names_keys || self.policy.owner_of(good).is_some() {
+            return wrong;
+        }
+        if let Some(known_by) = self.known_by(signer) {
+            let has_file = self.past.files_of(signer).next().is_some();
+            let is_his = match has_file {
+                true => self.past.keys_of(signer).any(|key| key == used),
+                false => self.past.older(signer).keys.contains(used),
+            };
+            return if is_his { wrong } else { Some(Fault::OtherKey { used: used.clone(), known_by }) };
+        }
+        let beside = || self.past.owner_beside(place, used).map(|owner| Fault::KeyOf { used: used.clone(), owner });
+        let named = || is_spoken_of(self.policy, signer).then(|| Fault::NamedInPolicy { owner: signer.clone() });
+        wrong.or_else(|| self.other_brought(signer, used)).or_else(beside).or_else(named)
     }
 
-    /// Reads a file of a key folder, which may lie beside the tree as well as in it.
-    fn read_key(&self, path: &Path, limit: u64) -> Content {
-        let path = self.tree.root.join(path);
-        match path.parent().map(Path::canonicalize) {
-            Some(Ok(folder)) => tree_file::read(&folder, &path, limit),
-            _ => Content::Absent,
-        }
+    /// Returns a fault if a new signer brings keys, and not the one that is used.
+    fn other_brought(&self, signer: &str, used: &str) -> Option<Fault> {
+        let brought: Vec<&Held> = self.held.iter().filter(|held| held.owner() == Some(signer)).collect();
+        let holds = brought.iter().any(|held| held.keys.holds(used));
+        let files: Vec<String> = brought.iter().map(|held| held.path.display().to_string()).collect();
+        (!holds && !files.is_empty()).then(|| Fault::OtherKey { used: used.to_owned(), known_by: files.join(" or ") })
     }
 }
 
+/// Whether there are documents in a folder itself.
 fn holds_document(folder: &Path) -> bool {
-    let mut entries = folder.read_dir().into_iter().flatten().flatten();
-    entries.any(|entry| entry.file_name().to_str().is_some_and(|name| kind_of(name).is_some()))
+    let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.any(|entry| {
+        entry.file_name().to_str().is_some_and(|name| kind_of(name).is_some())
+            && entry.file_type().is_ok_and(|kind| !kind.is_dir())
+    })
+}
+
+fn refused(reason: Refusal) -> Fault {
+    match reason {
+        Refusal::Weak(weakness) => Fault::Weak(format!("is signed weakly: {weakness}")),
+        Refusal::KeyExpired { .. } => Fault::Weak("is signed with a key that has expired".into()),
+        Refusal::TooOld { limit, .. } => {
+            Fault::Refused(format!("is signed longer ago than gverify.toml allows: {} days", limit.as_secs() / DAY))
+        }
+        Refusal::FromTheFuture { .. } => Fault::FromTheFuture,
+        Refusal::NotTold => Fault::Refused("is checked by a program that tells too little for gverify.toml".into()),
+    }
 }
 
 fn about_signature(facts: &Facts) -> Vec<Fault> {
@@ -492,12 +403,5 @@ impl Place {
     fn named(release: &str, signer: &str, document: &str) -> Option<Self> {
         let (kind, package) = kind_of(document)?;
         Some(Self { release: release.into(), signer: signer.into(), package: package.into(), kind })
-    }
-
-    fn paths(&self, tree: &SigsTree) -> [PathBuf; 2] {
-        let document = self.path(tree);
-        let mut signature = document.clone().into_os_string();
-        signature.push(self.kind.signature_end());
-        [document, signature.into()]
     }
 }

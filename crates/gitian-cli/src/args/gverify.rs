@@ -131,7 +131,7 @@ pub struct Args {
     pub files: Vec<PathBuf>,
 
     /// Check instead a change to the tree before it is merged: BASE..HEAD of its git repository, or the changed paths
-    #[arg(long, value_name = "RANGE|PATH", num_args = 1.., conflicts_with_all = ["descriptor", "name", "all", "html", "markdown", "files", "require", "max_age", "min_good", "strict", "policy", "no_policy", "since", "compare_to"])]
+    #[arg(long, value_name = "RANGE|PATH", num_args = 1.., conflicts_with_all = ["descriptor", "name", "all", "html", "markdown", "files", "require", "max_age", "min_good", "strict", "policy", "no_policy", "release", "since", "compare_to"])]
     pub lint: Vec<OsString>,
 
     /// Who proposes the change (default: whose folder most of the changed files are in)
