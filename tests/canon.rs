@@ -151,6 +151,11 @@ fn an_archive_becomes_canonical_in_its_own_place_only_when_asked() {
     python(MAKE_ZIP, here.path());
     let zip = here.path().join("in.zip");
     run("gitian", &["canon", "in.zip", "out.zip"], here.path()).succeeds();
+    // Behind a link, too, and the link stays one.
+    std::os::unix::fs::symlink("in.zip", here.path().join("link.zip")).unwrap();
+    run("gitian", &["canon", "-q", "--in-place", "link.zip"], here.path()).succeeds();
+    assert!(here.path().join("link.zip").is_symlink());
+    fs::remove_file(here.path().join("link.zip")).unwrap();
     run("gitian", &["canon", "-q", "--in-place", "in.zip"], here.path()).succeeds();
     assert_eq!(fs::read(&zip).unwrap(), fs::read(here.path().join("out.zip")).unwrap());
     // Those bytes are a promise: if they change, so does what others have published.

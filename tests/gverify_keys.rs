@@ -267,8 +267,8 @@ fn the_keys_of_one_file_are_one_person() {
     }
     let key = |name: &str| fixture.gpg(2015, &["--export", &format!("{name}@example.org")]);
     // Her old and her new key, which signed in a folder of another name too.
-    fs::write(fixture.path("keys/alice.gpg"), [key("alice"), key("new")].concat()).unwrap();
-    fs::write(fixture.path("keys/bob.gpg"), key("bob")).unwrap();
+    fs::write(fixture.path("keys/alice.pgp"), [key("alice"), key("new")].concat()).unwrap();
+    fs::write(fixture.path("keys/bob.pgp"), key("bob")).unwrap();
     let verify = |wanted: &str| {
         let args = ["-r", "1.0", "-d", "sigs", "--keys", "keys", "--min-good", wanted, "app.yml"];
         fixture.work.run("gverify", &args)
@@ -292,14 +292,14 @@ fn a_revocation_counts_without_its_certificate_and_by_whom_the_owner_lets() {
     }
     fixture.revoke("bob", 2013, 1);
     // As gpg --gen-revoke writes it: beside the certificate, or in a file of its own.
-    let certificate = fs::read(fixture.path("keys/bob.gpg")).unwrap();
+    let certificate = fs::read(fixture.path("keys/bob.pgp")).unwrap();
     let revocation = fs::read(fixture.path("bob.rev")).unwrap();
     for (story, file, more) in [
         ("before it", [&revocation[..], &certificate].concat(), false),
         ("behind it", [&certificate[..], &revocation].concat(), false),
         ("in a file of its own", certificate.clone(), true),
     ] {
-        fs::write(fixture.path("keys/bob.gpg"), file).unwrap();
+        fs::write(fixture.path("keys/bob.pgp"), file).unwrap();
         let own = fixture.path("keys/revoked.asc");
         if more {
             fs::write(&own, &revocation).unwrap()

@@ -25,7 +25,14 @@ impl Output {
     /// In the place of the input, it gets that one's permissions.
     pub fn create(path: &Path, input: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        if path.symlink_metadata().is_ok_and(|there| !there.is_file() && !there.is_symlink()) {
+        // A link stays one: what it leads to is replaced.
+        let behind = if path.is_symlink() {
+            path.canonicalize().with_context(|| format!("output {name}"))?
+        } else {
+            path.into()
+        };
+        let path = &*behind;
+        if path.symlink_metadata().is_ok_and(|there| !there.is_file()) {
             bail!(Refused(format!("output {name} is there and is not a file")));
         }
         let mut prefix = OsString::from(".");

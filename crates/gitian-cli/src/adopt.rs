@@ -26,6 +26,8 @@ const END: &str = "# end of gitian adopt";
 const UNENDED: &str = ", behind a line without end";
 /// The program that every checkout of gitian-builder has.
 const WITNESS: &str = "bin/gbuild";
+/// The program that every checkout of ours has besides.
+const OURS: &str = "libexec/launch";
 
 /// Runs `gitian adopt`. Returns the exit code.
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
@@ -83,6 +85,10 @@ impl<'a> Checkout<'a> {
         let root = root.canonicalize().with_context(|| shown.to_owned())?;
         if Path::new(top) != root || !root.join(WITNESS).exists() {
             return Err(none().into());
+        }
+        if root.join(OURS).exists() {
+            let what = format!("{shown} is a checkout of these programs, not of gitian-builder");
+            return Err(Problem { what, mend: "use it as it is: bin/gbuild and the others are there".into() }.into());
         }
         Ok(Self { root, git_dir: git_dir.into(), common: common.into(), shown })
     }
@@ -237,13 +243,15 @@ impl<'a> Checkout<'a> {
             None => Ok(()),
             Some(path) => {
                 let git = Command::new("git").arg("-C").arg(self.shown);
+                // As a path: by its name a program is meant in a hint.
+                let own = format!("./{path}");
                 let put_aside = match self.root.join(&path).is_symlink() {
                     // What git puts aside of a link leaves a file that is not to be run.
                     true => {
                         Command::new("rm").arg(format!("{}/{path}", self.shown)).to_string()
-                            + &format!("; {}    removes the link", git.clone().args(["checkout", "--", &path]))
+                            + &format!("; {}    removes the link", git.clone().args(["checkout", "--", &own]))
                     }
-                    false => format!("{}    puts it aside", git.clone().args(["stash", "-u", "--", &path])),
+                    false => format!("{}    puts it aside", git.clone().args(["stash", "-u", "--", &own])),
                 };
                 Err(Problem {
                     what: format!("{}/{path} is not as gitian-builder has it", self.shown),

@@ -51,6 +51,9 @@ fn sign(signer: &SignerName, release: &ReleaseName, args: &Args, around: &Surrou
     let drafts = loaded.iter().map(|loaded| draft(signer, release, loaded)).collect::<Result<Vec<Draft>>>()?;
     let trees: Vec<SigsTree> = drafts.iter().map(|draft| tree(draft, args, around)).collect();
     places::check(args, &drafts, &trees)?;
+    for (draft, tree) in drafts.iter().zip(&trees) {
+        places::check_folders(&draft.subject, tree)?;
+    }
     let at = SystemTime::now();
     agreement::check_all(&drafts, &trees, &loaded, &mut Keys::new(args), args, at)?;
     if let Some(file) = &args.request {

@@ -298,7 +298,9 @@ fn elsewhere<'o>(origin: Option<&'o str>, url: Option<&str>) -> Option<&'o str> 
 }
 
 fn was_late(said: &[String]) -> bool {
-    ["[rejected]", "fetch first", "non-fast-forward"].iter().any(|words| said.iter().any(|line| line.contains(words)))
+    // The last two where another's push is under way at the same moment.
+    let words = ["[rejected]", "fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref"];
+    words.iter().any(|words| said.iter().any(|line| line.contains(words)))
 }
 
 /// It may ask on the terminal, for a passphrase; what it has to say is kept for the error.

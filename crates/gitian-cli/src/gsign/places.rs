@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use gitian_build::Workdir;
 use gitian_manifest::SigsTree;
-use gitian_sign::Draft;
+use gitian_process::Command;
+use gitian_sign::{Draft, Subject};
+use gitian_vm::Problem;
 
 use crate::args::gsign::Args;
 use crate::failure::WrongUsage;
@@ -37,9 +39,15 @@ pub fn check(args: &Args, drafts: &[Draft], trees: &[SigsTree]) -> Result<(), Wr
             outputs.push(Place::new("signature", &subject.signature_path(tree)));
         }
     }
-    outputs.extend(optional("--sha256sums", &args.sha256sums));
-    outputs.extend(optional("signature", &args.sha256sums.as_ref().map(|list| armored(list))));
-    outputs.extend(optional("--in-toto", &args.in_toto));
+    let mut replaced = optional("--sha256sums", &args.sha256sums);
+    replaced.extend(optional("signature", &args.sha256sums.as_ref().map(|list| armored(list))));
+    replaced.extend(optional("--in-toto", &args.in_toto));
+    // What takes the place of a link or device would take it away.
+    let is_other = |place: &&Place| place.path.symlink_metadata().is_ok_and(|there| !there.is_file());
+    if let Some(other) = replaced.iter().find(is_other) {
+        return Err(WrongUsage(format!("{other} is there and is no file")));
+    }
+    outputs.extend(replaced);
     for output in outputs {
         if let Some(other) = taken.iter().find(|place| is_same_file(&place.path, &output.path)) {
             return Err(WrongUsage(format!("{output} is the same file as {other}")));
@@ -47,6 +55,20 @@ pub fn check(args: &Args, drafts: &[Draft], trees: &[SigsTree]) -> Result<(), Wr
         taken.push(output);
     }
     Ok(())
+}
+
+/// Checks that an assertion does not go through a link: out of the tree, or over another signer's. gverify believes nobody
+/// behind one.
+pub fn check_folders(subject: &Subject, tree: &SigsTree) -> Result<(), Problem> {
+    let (release, signer) = (subject.release.as_str(), subject.signer.as_str());
+    let folders = [tree.release_folder(release), tree.signer_folder(release, signer)];
+    match folders.into_iter().find(|folder| folder.is_symlink()) {
+        None => Ok(()),
+        Some(link) => Err(Problem {
+            what: format!("{} is a link; a release and a signer have folders of their own", link.display()),
+            mend: Command::new("rm").arg(&link).to_string() + "    (gsign makes the folder)",
+        }),
+    }
 }
 
 /// Returns where the signature of a list goes.

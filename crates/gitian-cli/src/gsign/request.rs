@@ -14,7 +14,7 @@ use gitian_verify::{Document, Facts, Keyring, Naming, Policy, Question, Signatur
 
 use super::keys::Keys;
 use super::terminal::{NoTerminal, Terminal};
-use super::{agreement, expectation, holder, load, publish, tree};
+use super::{agreement, expectation, holder, load, places, publish, tree};
 use crate::args::gsign::Args;
 use crate::failure::tell;
 use crate::gverify::words;
@@ -115,6 +115,7 @@ pub fn import(file: &Path, args: &Args, around: &Surroundings) -> Result<()> {
     let mut signing = Signing::default();
     for (Item { draft, signature }, tree) in answer.items.into_iter().zip(&trees) {
         let signature = signature.unwrap_or_default();
+        places::check_folders(&draft.subject, tree)?;
         is_of_report(&draft)?;
         is_good(&draft, &signature, tree, keys.of(tree)?, at)?;
         signing.attestation(&draft, tree, &signature)?;
