@@ -162,6 +162,12 @@ fn only_what_has_changed_is_done_again_and_the_reason_is_told() {
     // That is known to a run that changes nothing, and to one that would take what was built before.
     let script = alice.release(&["--dry-run"]).succeeds().stdout;
     assert!(script.contains("# build win: the remote coin has changed\n"), "{script}");
+    // With what takes its outcome.
+    assert!(script.contains("# collect linux: build linux is done again\n"), "{script}");
+    assert!(script.contains("# sign linux: build linux is done again\n"), "{script}");
+    let told = alice.release(&["--step", "collect", "--os", "linux"]).succeeds();
+    let warned = "build linux: the descriptor has changed; what follows is of the one before\n";
+    assert!(told.stderr.contains(warned), "{}", told.stderr);
     let told = alice.release(&["--step", "sign", "--again", "--os", "win"]);
     let refused = "gitian: error: sign win needs build win, which is not done: the remote coin has changed\n";
     assert!(told.code == 1 && told.stderr.contains(refused), "{}", told.stderr);

@@ -425,12 +425,22 @@ impl Release<'_> {
         };
         runner.check(steps, &does, &mut { warn })?;
         let mut commits = false;
+        let mut due: Vec<&Step> = Vec::new();
         for step in steps.iter().filter(|step| !step.left_out && does(step.kind)) {
             let standing = match runner.standing(step) {
                 // It is asked before what is committed then.
                 Standing::Done if step.kind == Kind::Push && commits => Standing::Due(None),
+                // What it takes may come out otherwise then.
+                Standing::Done => match due.iter().find(|before| step.needs(before)) {
+                    Some(before) => Standing::Due(Some(format!("{before} is done again"))),
+                    None => Standing::Done,
+                },
                 standing => standing,
             };
+            // Not what was never done, such as a base image that others' builds had here.
+            if let Standing::Due(Some(_)) = standing {
+                due.push(step);
+            }
             commits |= step.kind == Kind::Commit && matches!(standing, Standing::Due(_));
             match standing {
                 Standing::Done => writeln!(out, "# {}: done already", printable(&step.to_string()))?,

@@ -152,7 +152,15 @@ impl Runner<'_> {
             plan.iter().partition(|step| !step.left_out && chosen(step.kind));
         for needed in left_out {
             let takes = |step: &&Step| step.needs(needed) && matches!(self.standing(step), Standing::Due(_));
-            let Some(step) = asked.iter().copied().find(takes) else { continue };
+            let Some(step) = asked.iter().copied().find(takes) else {
+                // What is done takes nothing, but it may not be what is asked for now.
+                if let Standing::Due(Some(why)) = without_force.standing(needed)
+                    && asked.iter().any(|step| step.needs(needed))
+                {
+                    tell(Event::Warned(needed.to_string(), format!("{why}; what follows is of the one before")));
+                }
+                continue;
+            };
             let why = match without_force.standing(needed) {
                 Standing::Done => continue,
                 Standing::Doubted(why) => {

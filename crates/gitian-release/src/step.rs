@@ -95,7 +95,7 @@ impl Step {
     }
 
     /// Whether this step takes the outcome of another.
-    pub(crate) fn needs(&self, other: &Self) -> bool {
+    pub fn needs(&self, other: &Self) -> bool {
         self.needs.iter().any(|(kind, of)| *kind == other.kind && *of == other.of)
     }
 }
