@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use gitian_manifest::{Digest, Entry, Manifest};
 
-use crate::decide::{Person, Word, last_words, made, unmet_by, weigh};
+use crate::decide::{Person, Word, last_words, made, unmet_by, weigh, words_beside};
 use crate::facts::Document;
 use crate::policy::Policy;
 use crate::statement::{Kind, Statement, kind_of, release_name};
@@ -288,7 +288,12 @@ fn standing(statements: &[Statement], policy: &Policy, at: SystemTime) -> Vec<Re
                 manifest: built(&statements[index]),
             })
         };
-        let (last, superseded) = last_words(&about_it.iter().map(word).collect::<Vec<_>>());
+        let beside = |(place, &index): (usize, &usize)| {
+            let statement = &statements[index];
+            words_beside(&statement.facts, policy, at, built(statement)).map(move |word| (place, word))
+        };
+        let beside: Vec<_> = about_it.iter().enumerate().flat_map(beside).collect();
+        let (last, superseded) = last_words(&about_it.iter().map(word).collect::<Vec<_>>(), &beside);
         for (place, &index) in about_it.iter().enumerate().filter(|(place, _)| superseded[*place]) {
             let is_replaced = last[place].is_some_and(|last| !superseded[last]);
             standing[index] = Err(if is_replaced { Uncounted::Replaced } else { Uncounted::Contradicted });

@@ -2,6 +2,7 @@
 //! the policy. What a policy says is known to `policy`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ptr;
 use std::time::SystemTime;
 
 use gitian_manifest::Assertion;
@@ -46,7 +47,13 @@ pub fn decide(facts: &[Facts], criteria: &Criteria<'_>) -> Decision {
         })
     };
     let words: Vec<_> = (0..facts.len()).map(word).collect();
-    let (same_key_as, superseded) = last_words(&words);
+    let mut beside = Vec::new();
+    for (index, facts) in facts.iter().enumerate() {
+        let Document::Read(assertion) = &facts.document else { continue };
+        let words = words_beside(facts, criteria.policy, criteria.at, fits(assertion, criteria));
+        beside.extend(words.map(|word| (index, word)));
+    }
+    let (same_key_as, superseded) = last_words(&words, &beside);
     let camps = camps(&heard, &superseded, &persons, criteria);
     let reference = reference(facts, &heard, &camps, criteria.compare_to);
     let golden = match reference {
@@ -198,7 +205,10 @@ impl<'a> Persons<'a> {
 
 /// Returns the manifest of an assertion that is about what is asked.
 fn fitting<'f>(heard: &Result<&'f Assertion, Verdict>, criteria: &Criteria<'_>) -> Option<&'f str> {
-    let assertion = heard.as_ref().ok()?;
+    fits(heard.as_ref().ok()?, criteria)
+}
+
+fn fits<'f>(assertion: &'f Assertion, criteria: &Criteria<'_>) -> Option<&'f str> {
     let fits = assertion.release() == Some(criteria.release) && assertion.name() == Some(criteria.package);
     assertion.out_manifest().filter(|_| fits)
 }
@@ -218,15 +228,29 @@ pub(crate) struct Word<'a> {
     pub manifest: Option<&'a str>,
 }
 
-/// Returns for each word another one of the same person's, the one that counts, and whether the word is superseded.
+/// Returns what is said by the good signatures of a file that are not the signer's: each is its owner's word all the same,
+/// which somebody may have put a signature of his own beside.
+pub(crate) fn words_beside<'f>(
+    facts: &'f Facts,
+    policy: &'f Policy,
+    at: SystemTime,
+    manifest: Option<&'f str>,
+) -> impl Iterator<Item = Word<'f>> {
+    let chosen = facts.chosen(policy).map(|(good, _)| good);
+    let others = facts.goods().map(|(good, _)| good).filter(move |good| !chosen.is_some_and(|own| ptr::eq(own, *good)));
+    let counting = others.filter(move |good| good.standing.counts() && refusals(Some(good), policy, at).is_empty());
+    counting.map(move |good| Word { person: Person::of_good(good, policy), made: Some(good.made), manifest })
+}
+
+/// Returns for each word another one of the same person's, the one that counts, and whether the word is superseded. `beside`
+/// are words in the same files as those, by their index.
 /// Anybody can copy what somebody signed into a folder of another name, also what he has replaced since: so a person counts
 /// with the newest signature only, and not at all if the newest ones are about different things.
-pub(crate) fn last_words(words: &[Option<Word<'_>>]) -> (Vec<Option<usize>>, Vec<bool>) {
+pub(crate) fn last_words(words: &[Option<Word<'_>>], beside: &[(usize, Word<'_>)]) -> (Vec<Option<usize>>, Vec<bool>) {
+    let told = words.iter().enumerate().filter_map(|(index, word)| Some((index, word.as_ref()?)));
     let mut by_person: HashMap<&Person<'_>, Vec<(usize, &Word<'_>)>> = HashMap::new();
-    for (index, word) in words.iter().enumerate() {
-        if let Some(word) = word {
-            by_person.entry(&word.person).or_default().push((index, word));
-        }
+    for (index, word) in told.chain(beside.iter().map(|(index, word)| (*index, word))) {
+        by_person.entry(&word.person).or_default().push((index, word));
     }
     let (mut same_key_as, mut superseded) = (vec![None; words.len()], vec![false; words.len()]);
     for own in by_person.values() {
@@ -235,7 +259,9 @@ pub(crate) fn last_words(words: &[Option<Word<'_>>]) -> (Vec<Option<usize>>, Vec
         let last = own.iter().find(is_last).or(own.first()).copied();
         let said = last.and_then(|(_, word)| word.manifest);
         let is_clear = own.iter().filter(is_last).all(|(_, word)| word.manifest == said);
-        for (index, word) in own {
+        let is_own =
+            |(index, word): &&(usize, &Word<'_>)| words[*index].as_ref().is_some_and(|own| ptr::eq(own, *word));
+        for (index, word) in own.iter().filter(is_own) {
             same_key_as[*index] = last.map(|(last, _)| last).filter(|last| last != index);
             superseded[*index] = word.manifest.is_some() && (!is_clear || word.manifest != said);
         }

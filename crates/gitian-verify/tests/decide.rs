@@ -356,3 +356,18 @@ fn a_certificate_is_one_person_whichever_of_its_keys_a_policy_names() {
         assert_eq!((decision.weight, decision.unmet.len()), (1, 1), "{policy}");
     }
 }
+
+#[test]
+fn a_word_counts_though_somebody_signed_beside_it() {
+    let by = |folder: &str, out: &str, goods: &[(&str, u64)]| {
+        let mut found = goods.iter().map(|(key, made)| good(key, day(*made)));
+        let first = found.next().unwrap();
+        let others = found.map(|good| (good, Naming::Folder)).collect();
+        Facts { others, ..facts(folder, built(out), Signature::Good(Box::new(first))) }
+    };
+    // What alice replaced since lies in the folder zed, and mallory's signature beside her newer one.
+    let facts = [by("alice", "new", &[("mallory", 95), ("alice", 90)]), by("zed", "old", &[("alice", 80)])];
+    let decision = judge(&facts, "");
+    assert_eq!((decision.superseded, decision.same_key_as), (vec![false, true], vec![None, Some(0)]));
+    assert_eq!(decision.camps.len(), 1);
+}
