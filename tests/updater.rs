@@ -110,10 +110,10 @@ fn every_exit_code_is_the_one_that_drivers_know() {
         "release 1.2 is installed; after it: false: ended with exit status 1",
     );
     for (args, says) in [
-        (&["-c", "config.yml"][..], "none is given"),
+        (&["-c", "config.yml"][..], "destination: none is given"),
         (&["-c", "config.yml", "-m", "./config.yml"], "config: ./config.yml would be replaced; -m takes another name"),
         (&["-d", "dest"], "config: none is given"),
-        (&["-d", "dest", "-c", "none.yml"], "none.yml: No such file"),
+        (&["-d", "dest", "-c", "none.yml"], "config none.yml: No such file"),
         (&["-d", "dest", "-c", "coin.zip"], "config: "),
         (&["-d", "config.yml", "-c", "config.yml"], "is not a folder"),
         (&["--nope"], "unexpected argument"),

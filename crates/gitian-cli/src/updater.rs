@@ -26,7 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
     let program = std::env::current_exe().context("this program")?;
     let text = match &args.config {
-        Some(path) => gitian_manifest::read_file(path, CONFIG_LIMIT).with_context(|| path.display().to_string())?,
+        Some(path) => {
+            gitian_manifest::read_file(path, CONFIG_LIMIT).with_context(|| format!("config {}", path.display()))?
+        }
         None => carried::read(&program)?.ok_or_else(|| ConfigRefused("none is given".into()))?,
     };
     let mut config = Config::parse(&text)?;
@@ -43,7 +45,7 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         return Ok(0);
     }
     let Some(destination) = &args.dest else {
-        bail!(Stopped::Destination("none is given".into()));
+        bail!(Stopped::Destination("destination: none is given".into()));
     };
     if !args.url.is_empty() {
         config.offers = args.url.iter().map(|url| Offer::Package { url: url.clone(), version_url: None }).collect();
