@@ -294,8 +294,11 @@ fn a_revocation_counts_without_its_certificate_and_by_whom_the_owner_lets() {
     // As gpg --gen-revoke writes it: beside the certificate, or in a file of its own.
     let certificate = fs::read(fixture.path("keys/bob.pgp")).unwrap();
     let revocation = fs::read(fixture.path("bob.rev")).unwrap();
+    let binary = fixture.gpg(2013, &["--output", "-", "--dearmor", fixture.path("bob.rev").to_str().unwrap()]);
     for (story, file, more) in [
         ("before it", [&revocation[..], &certificate].concat(), false),
+        ("binary, before it", [&binary[..], &certificate].concat(), false),
+        ("binary, behind it", [&certificate[..], &binary].concat(), false),
         ("behind it", [&certificate[..], &revocation].concat(), false),
         ("in a file of its own", certificate.clone(), true),
     ] {

@@ -188,12 +188,12 @@ impl Keyring {
         let mut added = BTreeSet::new();
         for block in blocks(bytes, ARMOR) {
             let revocations = revocations(block);
-            if !revocations.is_empty() {
-                revocations.into_iter().for_each(|by| self.revoke(by));
-                continue;
-            }
+            // What is no certificate to the parser.
+            let mut taken = revocations.len();
+            revocations.into_iter().for_each(|by| self.revoke(by));
             let parser = match CertParser::from_bytes(block) {
                 Ok(parser) => parser,
+                Err(_) if taken > 0 => continue,
                 Err(cause) => {
                     self.problems.push(format!("{origin}: {cause}"));
                     continue;
@@ -205,6 +205,7 @@ impl Keyring {
                         added.insert(cert.fingerprint().to_hex());
                         self.insert(cert);
                     }
+                    Err(_) if taken > 0 => taken = 0,
                     Err(cause) => self.problems.push(format!("{origin}: {cause}")),
                 }
             }
@@ -347,13 +348,32 @@ fn with_revocations(cert: Cert, revocations: &[Signature]) -> Cert {
     cert.clone().insert_packets(own).map_or(cert, |(cert, _)| cert)
 }
 
-/// Cuts a file of several armored blocks with this first line apart; what is binary before them is a block too.
+/// Cuts a file of several armored blocks with this first line apart; what is binary before or behind one is a block too.
 pub(crate) fn blocks<'a>(bytes: &'a [u8], first_line: &'a [u8]) -> Vec<&'a [u8]> {
-    let is_binary = bytes.first().is_none_or(|first| first & 0x80 != 0);
-    let armored = memmem(bytes, first_line);
-    let starts: Vec<usize> = is_binary.then_some(0).into_iter().chain(armored).collect();
+    let is_binary = |bytes: &[u8]| bytes.first().is_some_and(|first| first & 0x80 != 0);
+    let starts: Vec<usize> = memmem(bytes, first_line).collect();
     let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
-    starts.iter().zip(ends).map(|(&start, end)| &bytes[start..end]).collect()
+    let mut found = Vec::new();
+    let before = &bytes[..starts.first().copied().unwrap_or(bytes.len())];
+    if is_binary(before) || bytes.is_empty() {
+        found.push(before);
+    }
+    for (&start, end) in starts.iter().zip(ends) {
+        let (armored, behind) = split_armored(&bytes[start..end]);
+        found.push(armored);
+        if is_binary(behind) {
+            found.push(behind);
+        }
+    }
+    found
+}
+
+/// Splits an armored block from what stands behind its last line.
+fn split_armored(block: &[u8]) -> (&[u8], &[u8]) {
+    let last_line = memmem(block, b"-----END ").next().unwrap_or(block.len());
+    let end =
+        block[last_line..].iter().position(|&byte| byte == b'\n').map_or(block.len(), |length| last_line + length + 1);
+    (&block[..end], block[end..].trim_ascii_start())
 }
 
 fn memmem<'a>(bytes: &'a [u8], wanted: &'a [u8]) -> impl Iterator<Item = usize> + 'a {

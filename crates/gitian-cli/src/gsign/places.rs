@@ -44,9 +44,7 @@ pub fn check(args: &Args, drafts: &[Draft], trees: &[SigsTree]) -> Result<(), Wr
     replaced.extend(optional("--in-toto", &args.in_toto));
     // What takes the place of a link or device would take it away.
     let is_other = |place: &&Place| place.path.symlink_metadata().is_ok_and(|there| !there.is_file());
-    if let Some(other) = replaced.iter().find(is_other) {
-        return Err(WrongUsage(format!("{other} is there and is no file")));
-    }
+    let other = replaced.iter().find(is_other).map(|place| format!("{place} is there and is no file"));
     outputs.extend(replaced);
     for output in outputs {
         if let Some(other) = taken.iter().find(|place| is_same_file(&place.path, &output.path)) {
@@ -54,7 +52,7 @@ pub fn check(args: &Args, drafts: &[Draft], trees: &[SigsTree]) -> Result<(), Wr
         }
         taken.push(output);
     }
-    Ok(())
+    other.map_or(Ok(()), |other| Err(WrongUsage(other)))
 }
 
 /// Checks that an assertion does not go through a link: out of the tree, or over another signer's. gverify believes nobody
