@@ -142,6 +142,11 @@ fn what_is_the_users_own_is_not_touched() {
         checkout.adopt(&["--undo", "builder"]).succeeds();
         checkout.sh("cd builder && git reset -q --hard && rm -f bin/gitian").succeeds();
     }
+    // One of these programs' own, which lies in the same way.
+    checkout.sh("git clone -q builder ours && touch ours/libexec/launch").succeeds();
+    let told = checkout.adopt(&["ours"]);
+    let refused = "ours is a checkout of these programs, not of gitian-builder\nhint: ";
+    assert!(told.code == 1 && told.stderr.contains(refused), "{}", told.stderr);
     for other in ["origin/bin", "nowhere", "."] {
         let told = checkout.adopt(&[other]);
         assert!(

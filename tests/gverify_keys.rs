@@ -283,7 +283,36 @@ fn the_keys_of_one_file_are_one_person() {
 }
 
 #[test]
-fn a_revocation_counts_without_its_certificate_and_by_whom_the_owner_lets() {
+fn what_was_replaced_is_no_ok_in_a_report_and_a_range_without_releases_names_those_that_there_are() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.make_key("alice", "ed25519", "never");
+    fixture.export("alice");
+    fixture.sign("alice", 2014, &[]);
+    // A copy of what she has replaced since, in a folder of another name.
+    let path = |signer: &str, file: &str| fixture.path("sigs/1.0").join(signer).join(file);
+    fs::create_dir(fixture.path("sigs/1.0/zed")).unwrap();
+    for file in ["app-build.assert", "app-build.assert.sig"] {
+        fs::copy(path("alice", file), path("zed", file)).unwrap();
+    }
+    let document = path("alice", "app-build.assert");
+    fs::write(&document, DOCUMENT.replace("app.zip", "new.zip")).unwrap();
+    let (user, signature) = ("alice@example.org", path("alice", "app-build.assert.sig"));
+    let (signature, document) = (signature.to_str().unwrap(), document.to_str().unwrap());
+    fixture.gpg(2016, &["--yes", "-u", user, "--output", signature, "--detach-sign", document]);
+    let verify = |more: &[&str]| fixture.work.run("gverify", &[&["-d", "sigs", "--keys", "keys"], more].concat());
+    let answer = verify(&["-r", "1.0", "--name", "app", "-c", "zed", "--markdown", "page.md"]);
+    let page = fs::read_to_string(fixture.path("page.md")).unwrap();
+    assert!(answer.stdout.contains("zed: OK\n") && page.contains("OK &#40;superseded&#41;"), "{}{page}", answer.stdout);
+    let answer = verify(&["--all", "-r", "9*"]);
+    let told = "none of 1 release and package fits; the newest releases are 1.0; --all alone shows all";
+    assert!(answer.code == 2 && answer.stderr.contains(told), "{}", answer.stderr);
+    let answer = verify(&["--all", "--name", "other"]);
+    assert!(answer.stderr.contains("fits; the packages are app; "), "{}", answer.stderr);
+    assert!(verify(&["--all"]).stderr.contains("gverify: 1 release and package: "), "{}", verify(&["--all"]).stderr);
+}
+
+#[test]
+fn a_revocation_counts_wherever_it_comes_without_its_certificate() {
     let Some(fixture) = Fixture::new() else { return };
     for name in ["alice", "bob", "carol"] {
         fixture.make_key(name, "ed25519", "never");

@@ -724,6 +724,19 @@ fn every_kind_of_fault_is_named() {
     }
 }
 
+#[test]
+fn a_policy_behind_a_link_is_not_read_from_what_the_change_brings() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.write("other.toml", "strict = true\n");
+    std::os::unix::fs::symlink("other.toml", fixture.path("gverify.toml")).unwrap();
+    fixture.commit();
+    fixture.add("2.0", "alice", "alice");
+    fixture.commit();
+    let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+    assert!(answer.code == 2 && answer.stderr.contains("policy gverify.toml of "), "{}", answer.stderr);
+    assert!(answer.stderr.contains(": is no plain file\nhint: a maintainer "), "{}", answer.stderr);
+}
+
 /// Mallory's key is hers by the policy; who brings it under another name gets no further than gverify would let him.
 #[test]
 fn what_gverify_would_not_take_is_a_fault() {

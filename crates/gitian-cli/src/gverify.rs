@@ -33,7 +33,7 @@ use crate::printable::printable;
 use crate::printed::is_reader_gone;
 use crate::surroundings::Surroundings;
 use crate::{downloads, pull_request};
-use advice::Asked;
+use advice::Inquiry;
 use json::Json;
 use range::{Lines, Range, Report, Since};
 use text::Print;
@@ -53,7 +53,7 @@ pub struct Release<'a> {
     /// What is decided.
     pub decision: &'a Decision,
     /// How the user asked.
-    pub asked: Asked<'a>,
+    pub inquiry: Inquiry<'a>,
 }
 
 impl Release<'_> {
@@ -63,7 +63,7 @@ impl Release<'_> {
         // Other programs make and sign lists.
         let is_list = facts.assert_path.extension().is_some_and(|end| end == "SHA256SUMS");
         let is_of_files = matches!(cause, Cause::SomeOutputs { .. } | Cause::OtherOutputs { .. });
-        let next = || advice::next(cause, self.question, &facts.signer, self.asked);
+        let next = || advice::next(cause, self.question, &facts.signer, self.inquiry);
         (!is_list || is_of_files).then(next).flatten()
     }
 }
@@ -179,6 +179,25 @@ pub fn policy(args: &Args, root: Option<&Path>) -> Result<Policy> {
     Ok(policy)
 }
 
+/// Returns an error that says what there is instead of a range in which there is nothing.
+fn nothing_fits(tree: &SigsTree, range: &Range, known: usize) -> anyhow::Error {
+    // Read again: seldom asked for, and a tree may hold a hundred thousand.
+    let there = History::of(tree).unwrap_or_default().questions;
+    let packages: BTreeSet<&str> = there.iter().map(|question| &*question.package).collect();
+    let there = if packages.iter().any(|package| fits(&range.name, package)) {
+        let mut releases: Vec<&str> = there.iter().rev().map(|question| &*question.release).collect();
+        releases.dedup();
+        format!("the newest releases are {}", named(releases.into_iter()))
+    } else {
+        format!("the packages are {}", named(packages.into_iter()))
+    };
+    anyhow!("{}: none of {} fits; {there}; --all alone shows all", tree.root.display(), counted(known))
+}
+
+fn counted(count: usize) -> String {
+    if count == 1 { "1 release and package".to_owned() } else { format!("{count} releases and packages") }
+}
+
 /// Returns the range of releases and packages, if it is not about a single one.
 fn range(args: &Args, package: Option<&str>) -> Result<Option<Range>> {
     let several = args.all
@@ -230,8 +249,8 @@ impl Run<'_> {
         question.check()?;
         let check = self.check(&question.tree)?;
         let Judged { facts, decision } = self.judge(&question, &check)?;
-        let asked = Asked { descriptor: self.args.descriptor.as_deref(), terms: &self.args.terms() };
-        let release = Release { question: &question, facts: &facts, decision: &decision, asked };
+        let inquiry = Inquiry { descriptor: self.args.descriptor.as_deref(), terms: &self.args.terms() };
+        let release = Release { question: &question, facts: &facts, decision: &decision, inquiry };
         let title = format!("Who built {} {}", question.package, question.release);
         self.write_page(&Page { title, notes: self.notes(&check), rows: vec![Row::of(&release)] })?;
         let code = match decision.outcome() {
@@ -273,20 +292,7 @@ impl Run<'_> {
         let mut history = History::of(tree)?;
         let strays = std::mem::take(&mut history.strays);
         let known = history.questions.len();
-        let packages: BTreeSet<String> = history.questions.iter().map(|question| question.package.clone()).collect();
-        let mut releases: Vec<String> = history.questions.iter().map(|question| question.release.clone()).collect();
-        releases.dedup();
-        let none_fits = || {
-            let there = if packages.iter().any(|package| fits(&range.name, package)) {
-                format!("the newest releases are {}", named(releases.iter().rev().map(String::as_str)))
-            } else {
-                format!("the packages are {}", named(packages.iter().map(String::as_str)))
-            };
-            anyhow!(
-                "{}: none of {known} releases and packages fits; {there}; --all alone shows all",
-                tree.root.display()
-            )
-        };
+        let none_fits = || nothing_fits(tree, range, known);
         let questions = range.questions(history);
         if known == 0 {
             bail!("{}: holds no assertions; a tree has folders <release>/<signer>", tree.root.display());
@@ -324,12 +330,9 @@ impl Run<'_> {
         if verified + failed + nothing == 0 {
             return Err(none_fits());
         }
-        let what = match verified + failed + nothing {
-            1 => "1 release and package".to_owned(),
-            count => format!("{count} releases and packages"),
-        };
         tell(&format!(
-            "gverify: {what}: {verified} verified, {failed} with something wrong, {nothing} without a verdict"
+            "gverify: {}: {verified} verified, {failed} with something wrong, {nothing} without a verdict",
+            counted(verified + failed + nothing)
         ));
         if let Some(hint) = check.source().and_then(|source| keys::hint(&tally.missing_keys, source, &tree.root)) {
             tell(&format!("hint: {hint}"));

@@ -7,16 +7,31 @@ use std::path::{Component, Path, PathBuf};
 /// How many links of a path are followed: as many as Linux does.
 const LINKS: usize = 40;
 
-/// Whether two paths lead to one file, whether that is there or not.
-pub fn is_same_file(a: &Path, b: &Path) -> bool {
-    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let real = |path: &Path| real(&absolute(path), &mut { LINKS });
-    // A file that is there may have several names without any link.
-    real(a) == real(b) || identity(a).is_some_and(|there| identity(b) == Some(there))
+/// Where a path leads.
+pub struct Place {
+    /// Without links and `..`, as far as it is there.
+    real: PathBuf,
+    /// Device and number of the file that is there, which may have several names without any link.
+    file: Option<(u64, u64)>,
 }
 
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    path.metadata().ok().map(|there| (there.dev(), there.ino()))
+impl Place {
+    /// Looks where a path leads.
+    pub fn of(path: &Path) -> Self {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let file = path.metadata().ok().map(|there| (there.dev(), there.ino()));
+        Self { real: real(&absolute, &mut { LINKS }), file }
+    }
+
+    /// Whether this is one file with another, whether that is there or not.
+    pub fn is(&self, other: &Self) -> bool {
+        self.real == other.real || self.file.is_some() && self.file == other.file
+    }
+}
+
+/// Whether two paths lead to one file, whether that is there or not.
+pub fn is_same_file(a: &Path, b: &Path) -> bool {
+    Place::of(a).is(&Place::of(b))
 }
 
 /// Returns where an absolute path leads, without links and `..`. What is not there yet will be no link.

@@ -211,8 +211,12 @@ fn policy_of(root: &Path, commit: &str) -> Result<Option<Policy>> {
     let entry = String::from_utf8_lossy(&listed).into_owned();
     let fields: Vec<&str> = entry.split(['\0', '\t', ' ']).collect();
     let [mode, _, object, ..] = fields[..] else { return Ok(None) };
+    // Behind a link there may be what the change made of it.
     if !mode.starts_with("100") {
-        return Policy::of_tree(root);
+        bail!(Problem {
+            what: format!("policy {} of {commit}: is no plain file", Policy::FILE),
+            mend: "a maintainer replaces it by a plain file, in a change of its own".into(),
+        });
     }
     let text = git(root, &["cat-file", "blob", object])?;
     let text = String::from_utf8(text).with_context(|| format!("policy {}", Policy::FILE))?;

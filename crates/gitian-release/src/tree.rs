@@ -322,6 +322,20 @@ fn git() -> Command {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_push_is_late_when_another_came_first_and_not_when_it_is_refused() {
+        for (line, is_late) in [
+            (" ! [rejected]        HEAD -> main (fetch first)", true),
+            ("remote: error: cannot lock ref 'refs/heads/main': is at 1 but expected 2", true),
+            (" ! [remote rejected] HEAD -> main (failed to update ref)", true),
+            ("remote: error: cannot lock ref 'refs/heads/main': reference already exists", true),
+            (" ! [remote rejected] HEAD -> main (pre-receive hook declined)", false),
+            ("fatal: unable to access 'https://example.org/'", false),
+        ] {
+            assert_eq!(was_late(&["remote: hello".into(), line.into()]), is_late, "{line}");
+        }
+    }
+
     /// A repository at a path, with one commit.
     fn repository(path: &Path) {
         fs::create_dir_all(path).unwrap();

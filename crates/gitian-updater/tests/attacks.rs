@@ -109,7 +109,18 @@ fn a_package_that_too_few_signed_or_that_they_disagree_on_is_refused() {
         made.members.push(("gitian/bob-key.pgp".into(), keys.public("mallory"), 0o100_644));
     })
     .zip(keys);
+    // Whoever signed in one file counts, each key once.
+    let in_one_file = |names: [&'static str; 2]| {
+        let both = names.map(|name| keys.sign(name, &once.assertion(), SIGNED)).concat();
+        let mut all = all.clone();
+        all.retain(|(path, ..)| path != "gitian/alice-build.assert.sig");
+        all.push(("gitian/alice-build.assert.sig".into(), both, 0o100_644));
+        all.push(("gitian/bob-key.pgp".into(), keys.public("bob"), 0o100_644));
+        zip(&all)
+    };
+    assert_eq!(Place::new().take(keys, &in_one_file(["alice", "bob"])).0, 0);
     for (package, reason) in [
+        (in_one_file(["alice", "alice"]), "alice signed it, which weighs 40, and 60 is demanded"),
         (once.zip(keys), "alice signed it, which weighs 40, and 60 is demanded"),
         (zip(&one_key_twice), "alice signed it, which weighs 40"),
         (signed(&[("mallory", SIGNED)]).zip(keys), "nobody signed it, which weighs 0"),

@@ -27,7 +27,7 @@ pub struct Facts {
     pub document: Document,
     /// Its signature; of several in one file the best.
     pub signature: Signature,
-    /// The other good ones in the same file, the newest first, each with what the name would rest on by it: a policy may
+    /// The other good ones in the same file, who may rather be meant first, each with what the name would rest on by it: a policy may
     /// prefer one of them. Of one key's only those that differ in what they are worth.
     pub others: Vec<(Good, Naming)>,
     /// Where one of the two is absent: other assertions without a signature and signatures without an assertion in the same

@@ -139,6 +139,9 @@ impl Keyring {
 
     /// Whether the certificates of a file have names or addresses in common, one with the other.
     fn is_one_persons(&self, file: &KeyFile) -> bool {
+        if file.keys.len() == 1 {
+            return true;
+        }
         let certs = file.keys.iter().filter_map(|key| self.certs.get(&key.parse::<Fingerprint>().ok()?));
         let mut others: Vec<BTreeSet<String>> = certs.map(names).collect();
         let Some(mut known) = others.pop() else { return false };

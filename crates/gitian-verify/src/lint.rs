@@ -249,7 +249,7 @@ impl Lint<'_> {
 
     /// Returns by what a signer's keys were known before the change, in words.
     fn known_by(&self, signer: &str) -> Option<String> {
-        if self.policy.signers.get(signer).is_some_and(|known| !known.keys.is_empty()) {
+        if self.policy.knows_keys_of(signer) {
             return Some(Policy::FILE.into());
         }
         let files: Vec<String> = self.past.files_of(signer).map(|file| self.shown(&file.path)).collect();
@@ -301,8 +301,7 @@ impl Lint<'_> {
                 known_by: file.map_or_else(|| Policy::FILE.into(), |file| self.shown(&file)),
             },
         });
-        let names_keys = self.policy.signers.get(signer).is_some_and(|known| !known.keys.is_empty());
-        if names_keys || self.policy.owner_of(good).is_some() {
+        if self.policy.knows_keys_of(signer) || self.policy.owner_of(good).is_some() {
             return wrong;
         }
         if let Some(known_by) = self.known_by(signer) {

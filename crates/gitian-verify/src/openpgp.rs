@@ -23,6 +23,8 @@ use crate::keyring::{Keyring, blocks, may_sign};
 
 /// How many signatures of one file may be salted: each of those needs the whole document to be hashed anew.
 const SALTED_LIMIT: usize = 16;
+/// Says how mail is to be written, and nothing about a document.
+const HARMLESS_NOTATION: &str = "preferred-email-encoding@pgp.com";
 /// How many signatures of one file are told that are not good: anybody can add any number.
 const NOT_GOOD_LIMIT: usize = 100;
 
@@ -233,10 +235,11 @@ fn verify(
 }
 
 /// Returns what a signature wants nobody to accept it without, if that is nothing we know. Source: RFC 9580, section 5.2.3.7;
-/// GnuPG refuses the same.
+/// GnuPG 2.2 refuses the same.
 fn critical_unknown(signature: &packet::Signature) -> Option<String> {
     let mut critical = signature.hashed_area().iter().filter(|subpacket| subpacket.critical());
     critical.find_map(|subpacket| match subpacket.value() {
+        SubpacketValue::NotationData(notation) if notation.name() == HARMLESS_NOTATION => None,
         SubpacketValue::NotationData(notation) => Some(format!("notation {}", notation.name())),
         SubpacketValue::Unknown { tag, .. } => Some(format!("subpacket {tag}")),
         _ => None,
@@ -400,15 +403,16 @@ fn revocation(cert: &Cert, key: &ErasedKeyAmalgamation<'_, PublicParts>, keys: &
 
 /// Returns the revocations of a certificate by others whom its owner allows to, as far as we have their keys.
 fn designated_revocations<'k>(cert: &'k Cert, keys: &'k Keyring) -> impl Iterator<Item = &'k packet::Signature> {
-    let by_owner = cert.primary_key().bundle().self_signatures();
-    let by_owner = by_owner.chain(cert.userids().flat_map(|id| id.bundle().self_signatures()));
-    let revokers: Vec<KeyHandle> =
-        by_owner.flat_map(|by| by.revocation_keys()).map(|revoker| revoker.revoker().1.into()).collect();
+    // Every signature is checked when it is looked at: seldom has a certificate anything of others.
+    let allows = |revoker: &Cert| {
+        let by_owner = cert.primary_key().bundle().self_signatures();
+        let mut by_owner = by_owner.chain(cert.userids().flat_map(|id| id.bundle().self_signatures()));
+        by_owner.any(|by| by.revocation_keys().any(|allowed| *allowed.revoker().1 == revoker.fingerprint()))
+    };
     let is_theirs = move |by: &&packet::Signature| {
         let candidates = by.get_issuers().into_iter().flat_map(|issuer| keys.find(&issuer)).collect::<Vec<_>>();
         candidates.into_iter().any(|(revoker, key)| {
-            revokers.iter().any(|allowed| allowed.aliases(revoker.key_handle()))
-                && by.verify_primary_key_revocation(key.key(), cert.primary_key().key()).is_ok()
+            by.verify_primary_key_revocation(key.key(), cert.primary_key().key()).is_ok() && allows(revoker)
         })
     };
     cert.primary_key().bundle().other_revocations().filter(is_theirs)

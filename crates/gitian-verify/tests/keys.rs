@@ -284,12 +284,16 @@ fn what_cannot_be_read_hides_no_signature_beside_it() {
 fn what_a_signature_calls_critical_and_nobody_here_knows_makes_it_bad() {
     let (alice, mut pair) = make_key(CipherSuite::Cv25519, None);
     let keys = keyring(&[&alice]);
-    for is_critical in [false, true] {
-        let builder = builder(year(2012)).set_notation("unheard-of@example.org", b"1", None, is_critical).unwrap();
+    for (notation, is_critical, is_bad) in [
+        ("unheard-of@example.org", false, false),
+        ("unheard-of@example.org", true, true),
+        ("preferred-email-encoding@pgp.com", true, false),
+    ] {
+        let builder = builder(year(2012)).set_notation(notation, b"1", None, is_critical).unwrap();
         let signature = bytes(builder.sign_message(&mut pair, DOCUMENT).unwrap());
         let state = check(&signature, DOCUMENT, &keys, now());
-        let is_bad = matches!(&state, Signature::Bad { reason, .. } if reason.contains("unheard-of@example.org"));
-        assert_eq!((is_bad, matches!(state, Signature::Good(_))), (is_critical, !is_critical), "{state:?}");
+        let is_told = matches!(&state, Signature::Bad { reason, .. } if reason.contains(notation));
+        assert_eq!((is_told, matches!(state, Signature::Good(_))), (is_bad, !is_bad), "{state:?}");
     }
 }
 
@@ -422,6 +426,28 @@ fn a_revoked_subkey_is_revoked_although_its_certificate_is_not() {
     assert_eq!(good(&sign(&mut pair, year(2012)), &keys).standing, Standing::KeyRevokedLater);
     assert_eq!(good(&sign(&mut pair, year(2018)), &keys).standing, Standing::MadeAfterRevocation);
     assert_eq!(good(&sign(&mut pair_of_primary(&cert), year(2018)), &keys).standing, Standing::Sound);
+}
+
+#[test]
+fn whom_the_owner_lets_may_revoke_a_key_and_nobody_else() {
+    let (bob, mut bob_pair) = make_key(CipherSuite::Cv25519, None);
+    let (mallory, mut mallory_pair) = make_key(CipherSuite::Cv25519, None);
+    let made = CertBuilder::new().set_creation_time(year(2010)).add_userid("Alice <alice@example.org>");
+    let (alice, _) = made
+        .set_primary_key_flags(KeyFlags::empty().set_certification().set_signing())
+        .set_revocation_keys(vec![(&bob).into()])
+        .generate()
+        .unwrap();
+    let signature = sign(&mut pair_of_primary(&alice), year(2018));
+    let revoked_by = |pair: &mut KeyPair| revoke(alice.clone(), pair, year(2016), ReasonForRevocation::KeyRetired);
+    let (by_bob, by_mallory) = (revoked_by(&mut bob_pair), revoked_by(&mut mallory_pair));
+    for (story, certs, expected) in [
+        ("bob", vec![&by_bob, &bob], Standing::MadeAfterRevocation),
+        ("bob, whose key we do not have", vec![&by_bob], Standing::Sound),
+        ("mallory", vec![&by_mallory, &bob, &mallory], Standing::Sound),
+    ] {
+        assert_eq!(good(&signature, &keyring(&certs)).standing, expected, "{story}");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use gitian_verify::{
 use super::keys::Keys;
 use crate::args::gsign::Args;
 use crate::failure::tell;
-use crate::gverify::advice::{self, Asked};
+use crate::gverify::advice::{self, Inquiry};
 use crate::gverify::words;
 use crate::printable::printable;
 
@@ -58,8 +58,8 @@ pub fn check_all(
         let others = Others::of(&draft.subject, tree, keys.of(tree)?, at)?;
         let descriptor = loaded.iter().find(|loaded| loaded.descriptor.name == draft.subject.package);
         let terms = args.keys.iter().flat_map(|keys| ["--keys".into(), keys.into()]).collect::<Vec<_>>();
-        let asked = Asked { descriptor: descriptor.map(|loaded| &*loaded.path), terms: &terms };
-        let difference = others.difference(draft, asked);
+        let inquiry = Inquiry { descriptor: descriptor.map(|loaded| &*loaded.path), terms: &terms };
+        let difference = others.difference(draft, inquiry);
         if !args.quiet {
             others.show(difference.is_some());
         }
@@ -120,7 +120,7 @@ impl Others {
 
     /// Returns how a draft differs from what most built, if it does. Where nobody has a good signature, or as many built
     /// one thing as another, there is no most.
-    fn difference(&self, draft: &Draft, asked: Asked<'_>) -> Option<Diverges> {
+    fn difference(&self, draft: &Draft, inquiry: Inquiry<'_>) -> Option<Diverges> {
         let Reference::Signer(reference) = self.decision.reference else { return None };
         let Document::Read(golden) = &self.facts[reference].document else { return None };
         let own = draft.assertion();
@@ -155,7 +155,7 @@ impl Others {
             release: self.question.release.clone(),
             most: names.join(", "),
             lines,
-            next: cause.and_then(|cause| advice::next(cause, &self.question, draft.subject.signer.as_str(), asked)),
+            next: cause.and_then(|cause| advice::next(cause, &self.question, draft.subject.signer.as_str(), inquiry)),
         })
     }
 }

@@ -11,12 +11,13 @@ use gitian_vm::Problem;
 
 use crate::args::gsign::Args;
 use crate::failure::WrongUsage;
-use crate::place::is_same_file;
+use crate::place::Place;
 
 /// A file that is read or written.
-struct Place {
+struct File {
     what: &'static str,
     path: PathBuf,
+    place: Place,
 }
 
 /// Checks that no output of a run goes where another goes, or to a file that the run reads.
@@ -25,29 +26,29 @@ struct Place {
 ///
 /// Names the first two that coincide.
 pub fn check(args: &Args, drafts: &[Draft], trees: &[SigsTree]) -> Result<(), WrongUsage> {
-    let optional = |what, path: &Option<PathBuf>| path.iter().map(|path| Place::new(what, path)).collect::<Vec<_>>();
-    let mut taken: Vec<Place> = args.descriptors.iter().map(|path| Place::new("descriptor", path)).collect();
+    let optional = |what, path: &Option<PathBuf>| path.iter().map(|path| File::new(what, path)).collect::<Vec<_>>();
+    let mut taken: Vec<File> = args.descriptors.iter().map(|path| File::new("descriptor", path)).collect();
     let reports = drafts.iter().map(|draft| Workdir::new("").report(&draft.subject.package));
-    taken.extend(reports.map(|path| Place::new("report", &path)));
+    taken.extend(reports.map(|path| File::new("report", &path)));
     taken.extend(optional("--key", &args.key));
     taken.extend(optional("--passphrase-file", &args.passphrase_file));
 
     let mut outputs = optional("--request", &args.request);
     if args.request.is_none() {
         for (Draft { subject, .. }, tree) in drafts.iter().zip(trees) {
-            outputs.push(Place::new("assertion", &subject.assert_path(tree)));
-            outputs.push(Place::new("signature", &subject.signature_path(tree)));
+            outputs.push(File::new("assertion", &subject.assert_path(tree)));
+            outputs.push(File::new("signature", &subject.signature_path(tree)));
         }
     }
     let mut replaced = optional("--sha256sums", &args.sha256sums);
     replaced.extend(optional("signature", &args.sha256sums.as_ref().map(|list| armored(list))));
     replaced.extend(optional("--in-toto", &args.in_toto));
     // What takes the place of a link or device would take it away.
-    let is_other = |place: &&Place| place.path.symlink_metadata().is_ok_and(|there| !there.is_file());
-    let other = replaced.iter().find(is_other).map(|place| format!("{place} is there and is no file"));
+    let is_other = |file: &&File| file.path.symlink_metadata().is_ok_and(|there| !there.is_file());
+    let other = replaced.iter().find(is_other).map(|file| format!("{file} is there and is no file"));
     outputs.extend(replaced);
     for output in outputs {
-        if let Some(other) = taken.iter().find(|place| is_same_file(&place.path, &output.path)) {
+        if let Some(other) = taken.iter().find(|file| file.place.is(&output.place)) {
             return Err(WrongUsage(format!("{output} is the same file as {other}")));
         }
         taken.push(output);
@@ -76,13 +77,13 @@ fn armored(list: &Path) -> PathBuf {
     name.into()
 }
 
-impl Place {
+impl File {
     fn new(what: &'static str, path: &Path) -> Self {
-        Self { what, path: path.to_owned() }
+        Self { what, path: path.to_owned(), place: Place::of(path) }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.what, self.path.display())
     }

@@ -11,7 +11,7 @@ use shell_words::quote;
 
 /// How the user asked, for other commands about the same.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Asked<'a> {
+pub struct Inquiry<'a> {
     /// The descriptor, if the user named one.
     pub descriptor: Option<&'a Path>,
     /// The options of gverify that say which signatures count.
@@ -19,12 +19,12 @@ pub struct Asked<'a> {
 }
 
 /// Returns the command to run next; none if what was recorded is nothing that a command should be made of.
-pub fn next(cause: &Cause, question: &Question, signer: &str, asked: Asked<'_>) -> Option<String> {
-    Some(command(cause, question, signer, asked)).filter(|command| !command.is_empty())
+pub fn next(cause: &Cause, question: &Question, signer: &str, inquiry: Inquiry<'_>) -> Option<String> {
+    Some(command(cause, question, signer, inquiry)).filter(|command| !command.is_empty())
 }
 
-fn command(cause: &Cause, question: &Question, signer: &str, asked: Asked<'_>) -> String {
-    let descriptor = asked.descriptor.map_or("DESCRIPTOR.yml".to_owned(), |path| Command::new(path).to_string());
+fn command(cause: &Cause, question: &Question, signer: &str, inquiry: Inquiry<'_>) -> String {
+    let descriptor = inquiry.descriptor.map_or("DESCRIPTOR.yml".to_owned(), |path| Command::new(path).to_string());
     let tree = question.tree.root.display().to_string();
     match cause {
         Cause::OtherSubject { .. } | Cause::Order | Cause::Spelling => {
@@ -35,7 +35,7 @@ fn command(cause: &Cause, question: &Question, signer: &str, asked: Asked<'_>) -
             format!("gsign --signer {signer} --release {release} --destination {} {descriptor}", quote(&above))
         }
         Cause::Inputs(changes) => {
-            changes.first().map(|change| input(change, question, &descriptor, asked.terms)).unwrap_or_default()
+            changes.first().map(|change| input(change, question, &descriptor, inquiry.terms)).unwrap_or_default()
         }
         Cause::Commits(changes) => {
             let Some(change) = changes.first() else { return String::new() };
@@ -135,7 +135,22 @@ mod tests {
             ("a b/2/1.0", "gsign --signer bob --release 1.0 --destination 'sigs/a b/2' DESCRIPTOR.yml"),
         ] {
             let question = Question { release: release.into(), ..question("app") };
-            assert_eq!(next(&cause, &question, "bob", Asked::default()).as_deref(), Some(expected));
+            assert_eq!(next(&cause, &question, "bob", Inquiry::default()).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn another_unsigned_build_is_looked_at_on_the_same_terms() {
+        let (name, reference, signer) = ("app-unsigned.tar.gz".into(), Some("1".into()), Some("2".into()));
+        let cause = Cause::Inputs(vec![InputChange { name, reference, signer }]);
+        let terms = ["--keys", "a b"].map(OsString::from);
+        for (terms, expected) in [
+            (&[][..], "gverify --all --release 1.0-unsigned --destination sigs"),
+            (&terms, "gverify --all --release 1.0-unsigned --destination sigs --keys 'a b'"),
+        ] {
+            let question = Question { release: "1.0-signed".into(), ..question("app") };
+            let inquiry = Inquiry { terms, ..Inquiry::default() };
+            assert_eq!(next(&cause, &question, "bob", inquiry).as_deref(), Some(expected));
         }
     }
 
@@ -156,19 +171,19 @@ mod tests {
             ("-amd64", None),
         ] {
             assert_eq!(
-                next(&packages(guest), &question("app"), "bob", Asked::default()).as_deref(),
+                next(&packages(guest), &question("app"), "bob", Inquiry::default()).as_deref(),
                 expected,
                 "{guest}"
             );
         }
-        let asked = Asked { descriptor: Some(Path::new("a b.yml")), terms: &[] };
-        let found = next(&packages("bionic-amd64"), &question("app"), "bob", asked);
+        let inquiry = Inquiry { descriptor: Some(Path::new("a b.yml")), terms: &[] };
+        let found = next(&packages("bionic-amd64"), &question("app"), "bob", inquiry);
         assert_eq!(found, Some(upgraded.replace("DESCRIPTOR.yml", "'a b.yml'")));
         let cache = Cause::Cache { which: Cache::Package, files: Vec::new() };
         for (package, expected) in
             [("app", Some("rm -r cache/app; gbuild DESCRIPTOR.yml")), ("..", None), ("-rf", None), ("a b", None)]
         {
-            assert_eq!(next(&cache, &question(package), "bob", Asked::default()).as_deref(), expected, "{package}");
+            assert_eq!(next(&cache, &question(package), "bob", Inquiry::default()).as_deref(), expected, "{package}");
         }
     }
 }

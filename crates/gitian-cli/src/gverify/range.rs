@@ -15,7 +15,7 @@ use gitian_verify::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::advice::Asked;
+use super::advice::Inquiry;
 use super::{Release, keys, words};
 use crate::failure::{WrongUsage, tell};
 use crate::printable::printable;
@@ -149,8 +149,8 @@ pub fn run(
                     Outcome::Nothing => tally.nothing += 1,
                 }
                 tally.missing_keys.extend(keys::missing(&facts));
-                let asked = Asked { descriptor: range.descriptor.as_deref(), terms: &range.terms };
-                let release = Release { question, facts: &facts, decision: &decision, asked };
+                let inquiry = Inquiry { descriptor: range.descriptor.as_deref(), terms: &range.terms };
+                let release = Release { question, facts: &facts, decision: &decision, inquiry };
                 bar.suspend(|| report.release(&release))
             }
             // A program that cannot be run, or ctrl-c: the other releases would fare no better.
