@@ -1,13 +1,12 @@
 //! `gitian adopt`: a checkout of gitian-builder whose upstream moves on.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 
 use assert_cmd::Command;
-use support::programs::{self, Answer};
-use support::tree;
+
+use crate::support::programs::{self, Answer};
+use crate::support::tree;
 
 /// An upstream with programs that say that they are the original's, and a clone of it.
 struct Checkout {

@@ -1,14 +1,14 @@
 //! Every kind of guest gives the same bytes: the same outputs, packages and surroundings of a script.
 
-mod support;
-
 use std::fs;
 
 use gitian_manifest::Report;
-use support::backends::{ROWS, Row};
-use support::dump::{Dump, assert_same_packages};
-use support::programs::Workdir;
-use support::{checkout, hello};
+
+use crate::support;
+use crate::support::backends::{ROWS, Row};
+use crate::support::dump::{Dump, assert_same_packages};
+use crate::support::programs::Workdir;
+use crate::support::{checkout, hello};
 
 /// Whether tests that take many minutes are asked for.
 fn slow() -> bool {

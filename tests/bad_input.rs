@@ -1,15 +1,15 @@
 //! What can be wrong with what a user gives: each has a message that names object, cause and remedy, an exit status other
 //! than 0, and leaves the working directory as it was.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use support::programs::{Answer, Workdir, answer};
-use support::tree::listing;
+
+use crate::support;
+use crate::support::programs::{Answer, Workdir, answer};
+use crate::support::tree::listing;
 
 fn gbuild(work: &Workdir, args: &[&str]) -> Answer {
     work.run("gbuild", args)

@@ -1,15 +1,12 @@
 //! gitian canon and canon-zip as their users call them: options, messages, exit codes, what lies there afterwards.
 
-#[path = "support/mod.rs"]
-mod support;
-
 use std::fs;
 use std::path::Path;
 
 use assert_cmd::Command;
 use gitian_manifest::Digest;
 
-use support::programs::{Answer, run};
+use crate::support::programs::{Answer, run};
 
 fn here() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()

@@ -1,7 +1,5 @@
 //! Whatever ends a build early, nothing of it stays on the host that stands in the way of the next one.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -9,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::programs::{Answer, Workdir, cache};
-use support::running::{Running, processes_with, within};
+
+use crate::support;
+use crate::support::programs::{Answer, Workdir, cache};
+use crate::support::running::{Running, processes_with, within};
 
 /// How long the end of what was told to end may take.
 const END: Duration = Duration::from_secs(20);

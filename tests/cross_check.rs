@@ -1,15 +1,14 @@
 //! `gbuild --cross-check`: one build in two kinds of guest.
 
-mod support;
-
 use std::fs;
 use std::time::Duration;
 
 use assert_cmd::Command;
 use nix::sys::signal::Signal;
-use support::backends::row;
-use support::programs::{Workdir, answer};
-use support::running::within;
+
+use crate::support::backends::row;
+use crate::support::programs::{Workdir, answer};
+use crate::support::running::within;
 
 const BOTH: [&str; 2] = ["--cross-check", "sandbox,docker"];
 

@@ -1,8 +1,6 @@
 //! Docker's guests: what may be wrong with the engine and its images, and what is left when builds end early. Each on an
 //! engine of the tests' own.
 
-mod support;
-
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -14,10 +12,12 @@ use gitian_manifest::Digest;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
-use support::backends::row;
-use support::mirror::{MANIFEST, Mirror};
-use support::programs::{Answer, Workdir};
-use support::running::{Running, within};
+
+use crate::support;
+use crate::support::backends::row;
+use crate::support::mirror::{MANIFEST, Mirror};
+use crate::support::programs::{Answer, Workdir};
+use crate::support::running::{Running, within};
 
 const BASE: &str = "base-bookworm-amd64";
 

@@ -1,11 +1,9 @@
 //! `gitian doctor`: the host at a glance.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use support::programs::{Workdir, answer};
+use crate::support::programs::{Workdir, answer};
 
 #[test]
 fn every_kind_of_guest_and_all_else_has_a_line_and_each_problem_what_mends_it() {

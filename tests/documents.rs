@@ -1,14 +1,14 @@
 //! What the documents tell people to type is typed here: every block of commands in README, tutorial and migration is run, in
 //! the order of the document and in one shell, or says why not.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 
 use assert_cmd::Command;
-use support::gnupg::Home;
-use support::programs::{Workdir, answer, surrounded};
+
+use crate::support;
+use crate::support::gnupg::Home;
+use crate::support::programs::{Workdir, answer, surrounded};
 
 /// A block of commands.
 struct Block {

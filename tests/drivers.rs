@@ -1,17 +1,16 @@
 //! What driver scripts of many projects do with a checkout, as they do it: through `bin/` by relative path, through PATH,
 //! with standard error closed, with files moved away in between.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use clap::Parser;
 use gitian_cli::args;
 use gitian_manifest::Report;
-use support::checkout::{COIN_LINUX, Checkout};
-use support::gnupg;
-use support::mirror::Mirror;
+
+use crate::support::checkout::{COIN_LINUX, Checkout};
+use crate::support::gnupg;
+use crate::support::mirror::Mirror;
 
 #[test]
 fn a_release_driver_runs_as_it_is() {

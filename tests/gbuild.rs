@@ -1,13 +1,13 @@
 //! gbuild on real guests of the sandbox: the records are those of the original, the same every time and for everybody.
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use gitian_manifest::Report;
-use support::programs::{Answer, Workdir};
-use support::{checkout, hello, shared};
+
+use crate::support;
+use crate::support::programs::{Answer, Workdir};
+use crate::support::{checkout, hello, shared};
 
 /// A working directory with the bookworm base image and GNU hello's tarball in its inputs.
 fn hello_workdir() -> Option<Workdir> {

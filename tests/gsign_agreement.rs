@@ -1,12 +1,12 @@
 //! gsign before it signs: what others signed is shown, and what most of them did not build is not signed.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 
 use gitian_manifest::Digest;
-use support::signers::{Builder, files, names};
+
+use crate::support;
+use crate::support::signers::{Builder, files, names};
 
 /// Alice, Bob and Carol, who know each other's keys.
 fn three() -> Option<[Builder; 3]> {

@@ -1,17 +1,17 @@
 //! Which keys gsign signs with, and how often it asks: the agent, secret keys of files, a terminal. Whatever fails or is
 //! cancelled leaves nothing.
 
-mod support;
-
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use nix::sys::signal::Signal;
-use support::programs::Answer;
-use support::running::within;
-use support::signers::{Builder, files, names};
+
+use crate::support;
+use crate::support::programs::Answer;
+use crate::support::running::within;
+use crate::support::signers::{Builder, files, names};
 
 const PACKAGES: [&str; 6] = ["one", "two", "three", "four", "five", "six"];
 const PASSPHRASE: &str = "correct horse";

@@ -1,10 +1,8 @@
 //! Signing on a host that has the key and nothing else: request, answer, import; and whatever is changed between.
 
-mod support;
-
 use std::fs;
 
-use support::signers::{Builder, files, names};
+use crate::support::signers::{Builder, files, names};
 
 /// A host where things are built, which knows the signer's public key, and one that holds the secret key.
 fn hosts() -> Option<[Builder; 2]> {

@@ -1,15 +1,15 @@
 //! What gsign can say in the words of other tools: a list of digests, and in-toto statements with SLSA provenance.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::symlink;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use support::checkout;
-use support::signers::{Builder, files, names};
+
+use crate::support;
+use crate::support::checkout;
+use crate::support::signers::{Builder, files, names};
 
 #[test]
 fn a_list_of_digests_and_its_signature_cover_all_that_was_signed() {

@@ -1,18 +1,18 @@
 //! gverify as a user runs it: every recorded run of the original (`data/original/sign`), trees that somebody hostile
 //! made, and the sources of keys.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use nix::sys::stat::Mode;
-use support::gnupg::Home;
-use support::programs::{Answer, Workdir, answer};
-use support::{shared, tree};
 use tempfile::TempDir;
+
+use crate::support;
+use crate::support::gnupg::Home;
+use crate::support::programs::{Answer, Workdir, answer};
+use crate::support::{shared, tree};
 
 /// What we do otherwise than the original: recorded run, exit status, standard output without what explains it (lines
 /// joined by `; `, bold and empty lines left out), why. share/doc/compatibility.md says the same in words.

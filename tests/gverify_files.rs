@@ -1,16 +1,15 @@
 //! `gverify --files` as an ordinary user runs it: files that were downloaded, a tree of gitian's or of guix' layout, a
 //! list with its signatures.
 
-mod support;
-
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use gitian_manifest::Digest;
-use support::gnupg::Home;
-use support::programs::{Answer, Workdir};
+
+use crate::support::gnupg::Home;
+use crate::support::programs::{Answer, Workdir};
 
 const GOOD: &str = "the right bytes\n";
 const EVIL: &str = "other bytes\n";

@@ -1,14 +1,13 @@
 //! The life of a key as gverify tells it: keys, signatures and revocations by gpg at faked times. What each combination
 //! amounts to is tested in gitian-verify (`tests/keys.rs`); here is what a user reads.
 
-mod support;
-
 use std::fs;
 use std::path::PathBuf;
 
 use assert_cmd::Command;
-use support::gnupg::Home;
-use support::programs::Workdir;
+
+use crate::support::gnupg::Home;
+use crate::support::programs::Workdir;
 
 const DESCRIPTOR: &str = "name: app\ndistro: debian\nsuites: [bookworm]\narchitectures: [amd64]\n\
                           reference_datetime: \"2010-01-01 00:00:00\"\nscript: \"true\"\n";

@@ -1,14 +1,13 @@
 //! `gverify --lint` on pull requests to a sigs repository: right ones pass, each kind of wrong one is named.
 
-mod support;
-
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use assert_cmd::Command;
-use support::gnupg::Home;
-use support::programs::{Answer, Workdir};
+
+use crate::support::gnupg::Home;
+use crate::support::programs::{Answer, Workdir};
 
 const LINES: &str = "    ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  app-1.0.zip\n";
 

@@ -1,11 +1,9 @@
 //! The reports of gverify, for a browser and for a pull request, about fifteen years of real releases.
 
-mod support;
-
 use std::fs;
 
-use support::programs::Workdir;
-use support::shared;
+use crate::support::programs::Workdir;
+use crate::support::shared;
 
 /// Returns how often each verdict has a cell, by its word.
 fn cells(html: &str, word: &str) -> usize {

@@ -3,15 +3,15 @@
 //! Made from the release alone, without its updates: a mirror's lists of updates for i386 are seldom whole, and the
 //! packages of both architectures have to be of one version.
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use assert_cmd::Command;
-use support::mirror::Mirror;
-use support::programs::{Workdir, cache};
+
+use crate::support;
+use crate::support::mirror::Mirror;
+use crate::support::programs::{Workdir, cache};
 
 /// A mirror that has the release only, at the same port in every run, so that what was made from it is found again.
 static MIRROR: LazyLock<Option<Mirror>> = LazyLock::new(|| {

@@ -1,13 +1,12 @@
 //! `gitian init`: driver scripts and descriptors as projects have them, the first `gitian.toml`, and whether a release by
 //! it runs the same commands as the script.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use support::programs::{Workdir, answer};
+use crate::support;
+use crate::support::programs::{Workdir, answer};
 
 const SDK: &str = "5a60e0a4b3e0b4d655317b2f12a810211c50242138322b16e7e01c6fbb89d92f";
 

@@ -2,8 +2,6 @@
 //!
 //! One machine runs at a time: where there is no KVM, each boot costs fifteen seconds of a processor.
 
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -17,8 +15,10 @@ use std::time::{Duration, Instant};
 use assert_cmd::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::programs::{self, Answer, Workdir};
-use support::running::within;
+
+use crate::support;
+use crate::support::programs::{self, Answer, Workdir};
+use crate::support::running::within;
 
 /// A working directory with the bookworm base image of machines, and the turn to run one.
 struct Machines {

@@ -1,14 +1,14 @@
 //! The programs of `libexec/`: by path and through PATH, on a real guest of the sandbox; those that write configuration.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use assert_cmd::Command;
-use support::backends::row;
-use support::checkout::Checkout;
-use support::programs::{self, Workdir};
+
+use crate::support;
+use crate::support::backends::row;
+use crate::support::checkout::Checkout;
+use crate::support::programs::{self, Workdir};
 
 /// A checkout whose guest runs, started by the programs of `libexec/`.
 fn running() -> Option<Checkout> {

@@ -1,7 +1,5 @@
 //! LXC's guests: their base images, and what is left when builds end early.
 
-mod support;
-
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,10 +7,12 @@ use std::time::Duration;
 use gitian_manifest::Digest;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::backends::row;
-use support::dump::Dump;
-use support::programs::{Answer, Workdir};
-use support::running::{Running, processes_with, within};
+
+use crate::support;
+use crate::support::backends::row;
+use crate::support::dump::Dump;
+use crate::support::programs::{Answer, Workdir};
+use crate::support::running::{Running, processes_with, within};
 
 fn ready() -> Option<Workdir> {
     row("lxc").workdir()

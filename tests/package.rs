@@ -2,8 +2,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test runs what a user would")]
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -11,8 +9,10 @@ use std::sync::LazyLock;
 
 use gitian_cli::programs::PROGRAMS;
 use gitian_manifest::Digest;
-use support::gnupg::Home;
-use support::programs::{Answer, Workdir};
+
+use crate::support;
+use crate::support::gnupg::Home;
+use crate::support::programs::{Answer, Workdir};
 
 /// Manual pages and completions of today's programs, for all tests once; false where what writes them is not built.
 static PAGES: LazyLock<bool> = LazyLock::new(|| {

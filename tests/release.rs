@@ -1,15 +1,15 @@
 //! `gitian release`: three descriptors, one of them continued by a second stage, two signers, one sigs repository.
 
-mod support;
-
 use std::fs;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use support::mirror::Mirror;
-use support::programs;
-use support::project::Project;
-use support::running::{processes_with, within};
+
+use crate::support;
+use crate::support::mirror::Mirror;
+use crate::support::programs;
+use crate::support::project::Project;
+use crate::support::running::{processes_with, within};
 
 #[test]
 fn one_command_leads_from_an_empty_folder_to_a_verified_tree() {

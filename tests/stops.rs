@@ -3,16 +3,15 @@
 //!
 //! `GITIAN_TEST_STOPS` says how many builds of each kind are stopped; by default a few. `GITIAN_TEST_SEED` repeats a run.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::Signal;
-use support::backends::{ROWS, Row};
-use support::programs::{Workdir, answer};
-use support::running::{processes_with, within};
+
+use crate::support::backends::{ROWS, Row};
+use crate::support::programs::{Workdir, answer};
+use crate::support::running::{processes_with, within};
 
 /// How long the end of what was told to end may take.
 const END: Duration = Duration::from_secs(30);

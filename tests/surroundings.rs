@@ -1,16 +1,16 @@
 //! What a build script sees around it, on a real guest of the sandbox: exactly what it sees with the original, and what
 //! a descriptor may ask for beyond that.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use assert_cmd::Command;
 use gitian_manifest::{Manifest, Report};
-use support::mirror::Mirror;
-use support::programs::{Answer, Workdir};
+
+use crate::support;
+use crate::support::mirror::Mirror;
+use crate::support::programs::{Answer, Workdir};
 
 /// A descriptor with these keys and this script.
 fn descriptor(keys: &str, script: &str) -> String {

@@ -2,8 +2,6 @@
 //! What is refused is tested beside its crate; servers that have to prove who they are, here, since authorities are a
 //! program's surroundings.
 
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -12,9 +10,10 @@ use std::time::Duration;
 
 use gitian_manifest::{Assertion, Digest, Report};
 use nix::sys::signal::Signal;
-use support::gnupg::Home;
-use support::programs::{Answer, Workdir, run};
-use support::running::within;
+
+use crate::support::gnupg::Home;
+use crate::support::programs::{Answer, Workdir, run};
+use crate::support::running::within;
 
 /// A working directory with a key, a config that trusts it, and packages.
 struct Fixture {
