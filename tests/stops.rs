@@ -1,7 +1,8 @@
 //! Builds that are stopped at random moments, in every kind of guest: nothing of them stays that the next run does not take
 //! over, and that one succeeds.
 //!
-//! `GITIAN_TEST_STOPS` says how many builds of each kind are stopped; by default a few. `GITIAN_TEST_SEED` repeats a run.
+//! `GITIAN_TEST_STOPS` says how many builds of each kind are stopped; by default a few. `GITIAN_TEST_KINDS=kvm,vbox` takes
+//! these kinds only. `GITIAN_TEST_SEED` repeats a run.
 
 use std::fs;
 use std::path::Path;
@@ -16,9 +17,13 @@ use crate::support::running::{processes_with, within};
 /// How long the end of what was told to end may take.
 const END: Duration = Duration::from_secs(30);
 
-fn number(variable: &str) -> Option<u64> {
+fn setting(variable: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "a test program's own surroundings")]
-    std::env::var(variable).ok().map(|text| text.parse().unwrap())
+    std::env::var(variable).ok()
+}
+
+fn number(variable: &str) -> Option<u64> {
+    setting(variable).map(|text| text.parse().unwrap())
 }
 
 /// Numbers that look random; the same for the same seed. Source: Marsaglia, Xorshift RNGs.
@@ -108,7 +113,9 @@ fn builds_that_are_stopped_at_random_moments_leave_nothing_that_is_in_the_way() 
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let seed = number("GITIAN_TEST_SEED").unwrap_or(now.as_secs() | 1);
     println!("GITIAN_TEST_SEED={seed}");
-    for row in ROWS {
+    let kinds = setting("GITIAN_TEST_KINDS");
+    let is_asked = |row: &&Row| kinds.as_ref().is_none_or(|kinds| kinds.split(',').any(|kind| kind == row.name));
+    for row in ROWS.iter().filter(is_asked) {
         let usual = match (row.elsewhere, row.boots()) {
             (true, _) => 0,
             (false, true) => 2,
