@@ -15,8 +15,8 @@ use gitian_vm::Problem;
 
 use crate::args::adopt::Args;
 use crate::calls;
-use crate::failure::tell;
 use crate::printable::printable;
+use crate::printed::tell;
 use crate::surroundings::Surroundings;
 
 /// Before and behind what we add to a file of git's.

@@ -4,8 +4,6 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::surroundings::prefix;
-
 /// The programs that hints name, with their folder in a checkout.
 const PROGRAMS: [(&str, &str); 15] = [
     ("bin", "canon-zip"),
@@ -41,6 +39,12 @@ pub struct Calls {
     own: Vec<PathBuf>,
     /// The working directory, as seen from where the user is, if that is elsewhere.
     folder: Option<PathBuf>,
+}
+
+/// Returns the prefix that a program is installed below, in `lib/gitian`, if it is.
+pub(crate) fn prefix(program: &Path) -> Option<&Path> {
+    let folder = program.parent()?;
+    if folder.ends_with("lib/gitian") { folder.ancestors().nth(2) } else { None }
 }
 
 impl Calls {

@@ -6,10 +6,11 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use gitian_canon::{Limits, Order, Rules, canonicalise};
 
+use crate::args::WrongUsage;
 use crate::args::canon::Args;
-use crate::failure::{WrongUsage, tell};
 use crate::place::is_same_file;
 use crate::printable::printable;
+use crate::printed::tell;
 use crate::surroundings::Surroundings;
 
 /// The first time that a zip can tell: 1980-01-01, in seconds since 1970.

@@ -5,8 +5,8 @@ use std::io::Write;
 use anyhow::{Result, bail};
 use gitian_canon::{Archive, Format, Limits, Order, Rules, canonicalise};
 
+use crate::args::WrongUsage;
 use crate::args::canon_zip::Args;
-use crate::failure::WrongUsage;
 use crate::place::is_same_file;
 use crate::surroundings::Surroundings;
 

@@ -17,7 +17,8 @@ use gitian_process::{Command, Streams, interrupt};
 use gitian_verify::{Mismatch, explain};
 use gitian_vm::{Backend, Debs, Settings, UnknownBackend, select};
 
-use crate::failure::{WrongUsage, one_line};
+use crate::args::WrongUsage;
+use crate::failure::one_line;
 use crate::progress::Progress;
 use crate::surroundings::Surroundings;
 

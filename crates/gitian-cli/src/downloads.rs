@@ -17,11 +17,13 @@ use gitian_verify::{
 
 use serde_json::{Value, json};
 
+use crate::args::WrongUsage;
 use crate::args::gverify::Args;
 use crate::args::sigs_tree;
-use crate::failure::{WrongUsage, is_interrupt, tell};
-use crate::gverify::{self, keys, words};
+use crate::failure::is_interrupt;
+use crate::gverify::{keys, terms, words};
 use crate::printable::printable;
+use crate::printed::tell;
 use crate::surroundings::Surroundings;
 
 /// How many people must have built a file: one is not independent of himself.
@@ -54,7 +56,7 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
         (None, Some(keys)) => Checker::Keys { keys, now: at },
         (None, None) => bail!("no keys"),
     };
-    let policy = gverify::policy(args, root.as_deref())?;
+    let policy = terms::policy(args, root.as_deref())?;
     let mut heard = Vec::new();
     for list in &downloads.lists {
         let package = list.path.display().to_string();
@@ -233,7 +235,7 @@ fn tree(args: &Args, around: &Surroundings, downloads: &Downloads) -> Result<Opt
     match &args.destination {
         Some(path) => {
             let tree = sigs_tree(Some(path), &around.settings.installation, "");
-            gverify::check_tree(&tree)?;
+            terms::check_tree(&tree)?;
             Ok(Some(tree.root))
         }
         None if downloads.lists.iter().any(Sums::is_signed) => Ok(None),

@@ -9,6 +9,7 @@ use gitian_build::{BuildStopped, GitRefused, OutputsRefused, ScriptFailed};
 use gitian_process::{Failure, interrupt};
 use gitian_vm::{GuestNotUp, NotPacked};
 
+use crate::args::WrongUsage;
 use crate::calls::Calls;
 use crate::descriptor_error;
 use crate::descriptor_file::DescriptorRefused;
@@ -16,11 +17,6 @@ use crate::gsign::agreement::Diverges;
 use crate::hints;
 use crate::printable::printable;
 use crate::printed::{READER_GONE, is_reader_gone};
-
-/// A command line that cannot be meant; ends with exit code 2.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct WrongUsage(pub String);
 
 /// Writes what went wrong and returns the exit code: 130 or 143 when we were asked to stop, 141 without a word when nobody
 /// reads what we print, 2 for wrong usage, else 1.
@@ -36,11 +32,6 @@ pub fn report(program: &str, error: &Error, calls: &Calls, debug: bool, out: &mu
         return 128_u8.saturating_add(interrupt::received().and_then(|signal| u8::try_from(signal).ok()).unwrap_or(2));
     }
     if error.is::<WrongUsage>() { 2 } else { 1 }
-}
-
-/// Writes a line to standard error. A reader that has gone away must not end the program, as `eprintln!` would.
-pub fn tell(line: &str) {
-    writeln!(std::io::stderr(), "{line}").ok();
 }
 
 /// Whether an error means that we were asked to stop.

@@ -22,11 +22,12 @@ use gitian_manifest::SigsTree;
 use gitian_process::interrupt;
 use gitian_sign::{By, Draft, Signing, Subject, statement, sums};
 
+use crate::args::WrongUsage;
 use crate::args::gsign::Args;
 use crate::args::sigs_tree;
 use crate::descriptor_file;
-use crate::failure::{WrongUsage, tell};
 use crate::printable::printable;
+use crate::printed::tell;
 use crate::surroundings::Surroundings;
 
 use keys::Keys;

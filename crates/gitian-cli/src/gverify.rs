@@ -1,12 +1,14 @@
 //! gverify: facts and verdicts about the signers of one release or of many → lines and an exit code.
 //!
-//! Which tree, keys, policy and releases is settled here; `text` prints one release as the original does, `range` many,
+//! Which tree, keys and releases is settled here; `text` prints one release as the original does, `range` many,
 //! `json` either. `words` has the verdicts and reasons in words, `advice` what to do next.
 
 pub mod advice;
 mod json;
 pub mod keys;
 pub mod range;
+pub mod release;
+pub mod terms;
 mod text;
 pub mod words;
 
@@ -20,53 +22,32 @@ use gitian_descriptor::PackageName;
 use gitian_manifest::{OMap, SigsTree, Value};
 use gitian_process::{Command, interrupt};
 use gitian_verify::{
-    Camp, Cause, Checker, Criteria, Decision, Facts, Folders, History, Judged, Keyring, Outcome, Policy, Program,
-    Question, Reference, Source, decide, fits, gather,
+    Camp, Checker, Criteria, Folders, History, Judged, Keyring, Outcome, Policy, Program, Question, Reference, Source,
+    decide, fits, gather,
 };
 
+use crate::args::WrongUsage;
 use crate::args::gverify::Args;
 use crate::args::sigs_tree;
 use crate::descriptor_file::{self, DescriptorRefused};
-use crate::failure::{WrongUsage, is_interrupt, report, tell};
+use crate::failure::{is_interrupt, report};
 use crate::page::{Collected, Page, Row};
 use crate::printable::printable;
 use crate::printed::is_reader_gone;
+use crate::printed::tell;
 use crate::surroundings::Surroundings;
 use crate::{downloads, pull_request};
 use advice::Inquiry;
 use json::Json;
 use range::{Lines, Range, Report, Since};
+use release::Release;
+use terms::{check_tree, policy};
 use text::Print;
 
 /// The largest descriptor whose name is looked for, in bytes.
 const DESCRIPTOR_LIMIT: u64 = 1 << 20;
 /// How long after it is asked to stop it may be held where it does not hear.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// What is known and decided about one release and package.
-#[derive(Clone, Copy, Debug)]
-pub struct Release<'a> {
-    /// What was asked.
-    pub question: &'a Question,
-    /// What is known about each signer.
-    pub facts: &'a [Facts],
-    /// What is decided.
-    pub decision: &'a Decision,
-    /// How the user asked.
-    pub inquiry: Inquiry<'a>,
-}
-
-impl Release<'_> {
-    /// Returns the command to run next about a cause why a signer built something else.
-    pub fn next(&self, cause: &Cause, index: usize) -> Option<String> {
-        let facts = &self.facts[index];
-        // Other programs make and sign lists.
-        let is_list = facts.assert_path.extension().is_some_and(|end| end == "SHA256SUMS");
-        let is_of_files = matches!(cause, Cause::SomeOutputs { .. } | Cause::OtherOutputs { .. });
-        let next = || advice::next(cause, self.question, &facts.signer, self.inquiry);
-        (!is_list || is_of_files).then(next).flatten()
-    }
-}
 
 /// Runs gverify. Returns the exit code: 0 verified, 1 something is wrong, 2 no verdict.
 pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8> {
@@ -141,42 +122,6 @@ fn tree(args: &Args, around: &Surroundings, package: Option<&str>) -> Result<Sig
             Ok(sigs_tree(destination.as_deref(), &around.settings.installation, package.unwrap_or_default()))
         }
     }
-}
-
-/// Checks that a tree is one, before anything is looked for in it.
-pub fn check_tree(tree: &SigsTree) -> Result<()> {
-    let root = tree.root.display();
-    match tree.root.metadata() {
-        Ok(there) if there.is_dir() => Ok(()),
-        Ok(_) => bail!("{root} is a file; --destination takes the folder that holds the releases"),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            bail!("{root} does not exist; --destination takes the folder that holds the releases")
-        }
-        Err(cause) => Err(anyhow::Error::new(cause).context(root.to_string())),
-    }
-}
-
-/// Returns the policy of the command line, of a file, or of the tree if there is one; options come on top of what a file
-/// says.
-pub fn policy(args: &Args, root: Option<&Path>) -> Result<Policy> {
-    let of_tree = |root: &Path| match Policy::of_tree(root)? {
-        Some(policy) => {
-            let path = root.join(Policy::FILE).display().to_string();
-            tell(&format!("gverify: policy {}; --no-policy decides without it", printable(&path)));
-            Ok(policy)
-        }
-        None => anyhow::Ok(Policy::default()),
-    };
-    let mut policy = match (&args.policy, root.filter(|_| !args.no_policy)) {
-        (Some(path), _) => Policy::of_file(path)?,
-        (None, Some(root)) => of_tree(root)?,
-        (None, None) => Policy::default(),
-    };
-    policy.min_good = args.min_good.or(policy.min_good);
-    policy.require.extend(args.require.iter().cloned());
-    policy.strict |= args.strict;
-    policy.max_age = args.max_age.map(|days| Duration::from_secs(u64::from(days) * 86_400)).or(policy.max_age);
-    Ok(policy)
 }
 
 /// Returns an error that says what there is instead of a range in which there is nothing.
@@ -275,7 +220,7 @@ impl Run<'_> {
         for unmet in &decision.unmet {
             tell(&format!("gverify: the policy is not met: {}", printable(&unmet.to_string())));
         }
-        if let Some(error) = no_reference(&facts, &decision, &question) {
+        if let Some(error) = release.no_reference() {
             report("gverify", &error, &self.around.calls, self.around.settings.debug, &mut io::stderr());
             let hint = match decision.outcome() {
                 Outcome::Nothing if decision.camps.is_empty() => packages_hint(&question),
@@ -405,7 +350,7 @@ impl Report for Verbose<'_> {
         for unmet in &release.decision.unmet {
             writeln!(self.out, "gverify: the policy is not met: {}", printable(&unmet.to_string()))?;
         }
-        if let Some(error) = no_reference(release.facts, release.decision, release.question) {
+        if let Some(error) = release.no_reference() {
             writeln!(self.out, "gverify: {}", printable(&error.to_string()))?;
         }
         Ok(self.out.flush()?)
@@ -413,41 +358,6 @@ impl Report for Verbose<'_> {
 
     fn unreadable(&mut self, question: &Question, cause: &anyhow::Error) -> Result<()> {
         Lines { out: self.out }.unreadable(question, cause)
-    }
-}
-
-/// Returns why nothing could be compared, if that is so.
-fn no_reference(facts: &[Facts], decision: &Decision, question: &Question) -> Option<anyhow::Error> {
-    let folder = question.tree.release_folder(&question.release);
-    match &decision.reference {
-        Reference::Signer(_) => None,
-        Reference::Tied(count) => Some(anyhow!(
-            "{} different things were built, with the same weight of {} behind each, so there is nothing to compare with",
-            count,
-            decision.camps[0].weight
-        )),
-        Reference::Unknown(signer) => {
-            let signers: Vec<&str> = facts.iter().map(|facts| &*facts.signer).collect();
-            Some(anyhow!(
-                "{signer} has no folder in {}, so there is nothing to compare with; there are: {}",
-                folder.display(),
-                signers.join(", ")
-            ))
-        }
-        Reference::Unusable(index) => Some(anyhow!(
-            "{} has no assertion with a good signature, so there is nothing to compare with",
-            facts[*index].signer
-        )),
-        Reference::Nobody if decision.camps.is_empty() && decision.superseded.contains(&true) => {
-            Some(anyhow!("whoever vouches for {} vouches for two things at the same time", question.package))
-        }
-        Reference::Nobody if decision.camps.is_empty() && decision.outcome() == Outcome::Nothing => {
-            Some(anyhow!("{}: holds no signature for {}", folder.display(), question.package))
-        }
-        Reference::Nobody if !decision.camps.is_empty() => {
-            Some(anyhow!("nobody whose word has weight by the policy vouches for {}", question.package))
-        }
-        Reference::Nobody => None,
     }
 }
 

@@ -9,8 +9,8 @@ use gitian_release::{Project, init};
 use gitian_vm::Problem;
 
 use crate::args::init::Args;
-use crate::failure::tell;
 use crate::printable::printable;
+use crate::printed::tell;
 use crate::surroundings::Surroundings;
 
 /// Runs `gitian init`. Returns the exit code.

@@ -7,8 +7,8 @@ use gitian_build::BuildStopped;
 use gitian_vm::{BaseRequest, Event, TargetId};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::args::WrongUsage;
 use crate::args::make_base_vm::Args;
-use crate::failure::WrongUsage;
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
 

@@ -8,8 +8,8 @@ use anyhow::Result;
 use gitian_process::Streams;
 use gitian_vm::GuestCommand;
 
+use crate::args::WrongUsage;
 use crate::args::on_target::Args;
-use crate::failure::WrongUsage;
 use crate::printable::printable;
 use crate::surroundings::Surroundings;
 use crate::target;

@@ -10,9 +10,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use gitian_verify::{Cause, Decision, Facts, Line, Outcome, Question, Reference, Verdict, explain_verdict};
 
-use crate::failure::WrongUsage;
+use crate::args::WrongUsage;
 use crate::gverify::range::Report;
-use crate::gverify::{Release, words};
+use crate::gverify::release::Release;
+use crate::gverify::words;
 use crate::place::is_same_file;
 
 /// A report about some releases.

@@ -1,4 +1,4 @@
-//! Standard output, which may lose its reader: `gverify --all | head` is no failure of ours.
+//! Standard output and standard error, which may lose their readers: `gverify --all | head` is no failure of ours.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -23,6 +23,11 @@ impl<W: Write> Write for Printed<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush().map_err(told)
     }
+}
+
+/// Writes a line to standard error. A reader that has gone away must not end the program, as `eprintln!` would.
+pub fn tell(line: &str) {
+    writeln!(io::stderr(), "{line}").ok();
 }
 
 fn told(cause: io::Error) -> io::Error {

@@ -4,15 +4,21 @@
 //! and completions are made from this list too.
 
 use std::ffi::OsStr;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::CommandFactory;
+use anyhow::{Context, Result};
+use clap::{CommandFactory, Parser};
+use gitian_process::{interrupt, trace};
 
-use crate::surroundings::{main, main_with};
+use crate::calls::Calls;
+use crate::printable::printable;
+use crate::printed::{Printed, tell};
+use crate::surroundings::Surroundings;
 use crate::{
-    args, canon_zip, carried, config_bootstrap_fixup, config_lxc, copy_from_target, copy_to_target, gbuild, gitian,
-    gsign, gverify,
+    args, canon_zip, carried, config_bootstrap_fixup, config_lxc, copy_from_target, copy_to_target, failure, gbuild,
+    gitian, gsign, gverify,
 };
 use crate::{make_base_vm, make_clean_vm, on_target, start_target, stop_target, updater};
 
@@ -86,6 +92,42 @@ pub const PROGRAMS: [Program; 15] = [
         main: || main("stop-target", stop_target::run),
     },
 ];
+
+/// Runs a program: reads its command line, calls `run`, reports an error, returns the exit code.
+pub fn main<A: Parser>(program: &str, run: impl FnOnce(A, &Surroundings, &mut dyn Write) -> Result<u8>) -> ExitCode {
+    main_with(2, program, run)
+}
+
+/// The same for a program whose wrong usage has an exit code of its own.
+pub fn main_with<A: Parser>(
+    wrong_usage: u8,
+    program: &str,
+    run: impl FnOnce(A, &Surroundings, &mut dyn Write) -> Result<u8>,
+) -> ExitCode {
+    let args = match A::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version go to standard output with code 0, everything else to standard error.
+            error.print().ok();
+            return ExitCode::from(if error.use_stderr() { wrong_usage } else { 0 });
+        }
+    };
+    let mut debug = false;
+    let mut calls = Calls::default();
+    let result = Surroundings::of_process().and_then(|around| {
+        debug = around.settings.debug;
+        calls = around.calls.clone();
+        if debug {
+            trace::listen(|command| tell(&format!("runs: {}", printable(&command.to_string()))));
+        }
+        interrupt::listen().context("signals")?;
+        if let Some(parent) = around.settings.parent {
+            interrupt::end_with(parent).context("signals")?;
+        }
+        run(args, &around, &mut Printed(io::stdout()))
+    });
+    ExitCode::from(result.unwrap_or_else(|error| failure::report(program, &error, &calls, debug, &mut io::stderr())))
+}
 
 /// Returns what a command line of `gitian` that is not understood ends with: what the program that it names would.
 fn wrong_usage() -> u8 {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use gitian_build::{Event, Step};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
-use crate::failure::tell;
 use crate::printable::printable;
+use crate::printed::tell;
 
 /// Prints what happens in a build.
 pub struct Progress<'o> {

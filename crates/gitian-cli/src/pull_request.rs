@@ -13,11 +13,12 @@ use gitian_verify::{Change, Fault, Finding, Former, KEY_FOLDERS, Policy, Source,
 use gitian_vm::Problem;
 use serde_json::{Value, json};
 
+use crate::args::WrongUsage;
 use crate::args::gverify::Args;
 use crate::args::sigs_tree;
-use crate::failure::{WrongUsage, tell};
 use crate::gverify::keys::tell_keys;
 use crate::printable::printable;
+use crate::printed::tell;
 use crate::surroundings::Surroundings;
 
 /// Runs `gverify --lint`. Returns the exit code: 0 nothing speaks against the change, 1 something does, 2 nothing

@@ -15,11 +15,13 @@ use gitian_release::{
 };
 use gitian_vm::{Backend, Problem, TargetId};
 
+use crate::args::WrongUsage;
 use crate::args::release::Args;
 use crate::descriptor_error;
 use crate::descriptor_file::{self, DescriptorRefused};
-use crate::failure::{WrongUsage, one_line, tell};
+use crate::failure::one_line;
 use crate::printable::printable;
+use crate::printed::tell;
 use crate::surroundings::Surroundings;
 
 /// The exit code for a release that is done but for what waits for somebody else.

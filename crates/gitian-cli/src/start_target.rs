@@ -6,9 +6,10 @@ use anyhow::Result;
 use gitian_build::Workdir;
 use gitian_vm::Resources;
 
+use crate::args::WrongUsage;
 use crate::args::start_target::Args;
-use crate::failure::{WrongUsage, tell};
 use crate::printable::printable;
+use crate::printed::tell;
 use crate::surroundings::Surroundings;
 use crate::target;
 

@@ -1,19 +1,13 @@
 //! What a program finds around it: environment, working directory, terminal.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::Parser;
-use gitian_process::{interrupt, trace};
 use gitian_vm::Settings;
 
-use crate::calls::Calls;
-use crate::failure::{self, tell};
-use crate::printable::printable;
-use crate::printed::Printed;
+use crate::calls::{Calls, prefix};
 
 /// What a program finds around it; tests make their own.
 #[derive(Clone, Debug)]
@@ -50,52 +44,10 @@ impl Surroundings {
     }
 }
 
-/// Returns the prefix that a program is installed below, in `lib/gitian`, if it is.
-pub(crate) fn prefix(program: &Path) -> Option<&Path> {
-    let folder = program.parent()?;
-    if folder.ends_with("lib/gitian") { folder.ancestors().nth(2) } else { None }
-}
-
 /// Returns where the settings of an installation are; those of `/usr` are in `/etc`, which a new version leaves alone.
 fn etc(prefix: &Path) -> PathBuf {
     let below = if prefix == Path::new("/usr") { Path::new("/") } else { prefix };
     below.join("etc/gitian")
-}
-
-/// Runs a program: reads its command line, calls `run`, reports an error, returns the exit code.
-pub fn main<A: Parser>(program: &str, run: impl FnOnce(A, &Surroundings, &mut dyn Write) -> Result<u8>) -> ExitCode {
-    main_with(2, program, run)
-}
-
-/// The same for a program whose wrong usage has an exit code of its own.
-pub fn main_with<A: Parser>(
-    wrong_usage: u8,
-    program: &str,
-    run: impl FnOnce(A, &Surroundings, &mut dyn Write) -> Result<u8>,
-) -> ExitCode {
-    let args = match A::try_parse() {
-        Ok(args) => args,
-        Err(error) => {
-            // Help and version go to standard output with code 0, everything else to standard error.
-            error.print().ok();
-            return ExitCode::from(if error.use_stderr() { wrong_usage } else { 0 });
-        }
-    };
-    let mut debug = false;
-    let mut calls = Calls::default();
-    let result = Surroundings::of_process().and_then(|around| {
-        debug = around.settings.debug;
-        calls = around.calls.clone();
-        if debug {
-            trace::listen(|command| tell(&format!("runs: {}", printable(&command.to_string()))));
-        }
-        interrupt::listen().context("signals")?;
-        if let Some(parent) = around.settings.parent {
-            interrupt::end_with(parent).context("signals")?;
-        }
-        run(args, &around, &mut Printed(io::stdout()))
-    });
-    ExitCode::from(result.unwrap_or_else(|error| failure::report(program, &error, &calls, debug, &mut io::stderr())))
 }
 
 #[cfg(test)]

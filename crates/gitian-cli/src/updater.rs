@@ -10,9 +10,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::updater::Args;
 use crate::carried;
-use crate::failure::tell;
 use crate::place::is_same_file;
 use crate::printable::printable;
+use crate::printed::tell;
 use crate::surroundings::Surroundings;
 use crate::utc;
 

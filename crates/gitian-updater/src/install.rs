@@ -14,8 +14,7 @@ use anyhow::{Context, Result, bail};
 use gitian_manifest::{Digest, OMap, Value};
 use serde::Serialize;
 
-use crate::destination::Installed;
-use crate::package::is_plain;
+use crate::installed::{Installed, is_plain};
 
 /// What an installation consists of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

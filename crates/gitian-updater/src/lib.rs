@@ -12,6 +12,7 @@ mod destination;
 mod feed;
 mod fetch;
 mod install;
+mod installed;
 mod offer;
 mod order;
 mod package;
@@ -23,8 +24,9 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
-use destination::{Destination, Installed, Waiting, Waits};
+use destination::{Destination, Waiting, Waits};
 use fetch::Fetch;
+use installed::Installed;
 use order::in_order;
 use package::Package;
 

@@ -15,7 +15,7 @@ use gitian_verify::{Good, Keyring, Signature, check_each};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{Config, Signer};
-use crate::destination::Installed;
+use crate::installed::{Installed, is_plain};
 use crate::{Done, Stopped};
 
 /// Where signatures are.
@@ -42,14 +42,6 @@ pub(crate) struct Package {
 
 fn untrusted(why: impl Into<String>) -> Stopped {
     Stopped::NotTrusted(why.into())
-}
-
-/// Whether a path may be in a package. Source: gitian-builder 11f91fb; what we keep in a destination is ours.
-pub(crate) fn is_plain(path: &str) -> bool {
-    let plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_/.-".contains(&byte));
-    let parts = || path.split('/');
-    let ours = parts().next().is_some_and(|first| first.to_ascii_lowercase().starts_with(".gitian"));
-    plain && !ours && parts().all(|part| !matches!(part, "" | "." | ".."))
 }
 
 impl Package {

@@ -10,8 +10,9 @@ use gitian_manifest::{Digest, Entry, Manifest};
 
 use crate::decide::{Person, Word, last_words, made, unmet_by, weigh, words_beside};
 use crate::facts::Document;
+use crate::place::{Kind, kind_of, release_name};
 use crate::policy::Policy;
-use crate::statement::{Kind, Statement, kind_of, release_name};
+use crate::statement::Statement;
 use crate::verdict::{Unmet, Verdict};
 
 /// A file that somebody asks about.

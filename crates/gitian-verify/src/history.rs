@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use gitian_manifest::SigsTree;
 
 use crate::Question;
-use crate::statement::{Kind, kind_of};
+use crate::place::{Kind, kind_of};
 
 /// How deep below the tree a signer's folder may be; `archive/<year>/<release>/<signer>` has four.
 pub(crate) const DEPTH: usize = 6;

@@ -10,13 +10,14 @@ use anyhow::{Context, Result, bail};
 use gitian_process::{Command, Streams};
 use sequoia_openpgp::Cert;
 use sequoia_openpgp::cert::CertParser;
-use sequoia_openpgp::cert::amalgamation::key::{ErasedKeyAmalgamation, PrimaryKey};
+use sequoia_openpgp::cert::amalgamation::key::ErasedKeyAmalgamation;
 use sequoia_openpgp::packet::key::PublicParts;
 use sequoia_openpgp::packet::{Packet, Signature};
 use sequoia_openpgp::parse::{PacketParser, PacketParserResult, Parse};
-use sequoia_openpgp::types::{HashAlgorithm, SignatureType};
+use sequoia_openpgp::types::SignatureType;
 use sequoia_openpgp::{Fingerprint, KeyHandle, KeyID};
 
+use crate::certificate::{may_sign, names};
 use crate::facts::{Facts, Good, Naming};
 use crate::key_files::KeyFile;
 use crate::merged::{Merged, unbound};
@@ -300,29 +301,11 @@ impl Keyring {
     }
 }
 
-/// Returns the names and addresses in the user ids of a certificate that its owner has signed, in small letters.
-fn names(cert: &Cert) -> BTreeSet<String> {
-    let own = cert.userids().filter(|id| id.bundle().self_signatures().next().is_some());
-    let parts = own.flat_map(|id| {
-        [id.userid().name(), id.userid().email()].map(|part| part.ok().flatten().map(str::to_lowercase))
-    });
-    parts.flatten().collect()
-}
-
 /// Whether a file holds a secret key, binary or armored.
 pub(crate) fn holds_secret(bytes: &[u8]) -> bool {
     let blocks = [ARMOR, SECRET_ARMOR].into_iter().flat_map(|first_line| blocks(bytes, first_line));
     let parsers = blocks.filter_map(|block| CertParser::from_bytes(block).ok());
     parsers.flatten().flatten().any(|cert| cert.is_tsk())
-}
-
-/// Whether a key belongs to its certificate: it is the primary key, or bound by a signature of the primary key that
-/// makes it a signing key, which itself agreed (without that, anyone could claim another's subkey).
-pub(crate) fn may_sign(key: &ErasedKeyAmalgamation<'_, PublicParts>) -> bool {
-    key.primary()
-        || key.bundle().self_signatures().any(|binding| {
-            binding.hash_algo() != HashAlgorithm::MD5 && binding.key_flags().is_some_and(|flags| flags.for_signing())
-        })
 }
 
 /// Returns the revocations of keys with which a block begins: `gpg --gen-revoke` writes one without its certificate.

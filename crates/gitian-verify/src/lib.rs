@@ -21,6 +21,7 @@
 //! ```
 
 mod agreement;
+mod certificate;
 mod choice;
 mod clear_signed;
 mod deb_version;
@@ -36,6 +37,7 @@ mod lint;
 mod merged;
 mod openpgp;
 mod packages;
+mod place;
 mod policy;
 mod program;
 mod statement;
@@ -60,7 +62,7 @@ use rayon::prelude::*;
 
 use choice::own_first;
 use openpgp::check_all;
-use statement::Place;
+use place::Place;
 use tree_file::Content;
 
 pub use agreement::{Agreement, Asked, Builder, Opinion, Uncounted, Unproven, agreements, base_name};
@@ -75,9 +77,10 @@ pub use keyring::{KEY_FOLDERS, Keyring, Source};
 pub use lint::lint;
 pub use openpgp::{check, check_each};
 pub use packages::PackageChange;
+pub use place::release_name;
 pub use policy::{Group, Policy, PolicyRefused, Signer};
 pub use program::{Answer, Program};
-pub use statement::{Statement, release_name, releases, statements};
+pub use statement::{Statement, releases, statements};
 pub use sums::Sums;
 pub use unpaired::{Folders, Unpaired};
 pub use verdict::{Camp, Decision, Line, Mismatch, Outcome, Reference, Refusal, Stated, Unmet, Verdict, WrongKey};

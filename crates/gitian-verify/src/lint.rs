@@ -21,8 +21,8 @@ use crate::fault::{Change, Fault, Finding, Former};
 use crate::history::DEPTH;
 use crate::key_files;
 use crate::keyring::{KEY_FOLDERS, Keyring};
+use crate::place::{Place, kind_of};
 use crate::policy::Policy;
-use crate::statement::{Place, kind_of};
 use crate::verdict::{Refusal, Verdict, WrongKey};
 
 use key_change::{KeyChanges, is_spoken_of};

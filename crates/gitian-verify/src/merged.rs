@@ -11,7 +11,7 @@ use sequoia_openpgp::packet::Signature;
 use sequoia_openpgp::serialize::MarshalInto;
 use sequoia_openpgp::types::HashAlgorithm;
 
-use crate::keyring::may_sign;
+use crate::certificate::may_sign;
 
 /// Something that a key file says about a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

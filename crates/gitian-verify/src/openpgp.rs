@@ -17,9 +17,10 @@ use sequoia_openpgp::policy::{HashAlgoSecurity, Policy};
 use sequoia_openpgp::types::{HashAlgorithm, PublicKeyAlgorithm, ReasonForRevocation, SignatureType};
 use sequoia_openpgp::{Cert, Error, KeyHandle};
 
+use crate::certificate::may_sign;
 use crate::clear_signed::ClearSigned;
 use crate::facts::{CLOCKS, Good, Revocation, Signature, Standing, Unknown, Weakness};
-use crate::keyring::{Keyring, blocks, may_sign};
+use crate::keyring::{Keyring, blocks};
 
 /// How many signatures of one file may be salted: each of those needs the whole document to be hashed anew.
 const SALTED_LIMIT: usize = 16;

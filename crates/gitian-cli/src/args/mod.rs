@@ -27,6 +27,11 @@ use gitian_descriptor::Architecture;
 use gitian_manifest::SigsTree;
 use gitian_process::Command;
 
+/// A command line that cannot be meant; ends with exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUsage(pub String);
+
 /// Splits the text of a `-p` option into words as a shell would, with its quotes and nothing else of a shell.
 fn program(text: &str) -> Result<Command, String> {
     let words = shell_words::split(text).map_err(|_| "a quote is not closed".to_owned())?;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gitian_cli::surroundings::main("canon-zip", gitian_cli::canon_zip::run)
+    gitian_cli::programs::main("canon-zip", gitian_cli::canon_zip::run)
 }

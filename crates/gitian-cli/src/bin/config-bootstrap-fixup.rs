@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gitian_cli::surroundings::main("config-bootstrap-fixup", gitian_cli::config_bootstrap_fixup::run)
+    gitian_cli::programs::main("config-bootstrap-fixup", gitian_cli::config_bootstrap_fixup::run)
 }

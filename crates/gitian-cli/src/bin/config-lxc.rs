@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gitian_cli::surroundings::main("config-lxc", gitian_cli::config_lxc::run)
+    gitian_cli::programs::main("config-lxc", gitian_cli::config_lxc::run)
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gitian_cli::surroundings::main("copy-from-target", gitian_cli::copy_from_target::run)
+    gitian_cli::programs::main("copy-from-target", gitian_cli::copy_from_target::run)
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gitian_cli::surroundings::main("copy-to-target", gitian_cli::copy_to_target::run)
+    gitian_cli::programs::main("copy-to-target", gitian_cli::copy_to_target::run)
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gitian_cli::surroundings::main("gbuild", gitian_cli::gbuild::run)
+    gitian_cli::programs::main("gbuild", gitian_cli::gbuild::run)
 }

@@ -4,5 +4,5 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // 2 means that there is nothing to download.
-    gitian_cli::surroundings::main_with(1, "gitian-updater", gitian_cli::updater::run)
+    gitian_cli::programs::main_with(1, "gitian-updater", gitian_cli::updater::run)
 }

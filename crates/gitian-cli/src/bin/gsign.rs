@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gitian_cli::surroundings::main("gsign", gitian_cli::gsign::run)
+    gitian_cli::programs::main("gsign", gitian_cli::gsign::run)
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gitian_cli::surroundings::main("gverify", gitian_cli::gverify::run)
+    gitian_cli::programs::main("gverify", gitian_cli::gverify::run)
 }

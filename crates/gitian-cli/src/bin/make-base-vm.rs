@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gitian_cli::surroundings::main("make-base-vm", gitian_cli::make_base_vm::run)
+    gitian_cli::programs::main("make-base-vm", gitian_cli::make_base_vm::run)
 }

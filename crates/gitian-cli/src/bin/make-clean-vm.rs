@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gitian_cli::surroundings::main("make-clean-vm", gitian_cli::make_clean_vm::run)
+    gitian_cli::programs::main("make-clean-vm", gitian_cli::make_clean_vm::run)
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gitian_cli::surroundings::main("on-target", gitian_cli::on_target::run)
+    gitian_cli::programs::main("on-target", gitian_cli::on_target::run)
 }

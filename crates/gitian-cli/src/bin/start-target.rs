@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gitian_cli::surroundings::main("start-target", gitian_cli::start_target::run)
+    gitian_cli::programs::main("start-target", gitian_cli::start_target::run)
 }

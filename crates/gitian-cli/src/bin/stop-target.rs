@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gitian_cli::surroundings::main("stop-target", gitian_cli::stop_target::run)
+    gitian_cli::programs::main("stop-target", gitian_cli::stop_target::run)
 }

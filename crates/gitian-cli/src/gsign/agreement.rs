@@ -13,10 +13,10 @@ use gitian_verify::{
 
 use super::keys::Keys;
 use crate::args::gsign::Args;
-use crate::failure::tell;
 use crate::gverify::advice::{self, Inquiry};
 use crate::gverify::words;
 use crate::printable::printable;
+use crate::printed::tell;
 
 /// How many lines of a difference are shown.
 const LINES: usize = 20;

@@ -7,8 +7,8 @@ use gitian_sign::{Passphrase, SecretKey};
 
 use super::terminal::{NoTerminal, Terminal};
 use crate::args::gsign::Args;
-use crate::failure::tell;
 use crate::printable::printable;
+use crate::printed::tell;
 
 /// How often a passphrase is asked for.
 const TRIES: usize = 3;

@@ -5,8 +5,8 @@ use gitian_manifest::SigsTree;
 use gitian_verify::{Keyring, Source};
 
 use crate::args::gsign::Args;
-use crate::failure::tell;
 use crate::printable::printable;
+use crate::printed::tell;
 
 /// The keys for the tree that was asked about last.
 pub struct Keys<'a> {

@@ -9,8 +9,8 @@ use gitian_process::Command;
 use gitian_sign::{Draft, Subject};
 use gitian_vm::Problem;
 
+use crate::args::WrongUsage;
 use crate::args::gsign::Args;
-use crate::failure::WrongUsage;
 use crate::place::Place;
 
 /// A file that is read or written.

@@ -16,9 +16,9 @@ use super::keys::Keys;
 use super::terminal::{NoTerminal, Terminal};
 use super::{agreement, expectation, holder, load, places, publish, tree};
 use crate::args::gsign::Args;
-use crate::failure::tell;
 use crate::gverify::words;
 use crate::printable::printable;
+use crate::printed::tell;
 use crate::surroundings::Surroundings;
 
 /// The largest request or answer that is read, in bytes.

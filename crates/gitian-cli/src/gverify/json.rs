@@ -13,7 +13,8 @@ use gitian_verify::{
 use serde_json::{Value, json};
 
 use super::range::Report;
-use super::{Release, words};
+use super::release::Release;
+use super::words;
 use crate::utc;
 
 /// The number of the schema.

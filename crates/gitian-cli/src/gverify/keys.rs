@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use gitian_verify::{Facts, Keyring, Signature, Source, Unknown};
 
-use crate::failure::tell;
 use crate::printable::printable;
+use crate::printed::tell;
 
 /// How many missing keys a hint names.
 const KEYS_NAMED: usize = 20;

@@ -10,15 +10,17 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 use gitian_process::Failure;
 use gitian_verify::{
-    Decision, Facts, History, Judged, Outcome, Question, Reference, Signature, Stray, Unknown, Verdict,
-    explain_verdict, fits, in_order, judge_all,
+    Facts, History, Judged, Outcome, Question, Reference, Signature, Stray, Unknown, Verdict, explain_verdict, fits,
+    in_order, judge_all,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::advice::Inquiry;
-use super::{Release, keys, words};
-use crate::failure::{WrongUsage, tell};
+use super::release::Release;
+use super::{keys, words};
+use crate::args::WrongUsage;
 use crate::printable::printable;
+use crate::printed::tell;
 use crate::utc;
 
 /// Which releases and packages of a tree.
@@ -188,10 +190,10 @@ pub struct Lines<'o> {
 
 impl Report for Lines<'_> {
     fn release(&mut self, release: &Release<'_>) -> Result<()> {
-        let Release { question, facts, decision, .. } = release;
+        let Release { question, decision, .. } = release;
         let title = format!("{} {}", question.release, question.package);
         let mut line = format!("{}: {}", title, counted(&decision.verdicts));
-        line += &conclusion(question, facts, decision);
+        line += &conclusion(release);
         writeln!(self.out, "{}", printable(&line))?;
         for (index, verdict) in decision.verdicts.iter().enumerate() {
             if !matches!(verdict, Verdict::Ok | Verdict::MissingResult) {
@@ -254,7 +256,8 @@ fn counted(verdicts: &[Verdict]) -> String {
 }
 
 /// Returns what is not seen in the verdicts themselves.
-fn conclusion(question: &Question, facts: &[Facts], decision: &Decision) -> String {
+fn conclusion(release: &Release<'_>) -> String {
+    let Release { facts, decision, .. } = release;
     let mut said = String::new();
     let signer = |index: usize| &*facts[index].signer;
     match decision.reference {
@@ -263,7 +266,7 @@ fn conclusion(question: &Question, facts: &[Facts], decision: &Decision) -> Stri
             said += &format!("; a tie between {}", names.join(", "));
         }
         Reference::Unknown(_) | Reference::Unusable(_) => {
-            let why = super::no_reference(facts, decision, question).map(|error| format!("; {error}"));
+            let why = release.no_reference().map(|error| format!("; {error}"));
             said += &why.unwrap_or_default();
         }
         Reference::Signer(_) | Reference::Nobody => {}

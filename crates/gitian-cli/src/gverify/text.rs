@@ -5,7 +5,8 @@ use std::io::{self, Write};
 
 use gitian_verify::{Document, Line, Reference, Signature, Verdict, differences, explain_verdict};
 
-use super::{Release, words};
+use super::release::Release;
+use super::words;
 use crate::printable::printable;
 
 /// Prints what is known and decided about each signer.

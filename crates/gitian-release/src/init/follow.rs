@@ -9,16 +9,31 @@ use gitian_process::{Failure, interrupt};
 use super::steps::{Call, Condition, Function, Line, NESTED, Step, Value, is_separator};
 use super::values::{Resolver, Values, is_known};
 use super::words::{Language, Words};
+use super::{python, shell};
 use crate::pattern::Pattern;
 
 /// How much is read within loops and calls, in bytes of the script.
 const FOLLOWED: usize = 2 << 20;
 
+impl Words {
+    /// Reads a script.
+    ///
+    /// # Errors
+    /// We were asked to stop.
+    pub fn read(text: &str, language: Language) -> Result<Self, Failure> {
+        let steps = match language {
+            Language::Shell => shell::read(text)?,
+            Language::Python => python::read(text)?,
+        };
+        commands(&steps, language)
+    }
+}
+
 /// Returns the commands of some steps.
 ///
 /// # Errors
 /// We were asked to stop.
-pub(super) fn commands(steps: &[Step], language: Language) -> Result<Words, Failure> {
+fn commands(steps: &[Step], language: Language) -> Result<Words, Failure> {
     let mut values = Values::default();
     values.collect(steps);
     let mut functions = BTreeMap::new();

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::steps::{is_name, is_version, mark};
-use super::values::VALUE_LIMIT;
+
+/// The longest value that a variable is given, in bytes.
+pub(super) const VALUE_LIMIT: usize = 4096;
 
 /// A part of a Python statement.
 #[derive(Clone, Debug)]

@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::steps::{CLOSE, Each, OPEN, Part, Step, Value, is_version, only_name};
-use super::tokens::key;
+use super::tokens::{VALUE_LIMIT, key};
 
 /// How often a value may name a variable that names a variable.
 const DEPTH: usize = 64;
-/// The longest value that a variable is given, in bytes.
-pub(super) const VALUE_LIMIT: usize = 4096;
 /// How much all values that are put into commands may come to, in bytes.
 pub(super) const TOTAL_LIMIT: usize = 16 << 20;
 /// How many values are looked at for variables that nobody knows, which a circle may ask for over and over.

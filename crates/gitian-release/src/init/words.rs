@@ -4,10 +4,6 @@
 //! Variables become what the script assigns to them, and the version becomes `{version}`; loops and calls of functions are
 //! gone through where the text says what they are given.
 
-use gitian_process::Failure;
-
-use super::{follow, python, shell};
-
 /// One command: its words, in order.
 pub(crate) type Command = Vec<String>;
 
@@ -27,23 +23,10 @@ pub(crate) enum Language {
     Python,
 }
 
-impl Words {
-    /// Reads a script.
-    ///
-    /// # Errors
-    /// We were asked to stop.
-    pub fn read(text: &str, language: Language) -> Result<Self, Failure> {
-        let steps = match language {
-            Language::Shell => shell::read(text)?,
-            Language::Python => python::read(text)?,
-        };
-        follow::commands(&steps, language)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::values::{TOTAL_LIMIT, VALUE_LIMIT};
+    use super::super::tokens::VALUE_LIMIT;
+    use super::super::values::TOTAL_LIMIT;
     use super::*;
 
     fn words(text: &str, language: Language) -> Vec<String> {

@@ -16,7 +16,8 @@ use crate::history::in_order;
 use crate::key_files::{self, KeyFile};
 use crate::keyring::{KEY_FOLDERS, Keyring};
 use crate::merged::Merged;
-use crate::statement::{Kind, Place, release_name, releases, signer_documents};
+use crate::place::{Kind, Place, release_name, signer_documents};
+use crate::statement::releases;
 use crate::tree_file::{self, Content};
 use crate::{ASSERT_LIMIT, Checker};
 
