@@ -5,16 +5,15 @@
 use std::io::Write;
 
 use anyhow::Error;
-use gitian_build::{BuildStopped, GitRefused, OutputsRefused, ScriptFailed};
+use gitian_build::{BuildStopped, OutputsRefused};
 use gitian_process::{Failure, interrupt};
-use gitian_vm::{GuestNotUp, NotPacked};
 
 use crate::args::WrongUsage;
 use crate::calls::Calls;
 use crate::descriptor_error;
 use crate::descriptor_file::DescriptorRefused;
 use crate::gsign::agreement::Diverges;
-use crate::hints;
+use crate::hints::{self, last_lines};
 use crate::printable::printable;
 use crate::printed::{READER_GONE, is_reader_gone};
 
@@ -78,27 +77,6 @@ fn refused_outputs(error: &Error) -> Vec<String> {
     let told = refused.iter().take(REFUSED_TOLD).map(|(path, why)| format!("{path}: {why}"));
     let more = refused.len().saturating_sub(REFUSED_TOLD);
     told.chain((more > 0).then(|| format!("and {more} more"))).collect()
-}
-
-/// Returns the last words of the program that failed, if one did.
-pub fn last_lines(error: &Error) -> &[String] {
-    error.chain().find_map(last_lines_of).unwrap_or_default()
-}
-
-fn last_lines_of<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e [String]> {
-    if let Some(Failure::ProgramFailed { last_lines, .. }) = cause.downcast_ref() {
-        return Some(last_lines);
-    }
-    if let Some(NotPacked(Failure::ProgramFailed { last_lines, .. })) = cause.downcast_ref() {
-        return Some(last_lines);
-    }
-    if let Some(failed) = cause.downcast_ref::<ScriptFailed>() {
-        return Some(&failed.last_lines);
-    }
-    if let Some(not_up) = cause.downcast_ref::<GuestNotUp>() {
-        return Some(&not_up.last_lines);
-    }
-    cause.downcast_ref::<GitRefused>().map(|refused| refused.last_lines.as_slice())
 }
 
 /// Returns a message on one line, without the numbers that Rust adds to what the system says.

@@ -12,7 +12,6 @@ use gitian_vm::{ArchiveRefused, GuestGone, GuestNotUp, NotPacked, Problem, Unkno
 
 use crate::apt_hints;
 use crate::copy_from_target::NoFolder;
-use crate::failure::last_lines;
 use crate::gsign::agreement::Diverges;
 use crate::gsign::{NoTerminal, NotGood, OtherFile, Unexpected};
 use crate::printable::printable;
@@ -143,6 +142,27 @@ pub fn hint(error: &Error) -> Option<String> {
             _ => None,
         }
     })
+}
+
+/// Returns the last words of the program that failed, if one did.
+pub fn last_lines(error: &Error) -> &[String] {
+    error.chain().find_map(last_lines_of).unwrap_or_default()
+}
+
+fn last_lines_of<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e [String]> {
+    if let Some(Failure::ProgramFailed { last_lines, .. }) = cause.downcast_ref() {
+        return Some(last_lines);
+    }
+    if let Some(NotPacked(Failure::ProgramFailed { last_lines, .. })) = cause.downcast_ref() {
+        return Some(last_lines);
+    }
+    if let Some(failed) = cause.downcast_ref::<ScriptFailed>() {
+        return Some(&failed.last_lines);
+    }
+    if let Some(not_up) = cause.downcast_ref::<GuestNotUp>() {
+        return Some(&not_up.last_lines);
+    }
+    cause.downcast_ref::<GitRefused>().map(|refused| refused.last_lines.as_slice())
 }
 
 /// Whether words tell of a full disk: ours, or the last ones of a program that may have run in a guest.
