@@ -818,3 +818,156 @@ fn names_in_a_list_lead_nowhere() {
         (Some("gverify: error: downloads.fifo: is not a regular file"), 2)
     );
 }
+
+/// Anna has two keys in one file, which is called after her; no name in it is hers.
+fn anna(fixture: &Fixture) {
+    let key = |name: &str| fixture.home.gpg(&["--export", &format!("{name}@example.org")]);
+    for name in ["alice.pgp", "carol.pgp"] {
+        fs::remove_file(fixture.path("sigs/builder-keys").join(name)).unwrap();
+    }
+    fs::write(fixture.path("sigs/builder-keys/anna.gpg"), [key("alice"), key("carol")].concat()).unwrap();
+}
+
+#[test]
+fn a_person_with_two_keys_is_one_wherever_they_signed() {
+    let Some(fixture) = Fixture::new() else { return };
+    anna(&fixture);
+    let files = [("app-1.0.zip", GOOD)];
+    fixture.guix("1.0", "anna", "alice", &files);
+    fixture.guix("2.0", "yan", "alice", &files);
+    fixture.guix("2.0", "zoe", "carol", &files);
+    fs::write(fixture.path("SHA256SUMS"), list(&files)).unwrap();
+    let sign = |key: &str, end: &str| {
+        let (list, to) = (fixture.path("SHA256SUMS"), fixture.path(&format!("SHA256SUMS.{end}")));
+        fixture.sign(key, &list, &["--armor", "--output", to.to_str().unwrap(), "--detach-sign"]);
+    };
+    sign("carol", "asc");
+    // In a release in which she has no folder, and in a list beside a tree in which she has one.
+    for args in [
+        &["-d", "sigs", "-r", "2.0", "--name", "noncodesigned", "--min-good", "2"][..],
+        &["-d", "sigs", "-r", "2.0", "--files", "app-1.0.zip"],
+        &["-d", "sigs", "-r", "1.0", "--files", "SHA256SUMS"],
+    ] {
+        let answer = fixture.ask(args);
+        assert_eq!(answer.code, 1, "{args:?}: {}{}", answer.stdout, answer.stderr);
+    }
+    // A policy that names one of her keys leaves her the other.
+    let listed = String::from_utf8(fixture.home.gpg(&["--with-colons", "--list-keys", "alice"])).unwrap();
+    let fingerprint =
+        listed.lines().find(|line| line.starts_with("fpr:")).and_then(|line| line.split(':').nth(9)).unwrap();
+    fs::write(fixture.path("sigs/gverify.toml"), format!("[signers.anna]\nkeys = [\"{fingerprint}\"]\n")).unwrap();
+    let answer = fixture.ask(&["-d", "sigs", "-r", "2.0", "--name", "noncodesigned", "--min-good", "2"]);
+    assert_eq!(answer.code, 1, "{}{}", answer.stdout, answer.stderr);
+    // Without a tree, a file that is called after whose certificate it holds is one person's.
+    fs::rename(fixture.path("sigs/builder-keys/anna.gpg"), fixture.path("sigs/builder-keys/alice.gpg")).unwrap();
+    sign("alice", "sig");
+    let answer = fixture.ask(&["--keys", "sigs/builder-keys", "--files", "SHA256SUMS"]);
+    assert!(answer.code == 1 && answer.stdout.contains("TOO FEW: built by 1"), "{}{}", answer.stdout, answer.stderr);
+}
+
+#[test]
+fn a_program_that_does_not_tell_whose_a_signature_is_counts_for_one_person() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.gitian("1.0", "alice", &[("app-1.0.zip", GOOD)]);
+    fixture.copies("1.0", &["alice"], "1.0");
+    let ask = |more: &[&str]| fixture.ask(&[&["-d", "sigs", "-p", "true", "--files", "app-1.0.zip"], more].concat());
+    let answer = ask(&[]);
+    assert!(answer.code == 1 && answer.stdout.contains("UNPROVEN"), "{}{}", answer.stdout, answer.stderr);
+    assert_eq!(ask(&["--min-good", "1"]).code, 0, "{}", ask(&["--min-good", "1"]).stdout);
+}
+
+#[test]
+fn of_several_files_of_one_name_the_one_in_the_same_folder_is_meant() {
+    let Some(fixture) = Fixture::new() else { return };
+    for signer in ["alice", "bob"] {
+        fixture.gitian("1.0", signer, &[("bin/32/app", "small\n"), ("bin/64/app", "large\n"), ("lib/one", "one\n")]);
+    }
+    for (listed, content, code, told) in [
+        ("bin/64/app", "large\n", 0, "bin/64/app: OK, built by 2 for 1.0 (alice, bob); not here"),
+        ("./bin/64/app", "large\n", 0, "OK"),
+        ("bin/32/app", "large\n", 1, "bin/32/app: DISPUTED: these are the bytes of app, built by 2"),
+        ("elsewhere/app", "large\n", 1, "elsewhere/app: OTHER NAME: these are the bytes of app"),
+        // Only one file is called so: its folder does not matter.
+        ("share/one", "one\n", 0, "OK"),
+        ("app", "small\n", 0, "OK"),
+    ] {
+        fs::write(fixture.path("SHA256SUMS"), list(&[(listed, content)])).unwrap();
+        let answer = fixture.ask(&["-d", "sigs", "--files", "SHA256SUMS"]);
+        assert!(answer.code == code && answer.stdout.contains(told), "{listed}: {}{}", answer.stdout, answer.stderr);
+    }
+    // Two files of one name that were named are told by where they are.
+    for (place, content) in [("a/app", "large\n"), ("b/app", EVIL)] {
+        write(&fixture.path(place), content);
+    }
+    let answer = fixture.ask(&["-d", "sigs", "--files", "a/app", "b/app"]);
+    assert!(answer.stdout.contains("a/app: OK") && answer.stdout.contains("b/app: MISMATCH"), "{}", answer.stdout);
+}
+
+#[test]
+fn an_assertion_beside_a_list_counts_and_the_list_does_not() {
+    let Some(fixture) = Fixture::new() else { return };
+    for signer in ["alice", "bob"] {
+        fixture.gitian("1.0", signer, &[("app-1.0.zip", EVIL)]);
+        let path = fixture.path("sigs/1.0").join(signer).join("app.SHA256SUMS");
+        write(&path, &list(&[("app-1.0.zip", GOOD)]));
+        fixture.sign(signer, &path, &["--armor", "--output", &format!("{}.asc", path.display()), "--detach-sign"]);
+    }
+    let answer = fixture.ask(&["-d", "sigs", "--files", "app-1.0.zip"]);
+    assert!(answer.code == 1 && answer.stdout.contains("MISMATCH: something else"), "{}", answer.stdout);
+}
+
+#[test]
+fn a_list_of_ones_own_is_older_than_what_its_signers_say_of_that_release_since() {
+    let Some(fixture) = Fixture::new() else { return };
+    let sums = fixture.path("SHA256SUMS");
+    fs::write(&sums, list(&[("app-1.0.zip", GOOD)])).unwrap();
+    for (signer, end) in [("alice", "asc"), ("bob", "sig")] {
+        let to = fixture.path(&format!("SHA256SUMS.{end}"));
+        fixture.sign(signer, &sums, &["--armor", "--output", to.to_str().unwrap(), "--detach-sign"]);
+    }
+    fixture.later();
+    fixture.gitian("1.0", "alice", &[("app-1.0.zip", EVIL)]);
+    fixture.gitian("1.0", "bob", &[("app-1.0.zip", EVIL)]);
+    let ask =
+        |more: &[&str]| fixture.ask(&[&["-d", "sigs", "--at", "2099-01-01", "--files", "SHA256SUMS"], more].concat());
+    let answer = ask(&["-r", "1.0"]);
+    assert!(answer.code == 1 && answer.stdout.contains("REPLACED"), "{}{}", answer.stdout, answer.stderr);
+    // Nobody said which release the list is about.
+    assert_eq!(ask(&[]).code, 0);
+}
+
+#[test]
+fn keys_that_come_along_with_a_download_are_not_believed() {
+    let Some(fixture) = Fixture::new() else { return };
+    let sums = fixture.path("sigs/SHA256SUMS");
+    fs::write(&sums, list(&[("app-1.0.zip", GOOD)])).unwrap();
+    let signature = format!("{}.asc", sums.display());
+    fixture.sign("alice", &sums, &["--armor", "--output", &signature, "--detach-sign"]);
+    let answer = fixture.ask(&["--min-good", "1", "--files", "sigs/SHA256SUMS"]);
+    assert_eq!(answer.code, 1, "{}{}", answer.stdout, answer.stderr);
+    let hint = "hint: keys lie beside the list; if you believe whoever put them there: --keys sigs/builder-keys";
+    assert!(answer.stderr.contains(hint), "{}", answer.stderr);
+    let answer = fixture.ask(&["--min-good", "1", "--keys", "sigs/builder-keys", "--files", "sigs/SHA256SUMS"]);
+    assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
+}
+
+#[test]
+fn what_only_ends_like_a_signature_is_asked_about_like_anything_else() {
+    let Some(fixture) = Fixture::new() else { return };
+    for signer in ["alice", "bob"] {
+        fixture.gitian("1.0", signer, &[("app-1.0.zip", GOOD)]);
+    }
+    fs::write(fixture.path("setup.sig"), EVIL).unwrap();
+    fs::write(fixture.path("app-1.0.zip.asc"), "a signature\n").unwrap();
+    let answer = fixture.ask(&["-d", "sigs", "--files", "app-1.0.zip", "app-1.0.zip.asc", "setup.sig"]);
+    let expected =
+        "app-1.0.zip: OK, built by 2 for 1.0 (alice, bob)\nsetup.sig: NOT LISTED: nobody says that he built it\n";
+    assert_eq!((answer.stdout.as_str(), answer.code), (expected, 1), "{}", answer.stderr);
+    let answer = fixture.ask(&["-d", "sigs", "--files", "app-1.0.zip", "absent.asc"]);
+    assert!(
+        answer.code == 2 && answer.stderr.contains("absent.asc: No such file"),
+        "{}{}",
+        answer.stdout,
+        answer.stderr
+    );
+}

@@ -282,6 +282,19 @@ fn the_keys_of_one_file_are_one_person() {
 }
 
 #[test]
+fn whoever_has_no_weight_is_no_reference_when_asked_for_either() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.make_key("alice", "ed25519", "never");
+    fixture.export("alice");
+    fixture.sign("alice", 2014, &[]);
+    fs::write(fixture.path("policy.toml"), "unlisted-weight = 0\n").unwrap();
+    let args = ["-r", "1.0", "-d", "sigs", "--keys", "keys", "--policy", "policy.toml", "-c", "alice", "app.yml"];
+    let answer = fixture.work.run("gverify", &args);
+    assert!(answer.code == 2 && !answer.stdout.contains("OK"), "{}{}", answer.stdout, answer.stderr);
+    assert!(answer.stderr.contains("the policy gives alice no weight, so there is nothing"), "{}", answer.stderr);
+}
+
+#[test]
 fn what_was_replaced_is_no_ok_in_a_report_and_a_range_without_releases_names_those_that_there_are() {
     let Some(fixture) = Fixture::new() else { return };
     fixture.make_key("alice", "ed25519", "never");

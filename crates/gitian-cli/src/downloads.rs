@@ -2,16 +2,17 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
-use gitian_manifest::Digest;
+use gitian_manifest::{Digest, SigsTree};
 use gitian_process::interrupt;
 use gitian_verify::{
-    Agreement, Asked, Builder, Checker, Document, Facts, Opinion, Program, Signature, Source, Statement, Sums,
+    Agreement, Asked, Builder, Checker, Document, Facts, Folders, Opinion, Program, Signature, Source, Statement, Sums,
     Uncounted, Unproven, Verdict, agreements, base_name, fits, release_name, releases, statements,
 };
 
@@ -43,9 +44,12 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     let known = match &program {
         Some(_) => None,
         None => {
-            let beside = downloads.lists.first().and_then(|list| list.path.parent());
-            let place = root.as_deref().or(beside).unwrap_or(&around.workdir);
-            let chosen = source.insert(Source::choose(&args.keys, place));
+            // What comes along with a download says nothing about whom to believe.
+            let chosen = source.insert(match &root {
+                Some(root) => Source::choose(&args.keys, root),
+                None if args.keys.is_empty() => Source::GnuPg,
+                None => Source::Given(args.keys.clone()),
+            });
             let loaded = chosen.load()?;
             keys::tell_keys(chosen, &loaded, args.verbose);
             Some(loaded)
@@ -56,7 +60,11 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
         (None, Some(keys)) => Checker::Keys { keys, now: at },
         (None, None) => bail!("no keys"),
     };
-    let policy = terms::policy(args, root.as_deref())?;
+    let mut policy = terms::policy(args, root.as_deref())?;
+    let wanted = *policy.min_good.get_or_insert(WANTED);
+    let folders = Folders::default();
+    let sigs = root.as_ref().map(SigsTree::new);
+    let is_signer = |name: &str| sigs.as_ref().is_some_and(|tree| folders.has_signer(tree, name));
     let mut heard = Vec::new();
     for list in &downloads.lists {
         let package = list.path.display().to_string();
@@ -71,15 +79,15 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
         };
         // A list without any signature says nothing by itself.
         if list.is_signed() {
-            heard.extend(list.facts(&checker)?.into_iter().map(says));
+            heard.extend(list.facts(&checker, &is_signer)?.into_iter().map(says));
         }
     }
     if let Some(root) = &root {
-        let wanted = match &args.release {
+        let releases_wanted = match &args.release {
             Some(release) => releases(root)?.into_iter().filter(|folder| is_meant(release, folder)).collect(),
             None => releases(root)?,
         };
-        if let (Some(release), []) = (&args.release, &wanted[..]) {
+        if let (Some(release), []) = (&args.release, &releases_wanted[..]) {
             bail!("{}: has no release {release}", root.display());
         }
         let needles: Vec<[Vec<u8>; 2]> = downloads
@@ -93,17 +101,17 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
         let reads_all =
             needles.len() > LOOKED_FOR || !downloads.asked.iter().all(|file| is_as_it_is(base_name(&file.name)));
         let relevant = |bytes: &[u8]| reads_all || needles.iter().flatten().any(|needle| holds(bytes, needle));
-        heard.extend(statements(root, &wanted, &checker, &relevant)?);
+        heard.extend(statements(root, &releases_wanted, &checker, &folders, &relevant)?);
     }
-    let opinions = agreements(&downloads.asked, &heard, &policy, at);
-    let wanted = policy.min_good.unwrap_or(WANTED);
+    let meant = args.release.as_deref().filter(|release| !release.contains(['*', '?']));
+    let opinions = agreements(&downloads.asked, &heard, &policy, at, meant);
     let code = exit_code(&opinions, wanted, downloads.is_refuted());
     if args.json {
         json(&downloads, &opinions, &heard, wanted, code, out)?;
     } else {
-        for ((file, agreement), here) in downloads.asked.iter().zip(&opinions).zip(&downloads.here) {
+        for ((shown, agreement), here) in downloads.shown.iter().zip(&opinions).zip(&downloads.here) {
             let line = line(here, agreement, wanted, &heard);
-            writeln!(out, "{}", printable(&format!("{}: {line}", file.name)))?;
+            writeln!(out, "{}", printable(&format!("{shown}: {line}")))?;
             if args.verbose {
                 people(agreement, &heard, out)?;
             }
@@ -119,6 +127,9 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
         tell(&format!("hint: {hint}"));
     }
     hints(&opinions, wanted, args);
+    if root.is_none() && args.keys.is_empty() {
+        key_folder_hint(&downloads, around);
+    }
     if code != 0 {
         signature_hints(&uncounted, &heard, &downloads.lists, args);
     }
@@ -164,6 +175,16 @@ fn hints(opinions: &[Agreement], wanted: u64, args: &Args) {
         tell(
             "hint: is the release in the tree? `git pull` there gets the newest; file names and bytes both are looked for",
         );
+    }
+}
+
+/// Says how keys that lie beside a list are used. Whoever made the download may have put them there.
+fn key_folder_hint(downloads: &Downloads, around: &Surroundings) {
+    let folder = downloads.lists.first().and_then(|list| list.path.parent()).unwrap_or(&around.workdir);
+    if let Source::Folders(folders) = Source::choose(&[], folder) {
+        let keys = folders.iter().map(|folder| format!("--keys {}", shell_words::quote(&folder.display().to_string())));
+        let keys = keys.collect::<Vec<_>>().join(" ");
+        tell(&printable(&format!("hint: keys lie beside the list; if you believe whoever put them there: {keys}")));
     }
 }
 
@@ -259,6 +280,8 @@ struct Downloads {
     asked: Vec<Asked>,
     /// Where each of them is in `asked`.
     places: HashMap<Asked, usize>,
+    /// What each is called in what is said: several files of one name by their paths.
+    shown: Vec<String>,
     /// For each file asked about, what lies here.
     here: Vec<Here>,
     lists: Vec<Sums>,
@@ -279,14 +302,21 @@ enum Here {
 
 impl Downloads {
     fn read(paths: &[PathBuf]) -> Result<Self> {
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut lists = paths.iter().map(|path| list(path, &name(path))).collect::<Result<Vec<_>>>()?;
+        // A signature is looked at together with what it signs.
+        let is_file = |path: &Path, list: &Option<Sums>| list.is_none() && !is_signature(path);
+        let files = paths.iter().zip(&lists).filter(|(path, list)| is_file(path, list));
+        let mut named: HashMap<String, usize> = HashMap::new();
+        files.for_each(|(path, _)| *named.entry(name(path)).or_default() += 1);
         let mut downloads = Self::default();
-        for path in paths {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            match list(path, &name)? {
-                Some(sums) => downloads.add_list(sums)?,
-                // It is looked at together with what it signs.
-                None if is_signature(path) => {}
-                None => downloads.add(Asked { name, digest: digest(path)? }, Here::Hashed),
+        for (path, list) in paths.iter().zip(&mut lists) {
+            if let Some(sums) = list.take() {
+                downloads.add_list(sums)?;
+            } else if !is_signature(path) {
+                let name = name(path);
+                let shown = if named[&name] > 1 { path.display().to_string() } else { name.clone() };
+                downloads.add(Asked { name, digest: digest(path)? }, shown, Here::Hashed);
             }
         }
         if downloads.asked.is_empty() {
@@ -295,13 +325,17 @@ impl Downloads {
         Ok(downloads)
     }
 
-    fn add(&mut self, asked: Asked, here: Here) {
+    fn add(&mut self, asked: Asked, shown: String, here: Here) {
         match self.places.entry(asked) {
             Entry::Occupied(known) => {
-                let known = &mut self.here[*known.get()];
-                *known = here.max(known.clone());
+                let at = *known.get();
+                self.here[at] = here.max(self.here[at].clone());
+                if !self.shown[at].split(", ").any(|known| known == shown) {
+                    self.shown[at] += &format!(", {shown}");
+                }
             }
             Entry::Vacant(place) => {
+                self.shown.push(shown);
                 self.asked.push(place.key().clone());
                 place.insert(self.here.len());
                 self.here.push(here);
@@ -323,7 +357,7 @@ impl Downloads {
                     Err(cause) => Here::Unreadable(format!("cannot be read: {}", cause.root_cause())),
                 },
             };
-            self.add(Asked { name: entry.path.clone(), digest: entry.digest }, here);
+            self.add(Asked { name: entry.path.clone(), digest: entry.digest }, entry.path.clone(), here);
         }
         self.lists.push(sums);
         Ok(())
@@ -371,11 +405,10 @@ fn list(path: &Path, name: &str) -> Result<Option<Sums>> {
     }
 }
 
+/// Whether a file is the signature of one beside it: keyrings and other things end so too.
 fn is_signature(path: &Path) -> bool {
-    let ends_with = |known: &str| path.extension().is_some_and(|end| end == known);
-    // So do keyrings end.
-    let is_beside = || path.with_extension("").is_file();
-    ends_with("asc") || ends_with("sig") || ends_with("gpg") && is_beside()
+    let is_one = path.extension().is_some_and(|end| ["asc", "gpg", "sig"].map(OsStr::new).contains(&end));
+    is_one && path.is_file() && path.with_extension("").is_file()
 }
 
 /// What lies beside a list under a listed name.
@@ -539,9 +572,10 @@ fn json(
         let one = |Builder { signer, release, path, weight }: &Builder| json!({ "signer": signer, "release": release, "path": path, "weight": weight });
         builders.iter().map(one).collect()
     };
-    let files = downloads.asked.iter().zip(opinions).zip(&downloads.here).map(|((file, agreement), here)| {
+    let asked = downloads.asked.iter().zip(&downloads.shown);
+    let files = asked.zip(opinions).zip(&downloads.here).map(|(((file, shown), agreement), here)| {
         json!({
-            "name": file.name,
+            "name": shown,
             "digest": file.digest.to_string(),
             "opinion": match here {
                 Here::Damaged => "damaged",

@@ -18,7 +18,7 @@ use crate::verdict::{Unmet, Verdict};
 /// A file that somebody asks about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Asked {
-    /// Its name; folders before it do not matter.
+    /// Its name, with folders if they matter: they do where somebody lists several files of one name.
     pub name: String,
     /// The SHA-256 of its bytes.
     pub digest: Digest,
@@ -136,12 +136,31 @@ impl<'s> Lines<'s> {
         if self.statements.last() != Some(&listed.statement) {
             self.statements.push(listed.statement);
         }
-        let Some(person) = person else { return };
+        if let Some(person) = person {
+            self.add_person(person, listed, weights);
+        }
+    }
+
+    fn add_person(&mut self, person: usize, listed: Listed<'s>, weights: &[u64]) {
         match self.people.iter_mut().find(|(known, _)| *known == person) {
             None => self.people.push((person, listed)),
             Some((_, known)) if weights[listed.statement] > weights[known.statement] => *known = listed,
             Some(_) => {}
         }
+    }
+
+    /// Puts lines together.
+    fn all(parts: [Option<&Self>; 2], weights: &[u64]) -> Self {
+        let mut all = Self::default();
+        for part in parts.into_iter().flatten() {
+            all.statements.extend(&part.statements);
+            for (person, listed) in &part.people {
+                all.add_person(*person, *listed, weights);
+            }
+        }
+        all.statements.sort_unstable();
+        all.statements.dedup();
+        all
     }
 
     fn without(&self, others: &Self) -> Vec<Listed<'s>> {
@@ -154,21 +173,78 @@ fn listed<'s>(people: Vec<(usize, Listed<'s>)>) -> Vec<Listed<'s>> {
     people.into_iter().map(|(_, listed)| listed).collect()
 }
 
-/// Finds who vouches for each file, in their order.
-pub fn agreements(asked: &[Asked], statements: &[Statement], policy: &Policy, at: SystemTime) -> Vec<Agreement> {
+/// How a line of a manifest is found.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Name<'s> {
+    /// By its name without folders: the only file of that name in its manifest.
+    Only(&'s str),
+    /// By its name without folders: one of several in its manifest.
+    OneOf(&'s str),
+    /// One of several, by its whole path.
+    Path(&'s str),
+}
+
+impl<'s> Name<'s> {
+    /// Returns under which names a line of a manifest is found.
+    fn of(path: &'s str, several: &HashSet<&str>) -> Vec<Self> {
+        let name = base_name(path);
+        if several.contains(name) { vec![Self::OneOf(name), Self::Path(plain(path))] } else { vec![Self::Only(name)] }
+    }
+
+    /// Returns which lines are meant: where a manifest has several of a name, that in the folders which are asked for, if any.
+    fn asked(name: &'s str) -> [Self; 2] {
+        let base = base_name(name);
+        let of_several = if plain(name).contains('/') { Self::Path(plain(name)) } else { Self::OneOf(base) };
+        [Self::Only(base), of_several]
+    }
+}
+
+/// Returns the names that several files of a manifest have which are not the same.
+fn several(entries: &[Entry]) -> HashSet<&str> {
+    let mut first = HashMap::new();
+    let mut several = HashSet::new();
+    for Entry { path, digest } in entries {
+        let name = base_name(path);
+        if first.entry(name).or_insert(digest) != &digest {
+            several.insert(name);
+        }
+    }
+    several
+}
+
+/// Returns a path without the `./` that some put before it.
+fn plain(path: &str) -> &str {
+    path.trim_start_matches("./")
+}
+
+/// Finds who vouches for each file, in their order. `release` is the one that is meant, if only one is: a list that lies in no
+/// tree is about that.
+pub fn agreements(
+    asked: &[Asked],
+    statements: &[Statement],
+    policy: &Policy,
+    at: SystemTime,
+    release: Option<&str>,
+) -> Vec<Agreement> {
     let manifests = manifests(asked, statements);
     let standing = standing(statements, policy, at);
     let weights: Vec<u64> = statements.iter().map(|statement| u64::from(policy.weight_of(&statement.facts))).collect();
     let mut by_bytes: HashMap<Digest, Lines<'_>> = HashMap::new();
-    let mut by_name: HashMap<&str, Lines<'_>> = HashMap::new();
-    let mut by_both: HashMap<(&str, Digest), Lines<'_>> = HashMap::new();
-    for (statement, entries) in manifests.iter().flat_map(|(who, entries)| who.iter().map(move |who| (*who, entries))) {
+    let mut by_name: HashMap<Name<'_>, Lines<'_>> = HashMap::new();
+    let mut by_both: HashMap<(Name<'_>, Digest), Lines<'_>> = HashMap::new();
+    let named: Vec<HashSet<&str>> = manifests.iter().map(|(_, entries)| several(entries)).collect();
+    let lines = manifests.iter().zip(&named);
+    for (statement, entries, several) in
+        lines.flat_map(|((who, entries), several)| who.iter().map(move |who| (*who, entries, several)))
+    {
         let person = standing[statement].as_ref().ok().copied();
         for Entry { path, digest } in entries {
-            let (name, listed) = (base_name(path), Listed { statement, path });
+            let listed = Listed { statement, path };
             by_bytes.entry(*digest).or_default().add(listed, person, &weights);
-            by_name.entry(name).or_default().add(listed, person, &weights);
-            by_both.entry((name, *digest)).or_default().add(listed, person, &weights);
+            for name in Name::of(path, several) {
+                by_name.entry(name).or_default().add(listed, person, &weights);
+                by_both.entry((name, *digest)).or_default().add(listed, person, &weights);
+            }
         }
     }
     let builders = |lines: Vec<Listed<'_>>| {
@@ -187,11 +263,11 @@ pub fn agreements(asked: &[Asked], statements: &[Statement], policy: &Policy, at
     // this name and, for another release, something else, vouches for this; who gave this another name does not: it would
     // make an older release pass for the new one.
     let of_file = |file: &Asked| {
-        let name = base_name(&file.name);
+        let names = Name::asked(&file.name);
         let same = by_bytes.get(&file.digest).unwrap_or(&nobody);
-        let called = by_name.get(name).unwrap_or(&nobody);
-        let these = by_both.get(&(name, file.digest)).unwrap_or(&nobody);
-        let replaced = replaced(these, called, statements, &standing, policy);
+        let called = &Lines::all(names.map(|name| by_name.get(&name)), &weights);
+        let these = &Lines::all(names.map(|name| by_both.get(&(name, file.digest))), &weights);
+        let replaced = replaced(these, called, statements, &standing, policy, release);
         let why = |statement: usize| match &standing[statement] {
             Ok(_) => replaced.get(&statement).cloned(),
             Err(why) => Some(why.clone()),
@@ -224,12 +300,17 @@ fn replaced(
     statements: &[Statement],
     standing: &[Result<usize, Uncounted>],
     policy: &Policy,
+    meant: Option<&str>,
 ) -> HashMap<usize, Uncounted> {
+    let release_of = |statement: usize| match &*statements[statement].release {
+        "" => meant.map_or("", release_name),
+        release => release_name(release),
+    };
     let newest_other = |statement: usize| {
-        let release = release_name(&statements[statement].release);
+        let release = release_of(statement);
         let others = called.statements.iter().filter(|other| !these.statements.contains(other));
         let of_person = others.filter(|&&other| standing[other].is_ok() && standing[other] == standing[statement]);
-        let of_release = of_person.filter(|&&other| release_name(&statements[other].release) == release);
+        let of_release = of_person.filter(|&&other| release_of(other) == release);
         of_release.filter_map(|&other| made(&statements[other].facts, policy)).max()
     };
     let why = |&statement: &usize| {

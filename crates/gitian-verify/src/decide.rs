@@ -55,7 +55,7 @@ pub fn decide(facts: &[Facts], criteria: &Criteria<'_>) -> Decision {
     }
     let (same_key_as, superseded) = last_words(&words, &beside);
     let camps = camps(&heard, &superseded, &persons, criteria);
-    let reference = reference(facts, &heard, &camps, criteria.compare_to);
+    let reference = reference(facts, &heard, &camps, criteria);
     let golden = match reference {
         Reference::Signer(index) => heard[index].as_ref().ok().and_then(|assertion| assertion.out_manifest()),
         _ => None,
@@ -175,9 +175,8 @@ impl<'a> Person<'a> {
     }
 
     fn of_good(good: &'a Good, policy: &'a Policy) -> Self {
-        // A policy knows better than a file.
-        let by_file = || good.owner.as_deref().filter(|owner| !policy.knows_keys_of(owner));
-        policy.owner_of(good).or_else(by_file).map_or(Self::Key(&good.primary_key), Self::Known)
+        // A key that no policy names is still that of whoever's file it is in.
+        policy.owner_of(good).or(good.owner.as_deref()).map_or(Self::Key(&good.primary_key), Self::Known)
     }
 }
 
@@ -297,11 +296,12 @@ fn reference(
     facts: &[Facts],
     heard: &[Result<&Assertion, Verdict>],
     camps: &[Camp],
-    compare_to: Option<&str>,
+    criteria: &Criteria<'_>,
 ) -> Reference {
-    if let Some(wanted) = compare_to {
+    if let Some(wanted) = criteria.compare_to {
+        let has_weight = |index: usize| criteria.policy.weight_of(&facts[index]) > 0;
         return match facts.iter().position(|facts| facts.signer == wanted) {
-            Some(index) if heard[index].is_ok() => Reference::Signer(index),
+            Some(index) if heard[index].is_ok() && has_weight(index) => Reference::Signer(index),
             Some(index) => Reference::Unusable(index),
             None => Reference::Unknown(wanted.to_owned()),
         };

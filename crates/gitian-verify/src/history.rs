@@ -20,6 +20,8 @@ pub struct History {
     /// Every release and package that somebody has an assertion or signature for: by release, numbers in it compared as
     /// numbers, then by package.
     pub questions: Vec<Question>,
+    /// Whose folders these are.
+    pub signers: BTreeSet<String>,
     /// What lies where nobody vouches for it, by path, and why it is passed over.
     pub strays: Vec<Stray>,
 }
@@ -40,11 +42,12 @@ impl History {
     ///
     /// A tree that is not there or cannot be read; folders in it that cannot be read are strays.
     pub fn of(tree: &SigsTree) -> Result<Self> {
-        let mut walk = Walk { root: &tree.root, packages: BTreeMap::new(), strays: Vec::new() };
+        let mut walk =
+            Walk { root: &tree.root, packages: BTreeMap::new(), signers: BTreeSet::new(), strays: Vec::new() };
         let entries = tree.root.read_dir().with_context(|| tree.root.display().to_string())?;
         drop(entries);
         walk.folder(&tree.root, 0);
-        let Walk { packages, mut strays, .. } = walk;
+        let Walk { packages, signers, mut strays, .. } = walk;
         strays.sort();
         let mut releases: Vec<(String, BTreeSet<String>)> = packages.into_iter().collect();
         releases.sort_by(|(a, _), (b, _)| in_order(a, b));
@@ -52,7 +55,7 @@ impl History {
         let questions = releases.into_iter().flat_map(|(release, packages)| {
             packages.into_iter().map(move |package| question(&release, package)).collect::<Vec<_>>()
         });
-        Ok(Self { questions: questions.collect(), strays })
+        Ok(Self { questions: questions.collect(), signers, strays })
     }
 }
 
@@ -60,6 +63,7 @@ struct Walk<'a> {
     root: &'a Path,
     /// The packages of each release, a path below the root.
     packages: BTreeMap<String, BTreeSet<String>>,
+    signers: BTreeSet<String>,
     strays: Vec<Stray>,
 }
 
@@ -112,6 +116,7 @@ impl Walk<'_> {
                 self.stray(path, "is passed over, since there is an assertion of the same package beside it");
             }
         }
+        self.signers.extend(folder.file_name().and_then(|name| Some(name.to_str()?.to_owned())));
         let packages = self.packages.entry(release.to_owned()).or_default();
         packages.extend(files.into_iter().map(|(.., package)| package));
     }

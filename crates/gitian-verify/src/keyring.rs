@@ -123,28 +123,44 @@ impl Keyring {
         file.map_or(Naming::Folder, |file| Naming::FolderOfOtherKeys(file.to_owned()))
     }
 
-    /// Tells good signatures whose they are by the files of key folders. `signers` are those of the tree.
-    pub(crate) fn tell_owners<'f>(&self, facts: impl IntoIterator<Item = &'f mut Facts>, signers: &BTreeSet<String>) {
+    /// Tells good signatures whose they are by the files of key folders. `is_signer` knows the signers of the whole tree.
+    pub(crate) fn tell_owners<'f>(
+        &self,
+        facts: impl IntoIterator<Item = &'f mut Facts>,
+        is_signer: &dyn Fn(&str) -> bool,
+    ) {
         for facts in facts {
             for good in facts.goods_mut() {
-                good.owner = self.owner(&good.primary_key, signers).map(str::to_owned);
+                good.owner = self.owner(&good.primary_key, is_signer).map(str::to_owned);
             }
         }
     }
 
-    fn owner(&self, primary_key: &str, signers: &BTreeSet<String>) -> Option<&str> {
-        let files = || self.files.iter().filter(|file| file.keys.contains(primary_key));
-        let after_signer = files().filter_map(KeyFile::owner).find(|owner| signers.contains(*owner));
-        after_signer.or_else(|| files().find(|file| self.is_one_persons(file)).and_then(KeyFile::owner))
+    fn owner(&self, primary_key: &str, is_signer: &dyn Fn(&str) -> bool) -> Option<&str> {
+        let files: Vec<&KeyFile> = self.files.iter().filter(|file| file.keys.contains(primary_key)).collect();
+        // A tree is read for its signers only where that matters.
+        if let [only] = files[..]
+            && self.is_one_persons(only)
+        {
+            return only.owner();
+        }
+        let after_signer = files.iter().filter_map(|file| file.owner()).find(|owner| is_signer(owner));
+        after_signer.or_else(|| files.iter().find(|file| self.is_one_persons(file)).and_then(|file| file.owner()))
     }
 
-    /// Whether the certificates of a file have names or addresses in common, one with the other.
+    /// Whether a file is called after somebody whose certificate it holds, or its certificates have names or addresses in
+    /// common, one with the other.
     fn is_one_persons(&self, file: &KeyFile) -> bool {
         if file.keys.len() == 1 {
             return true;
         }
         let certs = file.keys.iter().filter_map(|key| self.certs.get(&key.parse::<Fingerprint>().ok()?));
         let mut others: Vec<BTreeSet<String>> = certs.map(names).collect();
+        let owner = file.owner().map(str::to_lowercase).unwrap_or_default();
+        let is_owners = |name: &String| name.split(|c: char| !c.is_alphanumeric()).any(|word| word == owner);
+        if others.iter().flatten().any(is_owners) {
+            return true;
+        }
         let Some(mut known) = others.pop() else { return false };
         while let Some(at) = others.iter().position(|names| !names.is_disjoint(&known)) {
             known.append(&mut others.swap_remove(at));

@@ -192,7 +192,7 @@ pub fn gather(question: &Question, checker: &Checker<'_>, folders: &Folders) -> 
     });
     let mut facts = known.collect::<Result<Vec<_>>>()?;
     if let Checker::Keys { keys, .. } = checker {
-        keys.tell_owners(&mut facts, &signers.names.iter().cloned().collect());
+        keys.tell_owners(&mut facts, &|name| folders.has_signer(tree, name));
     }
     own_first(&mut facts.iter_mut().collect::<Vec<_>>());
     facts.extend(signers.strays.iter().filter_map(|path| stray_facts(question, path)));

@@ -89,6 +89,11 @@ impl Place {
         if is_list { sums } else { assert }
     }
 
+    /// Returns what the document is about, in words of the tree.
+    pub(crate) fn question(&self, tree: &SigsTree) -> Question {
+        Question { tree: tree.clone(), release: self.release.clone(), package: self.package.clone() }
+    }
+
     /// Returns what the document has to say about its release: the last part of the folder.
     pub(crate) fn release_name(&self) -> &str {
         release_name(&self.release)

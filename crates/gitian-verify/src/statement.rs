@@ -5,7 +5,7 @@
 //! <release>/<signer>/<package>.SHA256SUMS          and .asc
 //! ```
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -19,7 +19,7 @@ use crate::history::History;
 use crate::place::{Kind, Place, signer_documents};
 use crate::sums::{self, Sums};
 use crate::tree_file::{self, Content};
-use crate::{ASSERT_LIMIT, Checker, Question, Unpaired, signer_facts};
+use crate::{ASSERT_LIMIT, Checker, Folders, Unpaired, signer_facts};
 
 /// Something that a signer vouches for.
 #[derive(Clone, Debug)]
@@ -47,6 +47,7 @@ pub fn statements(
     root: &Path,
     releases: &[String],
     checker: &Checker<'_>,
+    folders: &Folders,
     relevant: &(dyn Fn(&[u8]) -> bool + Sync),
 ) -> Result<Vec<Statement>> {
     let tree = SigsTree::new(root);
@@ -54,9 +55,10 @@ pub fn statements(
     let mut places = Vec::new();
     for release in releases {
         let signers = tree.signers(release).with_context(|| tree.release_folder(release).display().to_string())?;
-        places.extend(signers.names.iter().flat_map(|signer| signer_documents(&tree, release, signer)));
+        let documents = signers.names.iter().flat_map(|signer| signer_documents(&tree, release, signer));
+        // Where there is an assertion beside a list, that counts.
+        places.extend(documents.filter(|place| place.kind == Place::find(&place.question(&tree), &place.signer).kind));
     }
-    let signers: BTreeSet<String> = places.iter().map(|place| place.signer.clone()).collect();
     let is_relevant = |place: &Place| {
         interrupt::check()?;
         // What cannot be read is reported, whatever it may say.
@@ -71,7 +73,9 @@ pub fn statements(
     let wanted = places.into_par_iter().filter(|place| wanted.contains(place.release_name()));
     let mut found = wanted.map(|place| place.statement(&tree, &top, checker)).collect::<Result<Vec<_>>>()?;
     if let Checker::Keys { keys, .. } = checker {
-        keys.tell_owners(found.iter_mut().map(|statement| &mut statement.facts), &signers);
+        keys.tell_owners(found.iter_mut().map(|statement| &mut statement.facts), &|name| {
+            folders.has_signer(&tree, name)
+        });
     }
     let mut about: HashMap<(String, String), Vec<&mut Facts>> = HashMap::new();
     for Statement { release, package, facts } in &mut found {
@@ -97,10 +101,7 @@ impl Place {
     /// Finds out about the document and its signature. `top` is the tree's canonical path.
     pub(crate) fn facts(&self, tree: &SigsTree, top: &Path, checker: &Checker<'_>) -> Result<Facts> {
         let mut facts = match self.kind {
-            Kind::Assert => {
-                let (release, package) = (self.release.clone(), self.package.clone());
-                signer_facts(&Question { tree: tree.clone(), release, package }, checker, top, &self.signer)?
-            }
+            Kind::Assert => signer_facts(&self.question(tree), checker, top, &self.signer)?,
             Kind::Sums => self.sums(top, self.path(tree), checker)?,
         };
         let Checker::Keys { keys, .. } = checker else { return Ok(facts) };

@@ -1,7 +1,6 @@
 //! `SHA256SUMS`: a list of files that people sign as it is, detached or clear-signed, often several in one file. Read
 //! into the same facts as an assertion: what was built is the list; release and package are those of its place.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -100,8 +99,9 @@ impl Sums {
     }
 
     /// Returns the facts about everyone who signed the list, each key by itself: a bad signature says nothing about the
-    /// others. A signer is called after the first user id of the key, else after the key.
-    pub fn facts(&self, checker: &Checker<'_>) -> anyhow::Result<Vec<Facts>> {
+    /// others. A signer is called after the first user id of the key, else after the key; `is_signer` knows those of a tree that
+    /// is looked into as well.
+    pub fn facts(&self, checker: &Checker<'_>, is_signer: &dyn Fn(&str) -> bool) -> anyhow::Result<Vec<Facts>> {
         let document = self.document("", "");
         let facts = |(signature_path, signature): (PathBuf, Signature)| Facts {
             signer: signer(&signature),
@@ -116,7 +116,7 @@ impl Sums {
         };
         let mut found: Vec<Facts> = self.states(checker)?.into_iter().map(facts).collect();
         if let Checker::Keys { keys, .. } = checker {
-            keys.tell_owners(&mut found, &BTreeSet::new());
+            keys.tell_owners(&mut found, is_signer);
         }
         Ok(found)
     }

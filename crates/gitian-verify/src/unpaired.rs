@@ -3,7 +3,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use gitian_manifest::SigsTree;
+
+use crate::history::History;
 
 /// How many names are told.
 const NAMED: usize = 10;
@@ -19,18 +23,26 @@ pub struct Unpaired {
     pub more: usize,
 }
 
-/// What the folders of signers hold. Each is read once for all packages: somebody may put thousands of files into one, and
-/// thereby name thousands of packages.
+/// The folders of a tree: whose they are, and what they hold. Each is read once for all packages: somebody may put thousands
+/// of files into one, and thereby name thousands of packages.
 #[derive(Debug, Default)]
-pub struct Folders(Mutex<HashMap<PathBuf, Arc<Listing>>>);
+pub struct Folders {
+    signers: OnceLock<BTreeSet<String>>,
+    listings: Mutex<HashMap<PathBuf, Arc<Listing>>>,
+}
 
 /// The names without a counterpart in one folder, sorted.
 #[derive(Debug)]
 pub(crate) struct Listing(Vec<String>);
 
 impl Folders {
+    /// Returns whether somebody of this name signed anything in a tree; one that cannot be read is told by who reads it.
+    pub fn has_signer(&self, tree: &SigsTree, name: &str) -> bool {
+        self.signers.get_or_init(|| History::of(tree).unwrap_or_default().signers).contains(name)
+    }
+
     pub(crate) fn listing(&self, folder: &Path) -> Arc<Listing> {
-        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = || self.listings.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(listing) = known().get(folder) {
             return Arc::clone(listing);
         }

@@ -1,7 +1,7 @@
 //! One release and package: what was asked, is known and decided.
 
 use anyhow::anyhow;
-use gitian_verify::{Cause, Decision, Facts, Outcome, Question, Reference};
+use gitian_verify::{Cause, Decision, Facts, Outcome, Question, Reference, Verdict};
 
 use super::advice::{self, Inquiry};
 
@@ -48,6 +48,10 @@ impl Release<'_> {
                     signers.join(", ")
                 ))
             }
+            Reference::Unusable(index) if decision.verdicts[*index] == Verdict::NotCompared => Some(anyhow!(
+                "the policy gives {} no weight, so there is nothing to compare with",
+                facts[*index].signer
+            )),
             Reference::Unusable(index) => Some(anyhow!(
                 "{} has no assertion with a good signature, so there is nothing to compare with",
                 facts[*index].signer
