@@ -852,9 +852,7 @@ fn a_person_with_two_keys_is_one_wherever_they_signed() {
         assert_eq!(answer.code, 1, "{args:?}: {}{}", answer.stdout, answer.stderr);
     }
     // A policy that names one of her keys leaves her the other.
-    let listed = String::from_utf8(fixture.home.gpg(&["--with-colons", "--list-keys", "alice"])).unwrap();
-    let fingerprint =
-        listed.lines().find(|line| line.starts_with("fpr:")).and_then(|line| line.split(':').nth(9)).unwrap();
+    let fingerprint = fixture.home.fingerprint("alice");
     fs::write(fixture.path("sigs/gverify.toml"), format!("[signers.anna]\nkeys = [\"{fingerprint}\"]\n")).unwrap();
     let answer = fixture.ask(&["-d", "sigs", "-r", "2.0", "--name", "noncodesigned", "--min-good", "2"]);
     assert_eq!(answer.code, 1, "{}{}", answer.stdout, answer.stderr);
