@@ -127,7 +127,8 @@ impl<'a> KeyChanges<'a> {
         if let Former::Bytes(bytes) = &change.former {
             former.add(bytes, "");
         }
-        self.lost(change, owner, &BTreeSet::new(), &former)
+        let keys = said.into_iter().map(|Merged { cert, .. }| cert).collect();
+        self.lost(change, owner, &keys, &former)
     }
 
     /// Returns what the files of an owner say now, in the folder of one of them.
