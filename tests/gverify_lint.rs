@@ -46,9 +46,32 @@ impl Fixture {
     }
 
     fn add(&self, release: &str, signer: &str, key: &str) {
-        let document = format!("{release}/{signer}/app-build.assert");
-        self.write(&document, &format!("--- !!omap\n- out_manifest: |\n{LINES}- release: '{release}'\n- name: app\n"));
-        self.sign(&document, key, &[]);
+        self.add_signed(release, signer, "app", key, &[]);
+    }
+
+    fn add_signed(&self, release: &str, signer: &str, name: &str, key: &str, options: &[&str]) {
+        let document = format!("{release}/{signer}/{name}-build.assert");
+        let text = format!("--- !!omap\n- out_manifest: |\n{LINES}- release: '{release}'\n- name: {name}\n");
+        self.write(&document, &text);
+        self.sign(&document, key, options);
+    }
+
+    fn add_list(&self, list: &str, key: &str, options: &[&str]) {
+        self.write(list, &format!("{}\n", LINES.trim()));
+        self.sign(list, key, &[&["--armor"], options].concat());
+        fs::rename(self.path(&format!("{list}.sig")), self.path(&format!("{list}.asc"))).unwrap();
+    }
+
+    /// Copies a file, made something else.
+    fn copy(&self, from: &str, to: &str, make: &dyn Fn(String) -> String) {
+        let text = fs::read_to_string(self.path(from)).unwrap();
+        self.write(to, &make(text));
+    }
+
+    /// The revocation that GnuPG makes along with a key.
+    fn revocation(&self, name: &str) -> String {
+        let made = self.home.path().join(format!("openpgp-revocs.d/{}.rev", self.home.fingerprint(name)));
+        fs::read_to_string(made).unwrap().replace(":-----BEGIN", "-----BEGIN")
     }
 
     fn sign(&self, document: &str, key: &str, options: &[&str]) {
@@ -338,7 +361,7 @@ fn every_kind_of_fault_is_named() {
     type Change<'a> = &'a dyn Fn(&Fixture);
     let outside = tempfile::TempDir::new().unwrap();
     fs::write(outside.path().join("secret"), "SECRET").unwrap();
-    let cases: [(Change<'_>, &[&str], &[&str]); 41] = [
+    let cases: [(Change<'_>, &[&str], &[&str]); 45] = [
         (
             &|f| f.add("2.0", "alice", "mallory"),
             &[],
@@ -508,9 +531,7 @@ fn every_kind_of_fault_is_named() {
             // What she revoked, taken back.
             &|f| {
                 let copy = fs::read(f.path("builder-keys/alice.gpg")).unwrap();
-                let made = f.home.path().join(format!("openpgp-revocs.d/{}.rev", f.home.fingerprint("alice")));
-                let revocation = fs::read_to_string(made).unwrap().replace(":-----BEGIN", "-----BEGIN");
-                fs::write(f.path("../alice.rev"), revocation).unwrap();
+                fs::write(f.path("../alice.rev"), f.revocation("alice")).unwrap();
                 f.home.gpg(&["--import", f.path("../alice.rev").to_str().unwrap()]);
                 fs::write(f.path("builder-keys/alice.gpg"), f.home.gpg(&["--export", "alice"])).unwrap();
                 f.commit();
@@ -697,17 +718,55 @@ fn every_kind_of_fault_is_named() {
         (
             // A list does not say which release it is about.
             &|f| {
-                f.write("1.0/alice/all.SHA256SUMS", &format!("{}\n", LINES.trim()));
-                f.sign("1.0/alice/all.SHA256SUMS", "alice", &["--armor"]);
-                fs::rename(f.path("1.0/alice/all.SHA256SUMS.sig"), f.path("1.0/alice/all.SHA256SUMS.asc")).unwrap();
+                f.add_list("1.0/alice/all.SHA256SUMS", "alice", &[]);
                 f.commit();
-                fs::create_dir_all(f.path("2.0/alice")).unwrap();
                 for file in ["all.SHA256SUMS", "all.SHA256SUMS.asc"] {
-                    fs::copy(f.path(&format!("1.0/alice/{file}")), f.path(&format!("2.0/alice/{file}"))).unwrap();
+                    f.copy(&format!("1.0/alice/{file}"), &format!("2.0/alice/{file}"), &|text| text);
                 }
             },
             &[],
             &["2.0/alice/all.SHA256SUMS: is the same list as 1.0/alice/all.SHA256SUMS: it is about that release\n"],
+        ),
+        (
+            // A signature over text leaves out how lines end.
+            &|f| {
+                f.add_list("1.0/alice/all.SHA256SUMS", "alice", &["--textmode"]);
+                f.commit();
+                f.copy("1.0/alice/all.SHA256SUMS", "2.0/alice/all.SHA256SUMS", &|text| text.replace('\n', "\r\r\n"));
+                f.copy("1.0/alice/all.SHA256SUMS.asc", "2.0/alice/all.SHA256SUMS.asc", &|text| text);
+            },
+            &[],
+            &["2.0/alice/all.SHA256SUMS: is the same list as 1.0/alice/all.SHA256SUMS: it is about that release\n"],
+        ),
+        (
+            // A clear-signed one leaves out blanks there, and how it is framed.
+            &|f| {
+                f.write("1.0/alice/all.SHA256SUMS", &format!("{}\n", LINES.trim()));
+                let list = f.path("1.0/alice/all.SHA256SUMS");
+                let signed = f.home.gpg(&["-u", "alice", "--output", "-", "--clear-sign", list.to_str().unwrap()]);
+                fs::write(list, signed).unwrap();
+                f.commit();
+                f.copy("1.0/alice/all.SHA256SUMS", "2.0/alice/all.SHA256SUMS", &|text| {
+                    format!("\n{}", text.replace("app-1.0.zip", "app-1.0.zip \t"))
+                });
+            },
+            &[],
+            &["2.0/alice/all.SHA256SUMS: is the same list as 1.0/alice/all.SHA256SUMS: it is about that release\n"],
+        ),
+        (
+            // From then on the list would be passed over.
+            &|f| {
+                f.add_list("1.0/alice/tool.SHA256SUMS", "alice", &[]);
+                f.commit();
+                f.add_signed("1.0", "alice", "tool", "alice", &[]);
+            },
+            &[],
+            &["1.0/alice/tool-build.assert: is about the same as 1.0/alice/tool.SHA256SUMS, which was merged: "],
+        ),
+        (
+            &|f| f.add_list("1.0/alice/app.SHA256SUMS", "alice", &[]),
+            &[],
+            &["1.0/alice/app.SHA256SUMS: is about the same as 1.0/alice/app-build.assert, which was merged: "],
         ),
     ];
     for (number, (change, args, expected)) in cases.into_iter().enumerate() {
@@ -761,6 +820,118 @@ fn what_gverify_would_not_take_is_a_fault() {
     fixture.commit();
     let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
     assert!(answer.stdout.ends_with(", which gverify.toml does not name among mallory's\n"), "{}", answer.stdout);
+}
+
+/// Whoever finds a key that is over can date what he signs back.
+#[test]
+fn a_new_document_needs_a_key_that_is_in_use() {
+    let Some(fixture) = Fixture::new() else { return };
+    let then = ["--faked-system-time", "20200601T000000!"];
+    for (name, life) in [("old", "1y"), ("gone", "never")] {
+        let user = format!("{name} <{name}@example.org>");
+        let make = ["--quick-gen-key", &user, "ed25519", "sign", life];
+        fixture.home.gpg(&[&["--faked-system-time", "20200101T000000!"], &make[..]].concat());
+        fs::write(fixture.path(&format!("builder-keys/{name}.gpg")), fixture.home.gpg(&["--export", name])).unwrap();
+    }
+    fixture.commit();
+    let check = |expected: &str, args: &[&str]| {
+        let answer = fixture.lint(&[&["--lint", "HEAD~1..HEAD"], args].concat());
+        let code = i32::from(!expected.ends_with("OK\n"));
+        assert_eq!((&*answer.stdout, answer.code), (expected, code), "{}", answer.stderr);
+        assert_eq!(answer.stderr.contains("hint: sign with a key that is in use; "), code == 1, "{}", answer.stderr);
+    };
+    fixture.add_signed("2.0", "old", "app", "old", &then);
+    fixture.commit();
+    check("2.0/old/app-build.assert: is signed with a key that has expired\n", &[]);
+    check("2 changed files: OK\n", &["--at", "2020-07-01"]);
+    // Prolonged, but nobody has been told.
+    fixture.home.gpg(&["--quick-set-expire", &fixture.home.fingerprint("old"), "5y"]);
+    fixture.sign("2.0/old/app-build.assert", "old", &[]);
+    fixture.git(&["commit", "-q", "-a", "--amend", "--no-edit"]);
+    check("2.0/old/app-build.assert: is signed with a key that has expired\n", &[]);
+    fixture.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    fs::write(fixture.path("builder-keys/old.gpg"), fixture.home.gpg(&["--export", "old"])).unwrap();
+    fixture.commit();
+    check("1 changed file: OK\n", &[]);
+    fixture.add_signed("2.0", "old", "app", "old", &[]);
+    fixture.commit();
+    check("2 changed files: OK\n", &[]);
+    // Revoked after the date that the signature bears.
+    fixture.add_signed("2.0", "gone", "app", "gone", &then);
+    fixture.commit();
+    check("2 changed files: OK\n", &[]);
+    let revocation = fixture.work.path().join("gone.rev");
+    let mut gpg = Command::new("gpg");
+    gpg.args(["--no-tty", "--quiet", "--yes", "--command-fd", "0", "--pinentry-mode", "loopback", "--passphrase", ""]);
+    gpg.args(["--faked-system-time", "20210101T000000!", "--output", revocation.to_str().unwrap()]);
+    gpg.args(["--gen-revoke", "gone@example.org"]).env("GNUPGHOME", fixture.home.path());
+    gpg.write_stdin("y\n3\nmoved on\n\ny\n").assert().success();
+    fixture.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    fs::copy(&revocation, fixture.path("builder-keys/gone.rev")).unwrap();
+    fixture.commit();
+    fixture.add_signed("2.0", "gone", "app", "gone", &then);
+    fixture.commit();
+    check("2.0/gone/app-build.assert: is signed with a key that its owner has revoked\n", &[]);
+    check("2 changed files: OK\n", &["--at", "2020-07-01"]);
+}
+
+#[test]
+fn an_owner_revokes_his_key_by_what_gnupg_wrote() {
+    let Some(fixture) = Fixture::new() else { return };
+    let renewed = {
+        fixture.home.gpg(&["--quick-set-expire", &fixture.home.fingerprint("alice"), "5y"]);
+        fixture.home.gpg(&["--export", "alice"])
+    };
+    let not_his = "holds a revocation, but of no key in alice's key files beside it\n";
+    let [alice, mallory] = ["alice", "mallory"].map(|name| fixture.revocation(name));
+    let key = String::from_utf8(fixture.home.gpg(&["--armor", "--export", "mallory"])).unwrap();
+    for (file, text, expected) in [
+        ("alice.rev", &mallory, format!("builder-keys/alice.rev: {not_his}")),
+        ("alice.rev", &format!("{alice}{mallory}"), format!("builder-keys/alice.rev: {not_his}")),
+        ("bob.rev", &alice, format!("builder-keys/bob.rev: {}", not_his.replace("alice", "bob"))),
+        ("alice.rev", &format!("{alice}{key}"), "builder-keys/alice.rev: holds ".into()),
+        ("alice.gpg", &alice, "builder-keys/alice.gpg: ".into()),
+        ("alice.rev", &"nothing\n".into(), "builder-keys/alice.rev: holds no OpenPGP certificate\n".into()),
+        ("alice.rev", &alice, "1 changed file: OK\n".into()),
+    ] {
+        fixture.write(&format!("builder-keys/{file}"), text);
+        fixture.commit();
+        let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+        assert!(answer.stdout.starts_with(&expected), "{expected}{}{}", answer.stdout, answer.stderr);
+        assert_eq!(answer.code, i32::from(!expected.ends_with("OK\n")), "{}", answer.stdout);
+        if answer.code == 1 {
+            fixture.git(&["reset", "-q", "--hard", "HEAD~1"]);
+        }
+    }
+    let judged = fixture.work.run("gverify", &["-d", "sigs", "-r", "1.0", "--name", "app"]);
+    assert!(judged.stdout.contains("alice: BAD SIGNATURE"), "{}", judged.stdout);
+    // It still says so beside another copy of the key.
+    fs::write(fixture.path("builder-keys/alice.gpg"), renewed).unwrap();
+    fixture.commit();
+    let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+    assert_eq!((answer.stdout.as_str(), answer.code), ("1 changed file: OK\n", 0), "{}", answer.stderr);
+}
+
+/// What is told to do about an unsigned list makes a signed one of it.
+#[test]
+fn a_list_is_signed_as_told() {
+    let Some(fixture) = Fixture::new() else { return };
+    let list = "2.0/alice/all.SHA256SUMS";
+    fixture.write(list, &format!("{}\n", LINES.trim()));
+    fixture.commit();
+    let answer = fixture.lint(&["--lint", "HEAD~1..HEAD"]);
+    let told = answer.stderr.split_once("gpg ").and_then(|(_, told)| told.split_once(" LIST writes LIST.asc\n"));
+    let (told, _) = told.unwrap_or_else(|| panic!("{}", answer.stderr));
+    let options: Vec<&str> = told.split(' ').collect();
+    fixture.home.gpg(&[&["-u", "alice"], &options[..], &[fixture.path(list).to_str().unwrap()]].concat());
+    fixture.commit();
+    let answer = fixture.lint(&["--lint", "HEAD~2..HEAD"]);
+    assert_eq!((answer.stdout.as_str(), answer.code), ("2 changed files: OK\n", 0), "{}", answer.stderr);
+    fixture.git(&["mv", &format!("{list}.asc"), &format!("{list}.sig")]);
+    fixture.commit();
+    let answer = fixture.lint(&["--lint", "HEAD~3..HEAD"]);
+    assert!(answer.stdout.contains("all.SHA256SUMS.sig: is neither"), "{}", answer.stdout);
+    assert!(answer.stderr.contains("hint: a list's signature is armored, in LIST.asc: gpg "), "{}", answer.stderr);
 }
 
 /// Where it says that a key lies in the wrong folder, it says how to move it; what is there in the end is OK.

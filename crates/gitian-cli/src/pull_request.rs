@@ -90,8 +90,14 @@ fn hints(findings: &[Finding], root: &Path) -> Vec<String> {
     for Finding { path, fault } in findings {
         let shown = path.display();
         match fault {
+            Fault::NoSignature | Fault::BadSignature(_) | Fault::Weak(_) if is_list(path) => {
+                add("sign the list again, without a signature in it: gpg --digest-algo SHA512 --armor --detach-sign LIST writes LIST.asc".into());
+            }
             Fault::NoSignature | Fault::BadSignature(_) | Fault::Weak(_) => {
                 add("sign it again: gpg --digest-algo SHA512 --detach-sign FILE, or gsign".into());
+            }
+            Fault::KeyNotInUse(_) => {
+                add("sign with a key that is in use; one that has expired its owner extends, and adds the new copy to the key folder by itself first".into());
             }
             Fault::KeyComesAlong { file, .. } => {
                 add(format!("propose {} by itself first; when it is merged, what is signed with it", file.display()));
@@ -122,6 +128,10 @@ fn hints(findings: &[Finding], root: &Path) -> Vec<String> {
             Fault::FromTheFuture => add("set the clock right, then sign it again".into()),
             Fault::NotAFile(_) => add("propose a copy of what it should be".into()),
             Fault::CopyOf(_) => add("propose the list of this release".into()),
+            Fault::OutOfPlace if is_list(&path.with_extension("")) => {
+                add("a list's signature is armored, in LIST.asc: gpg --digest-algo SHA512 --armor --detach-sign LIST"
+                    .into());
+            }
             Fault::OutOfPlace => add("a signer's files are RELEASE/SIGNER/NAME-build.assert and .sig beside it".into()),
             Fault::Says { what: "release", .. } => {
                 add("gsign --release REL writes both the folder and what the document says".into());
@@ -129,8 +139,12 @@ fn hints(findings: &[Finding], root: &Path) -> Vec<String> {
             Fault::SecretKey => {
                 add("the key is lost: revoke it, make another; what belongs here is of gpg --armor --export KEY".into());
             }
+            Fault::Beside(merged) => add(format!("{} says it already: leave {shown} out", merged.display())),
             Fault::Replaced => add("what was merged stays; if it was wrong, a maintainer replaces it".into()),
             Fault::NoDocument => add(format!("add {shown} as well")),
+            Fault::RevokesNothing { .. } => {
+                add("a revocation lies beside the key file and is called like it: alice.rev beside alice.gpg; or gpg --import it, then gpg --armor --export KEY".into());
+            }
             Fault::NotOnlyKeys | Fault::NotAKey => add("gpg --armor --export KEY writes a key and nothing else".into()),
             Fault::Removed | Fault::Refused(_) | Fault::Unreadable(_) | Fault::Says { .. } | Fault::Manifest(_) => {}
         }
@@ -284,6 +298,10 @@ impl Difference {
         };
         Ok(Change { former, path: self.path, removed: self.status == b'D' })
     }
+}
+
+fn is_list(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "SHA256SUMS")
 }
 
 fn is_key(path: &Path) -> bool {

@@ -64,6 +64,9 @@ pub enum Fault {
     },
     /// It is signed well, but with something that is no longer recommended.
     Weak(String),
+    /// It is signed well, but with a key that is not in use at the time of the check, in these words: whoever finds an old
+    /// key can date what he signs back.
+    KeyNotInUse(&'static str),
     /// It is dated in the future.
     FromTheFuture,
     /// It is signed well, but the policy of the tree does not accept it, for this reason.
@@ -93,6 +96,9 @@ pub enum Fault {
     },
     /// A list is the same as one of another release, which it does not say itself.
     CopyOf(PathBuf),
+    /// It is a list beside an assertion that was merged, or the other way round: the assertion counts, and the list is passed
+    /// over.
+    Beside(PathBuf),
     /// Nothing was built, or a line of what was built cannot be read.
     Manifest(String),
     /// What was merged before is something else now.
@@ -101,6 +107,11 @@ pub enum Fault {
     SecretKey,
     /// A key file holds something besides keys.
     NotOnlyKeys,
+    /// A file of revocations revokes none of the keys in the files of its name.
+    RevokesNothing {
+        /// Whose keys they should be.
+        owner: String,
+    },
     /// A key file holds no key.
     NotAKey,
     /// A key file lies in a folder that is not in use.
@@ -191,6 +202,7 @@ impl fmt::Display for Fault {
                 write!(f, "is signed by key {key}, which only comes with this change, in {}", file.display())
             }
             Self::Weak(weakness) => write!(f, "{weakness}"),
+            Self::KeyNotInUse(how) => write!(f, "is signed with a key that {how}"),
             Self::FromTheFuture => f.write_str("is signed in the future: gverify would refuse it"),
             Self::Refused(reason) => f.write_str(reason),
             Self::OtherKey { used, known_by } => write!(f, "is signed by key {used}, which is not in {known_by}"),
@@ -198,10 +210,20 @@ impl fmt::Display for Fault {
             Self::Says { what, found: Some(found), wanted } => write!(f, "{what} is {found}, not {wanted}"),
             Self::Says { what, found: None, wanted } => write!(f, "{what} is not stated, should be {wanted}"),
             Self::CopyOf(path) => write!(f, "is the same list as {}: it is about that release", path.display()),
+            Self::Beside(path) => {
+                write!(
+                    f,
+                    "is about the same as {}, which was merged: only the assertion of the two counts",
+                    path.display()
+                )
+            }
             Self::Manifest(fault) => f.write_str(fault),
             Self::Replaced => f.write_str("is changed, though it was merged before"),
             Self::SecretKey => f.write_str("holds a secret key: whoever has read this can sign as its owner"),
             Self::NotOnlyKeys => f.write_str("holds something besides OpenPGP certificates"),
+            Self::RevokesNothing { owner } => {
+                write!(f, "holds a revocation, but of no key in {owner}'s key files beside it")
+            }
             Self::NotAKey => f.write_str("holds no OpenPGP certificate"),
             Self::OtherKeyFolder { used } => {
                 write!(f, "lies in another folder than the other keys: {}", used.display())

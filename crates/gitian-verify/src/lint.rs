@@ -28,6 +28,8 @@ use crate::verdict::{Refusal, Verdict, WrongKey};
 use key_change::{KeyChanges, is_spoken_of};
 use past::{Held, Past};
 
+/// What is said of a key that is over.
+const EXPIRED: &str = "has expired";
 /// The length of a day, in seconds.
 const DAY: u64 = 24 * 3600;
 
@@ -207,8 +209,9 @@ impl Lint<'_> {
         let checker = Checker::Keys { keys: self.keys, now: self.now };
         let facts = place.facts(self.tree, self.top, &checker)?;
         // Of several good signatures in one file, one without fault is enough.
-        let of_each =
-            facts.goods().map(|(good, naming)| about_good(good).into_iter().chain(self.own_key(place, good, naming)));
+        let of_each = facts
+            .goods()
+            .map(|(good, naming)| about_good(good, self.now).into_iter().chain(self.own_key(place, good, naming)));
         let least = of_each.map(Iterator::collect).min_by_key(Vec::len);
         let mut faults = least.unwrap_or_else(|| self.about_signature(place, &facts));
         // What gverify would not take, for whatever reason, is not merged.
@@ -219,6 +222,7 @@ impl Lint<'_> {
         if self.is_astray(place) {
             faults.push(Fault::OutOfPlace);
         }
+        faults.extend(self.past.other_kind(place).map(Fault::Beside));
         match &facts.document {
             Document::Absent => faults.push(Fault::NoDocument),
             Document::OutOfReach(reason) | Document::Malformed(reason) => {
@@ -234,7 +238,9 @@ impl Lint<'_> {
     }
 
     fn about_signature(&self, place: &Place, facts: &Facts) -> Vec<Fault> {
-        let Signature::NoKey(Unknown { key: Some(key), .. }) = &facts.signature else { return about_signature(facts) };
+        let Signature::NoKey(Unknown { key: Some(key), .. }) = &facts.signature else {
+            return about_signature(facts, self.now);
+        };
         let holders = || self.held.iter().filter(|held| held.keys.may_have_signed(key));
         if let Some(held) = holders().find(|held| held.is_changed) {
             return vec![Fault::KeyComesAlong { key: key.clone(), file: held.path.clone() }];
@@ -243,7 +249,7 @@ impl Lint<'_> {
         let is_his = holders().any(|held| held.owner() == Some(&*place.signer));
         match self.known_by(&place.signer).filter(|_| !is_his) {
             Some(known_by) => vec![Fault::OtherKey { used: key.clone(), known_by }],
-            None => about_signature(facts),
+            None => about_signature(facts, self.now),
         }
     }
 
@@ -338,7 +344,7 @@ fn holds_document(folder: &Path) -> bool {
 fn refused(reason: Refusal) -> Fault {
     match reason {
         Refusal::Weak(weakness) => Fault::Weak(format!("is signed weakly: {weakness}")),
-        Refusal::KeyExpired { .. } => Fault::Weak("is signed with a key that has expired".into()),
+        Refusal::KeyExpired { .. } => Fault::KeyNotInUse(EXPIRED),
         Refusal::TooOld { limit, .. } => {
             Fault::Refused(format!("is signed longer ago than gverify.toml allows: {} days", limit.as_secs() / DAY))
         }
@@ -347,7 +353,7 @@ fn refused(reason: Refusal) -> Fault {
     }
 }
 
-fn about_signature(facts: &Facts) -> Vec<Fault> {
+fn about_signature(facts: &Facts, now: SystemTime) -> Vec<Fault> {
     let bad = |reason: &str| vec![Fault::BadSignature(reason.to_owned())];
     match &facts.signature {
         Signature::Absent => vec![Fault::NoSignature],
@@ -360,16 +366,19 @@ fn about_signature(facts: &Facts) -> Vec<Fault> {
         Signature::Bad { reason, .. } => bad(reason),
         Signature::Program(answer) if answer.status.success() => Vec::new(),
         Signature::Program(answer) => bad(&format!("the program {}", answer.status)),
-        Signature::Good(good) => about_good(good),
+        Signature::Good(good) => about_good(good, now),
     }
 }
 
-fn about_good(good: &Good) -> Vec<Fault> {
+fn about_good(good: &Good, now: SystemTime) -> Vec<Fault> {
     let bad = |reason: &str| vec![Fault::BadSignature(reason.to_owned())];
     let mut faults = match good.standing {
-        Standing::Sound | Standing::KeyExpiredSince | Standing::KeyRevokedLater => Vec::new(),
-        Standing::MadeAfterExpiry => {
-            vec![Fault::Weak("is signed after the key had expired; add a newer copy of the key".into())]
+        Standing::Sound => Vec::new(),
+        // Its own date proves nothing here: nobody has seen it before.
+        Standing::KeyExpiredSince | Standing::MadeAfterExpiry => vec![Fault::KeyNotInUse(EXPIRED)],
+        Standing::KeyRevokedLater => {
+            let is_revoked = good.key_revoked.as_ref().is_some_and(|revoked| revoked.at <= now);
+            is_revoked.then_some(Fault::KeyNotInUse("its owner has revoked")).into_iter().collect()
         }
         Standing::MadeAfterRevocation => bad("it was made after the key had been revoked"),
         Standing::KeyCompromised => bad("the key was revoked because somebody else has it"),

@@ -7,14 +7,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::past::{Held, Past, read_key};
+use sequoia_openpgp::parse::Parse;
+use sequoia_openpgp::types::SignatureType;
+use sequoia_openpgp::{Packet, PacketPile};
+
 use crate::ASSERT_LIMIT;
 use crate::fault::{Change, Fault, Former};
 use crate::key_files;
-use crate::keyring::{Keyring, holds_secret};
-use crate::merged::{Merged, Said};
+use crate::keyring::{Keyring, blocks, holds_secret};
+use crate::merged::{Merged, Said, revoked};
 use crate::policy::Policy;
 use crate::tree_file::Content;
 
+/// How a file of armored keys or revocations begins.
+const ARMOR: &[u8] = b"-----BEGIN PGP PUBLIC KEY BLOCK-----";
 /// The largest key file that is let through, in bytes; real ones with many signatures have up to 1 MB.
 const KEY_LIMIT: u64 = 4 << 20;
 
@@ -42,7 +48,7 @@ impl<'a> KeyChanges<'a> {
             Content::Bytes(bytes) => {
                 let mut own = Keyring::default();
                 if own.add(&bytes, "") == 0 {
-                    faults.push(Fault::NotAKey);
+                    faults.extend(self.about_revocations(change, owner, &bytes));
                 } else if !own.problems().is_empty() {
                     faults.push(Fault::NotOnlyKeys);
                 } else {
@@ -109,6 +115,33 @@ impl<'a> KeyChanges<'a> {
         faults
     }
 
+    /// Returns what speaks against a file without keys: it may revoke what the owner's files in the same folder hold.
+    fn about_revocations(&self, change: &Change, owner: &str, bytes: &[u8]) -> Vec<Fault> {
+        let Some(revocations) = revocations(bytes) else { return vec![Fault::NotAKey] };
+        let said = self.said_by(change, owner);
+        let is_said = |by: &Said| said.iter().any(|Merged { said, .. }| said.is_same_revocation(by));
+        if !revocations.iter().all(is_said) {
+            return vec![Fault::RevokesNothing { owner: owner.to_owned() }];
+        }
+        let mut former = Keyring::default();
+        if let Former::Bytes(bytes) = &change.former {
+            former.add(bytes, "");
+        }
+        let keys = said.into_iter().map(|Merged { cert, .. }| cert).collect();
+        self.lost(change, owner, &keys, &former)
+    }
+
+    /// Returns what the files of an owner say now, in the folder of one of them.
+    fn said_by(&self, change: &Change, owner: &str) -> BTreeSet<Merged> {
+        let folder = change.path.parent().unwrap_or(Path::new("")).to_owned();
+        let mut said = self.said.borrow_mut();
+        let now = said.entry((folder, owner.to_owned())).or_insert_with_key(|(folder, _)| {
+            let own = self.held.iter().filter(|held| held.path.parent() == Some(folder) && held.owner() == Some(owner));
+            own.flat_map(|held| held.keys.merged()).collect()
+        });
+        now.clone()
+    }
+
     /// Returns whose key this is by the policy.
     fn policy_owner(&self, key: &str) -> Option<&str> {
         self.policy.signers.iter().find(|(_, signer)| signer.keys.contains(key)).map(|(name, _)| &**name)
@@ -129,14 +162,9 @@ impl<'a> KeyChanges<'a> {
             before.extend(given.merged());
         }
         before.extend(keys.iter().flat_map(|cert| self.past.said_of(cert)).cloned());
-        let folder = change.path.parent().unwrap_or(Path::new("")).to_owned();
-        let mut said = self.said.borrow_mut();
-        let after = said.entry((folder, owner.to_owned())).or_insert_with_key(|(folder, _)| {
-            let own = self.held.iter().filter(|held| held.path.parent() == Some(folder) && held.owner() == Some(owner));
-            own.flat_map(|held| held.keys.merged()).collect()
-        });
+        let after = self.said_by(change, owner);
         let certs: BTreeSet<&String> = after.iter().map(|merged| &merged.cert).collect();
-        let lost = Merged::lost(before, after);
+        let lost = Merged::lost(before, &after);
         let gone: BTreeSet<String> = lost
             .iter()
             .filter_map(|merged| match &merged.said {
@@ -153,6 +181,23 @@ impl<'a> KeyChanges<'a> {
         };
         lost.into_iter().filter_map(fault).collect()
     }
+}
+
+/// Returns what a file of armored revocations of keys says, if it holds nothing else: `gpg --gen-revoke` writes one.
+fn revocations(bytes: &[u8]) -> Option<Vec<Said>> {
+    let mut found = Vec::new();
+    for block in blocks(bytes, ARMOR) {
+        if !block.starts_with(ARMOR) {
+            return None;
+        }
+        for packet in PacketPile::from_bytes(block).ok()?.into_children() {
+            match packet {
+                Packet::Signature(by) if by.typ() == SignatureType::KeyRevocation => found.push(revoked("", &by)),
+                _ => return None,
+            }
+        }
+    }
+    (!found.is_empty()).then_some(found)
 }
 
 /// Whether a policy demands or weighs the word of somebody of this name.

@@ -10,6 +10,7 @@ use anyhow::Result;
 use gitian_manifest::SigsTree;
 
 use super::Role;
+use crate::clear_signed::ClearSigned;
 use crate::facts::Signature;
 use crate::fault::{Change, Former};
 use crate::history::in_order;
@@ -49,7 +50,8 @@ pub(super) struct Past<'a> {
     names: BTreeMap<String, String>,
     older: RefCell<HashMap<String, Older>>,
     beside: RefCell<HashMap<String, BTreeMap<String, BTreeSet<String>>>>,
-    lists: RefCell<HashMap<String, HashMap<Vec<u8>, Place>>>,
+    /// What each signer's lists say, and where.
+    lists: RefCell<HashMap<String, HashMap<String, Vec<Place>>>>,
 }
 
 /// A key file of a folder in or beside the tree, as it is now.
@@ -294,24 +296,54 @@ impl<'a> Past<'a> {
         if place.kind != Kind::Sums {
             return None;
         }
-        let read = |place: &Place| match tree_file::read(self.top, &place.path(self.tree), ASSERT_LIMIT) {
-            Content::Bytes(bytes) => Some(bytes),
-            Content::Absent | Content::Refused(_) => None,
-        };
-        let list = read(place)?;
+        let list = self.signed_text(place)?;
         let mut lists = self.lists.borrow_mut();
         let known = lists.entry(place.signer.clone()).or_insert_with(|| {
             let documents = self.documents.get(&place.signer).into_iter().flatten();
-            let documents = documents.filter(|place| place.kind == Kind::Sums);
-            documents.filter_map(|place| Some((read(place)?, place.clone()))).collect()
+            let mut known: HashMap<String, Vec<Place>> = HashMap::new();
+            for place in documents.filter(|place| place.kind == Kind::Sums) {
+                if let Some(list) = self.signed_text(place) {
+                    known.entry(list).or_default().push(place.clone());
+                }
+            }
+            known
         });
-        let same = known.get(&list).filter(|same| same.release_name() != place.release_name())?;
-        same.path(self.tree).strip_prefix(&self.tree.root).ok().map(Path::to_owned)
+        let same = known.get(&list)?.iter().find(|same| same.release_name() != place.release_name())?;
+        Some(self.shown(same))
+    }
+
+    /// Returns the lines of a list without what a signature may leave out: the frame of a clear-signed one, the ends of lines
+    /// and blanks before them.
+    fn signed_text(&self, place: &Place) -> Option<String> {
+        let Content::Bytes(bytes) = tree_file::read(self.top, &place.path(self.tree), ASSERT_LIMIT) else {
+            return None;
+        };
+        let text = String::from_utf8(bytes).ok()?;
+        let text = ClearSigned::parse(&text).map_or(text, |message| message.text);
+        Some(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Returns the document of the other kind that a signer has for the same package since before the change: one of the two
+    /// is passed over.
+    pub fn other_kind(&self, place: &Place) -> Option<PathBuf> {
+        let kind = match place.kind {
+            Kind::Assert => Kind::Sums,
+            Kind::Sums => Kind::Assert,
+        };
+        let other = Place { kind, ..place.clone() };
+        let is_there = !self.changed.contains(&other) && other.path(self.tree).symlink_metadata().is_ok();
+        is_there.then(|| self.shown(&other))
+    }
+
+    fn shown(&self, place: &Place) -> PathBuf {
+        let path = place.path(self.tree);
+        path.strip_prefix(&self.tree.root).map_or_else(|_| path.clone(), Path::to_owned)
     }
 }
 
 impl Held {
-    /// Reads the files of the key folders in and beside a tree; those that hold no key are passed over.
+    /// Reads the files of the key folders in and beside a tree. What a file without keys revokes is said by those of the same
+    /// name beside it.
     pub fn all(root: &Path, changed: &BTreeSet<PathBuf>) -> Vec<Self> {
         let places = [Path::new(""), Path::new("..")];
         let folders = places.into_iter().flat_map(|place| KEY_FOLDERS.map(|name| place.join(name)));
@@ -322,16 +354,24 @@ impl Held {
             })
             .collect();
         paths.sort_unstable();
-        let read = |path: PathBuf| match read_key(root, &path, ASSERT_LIMIT) {
-            Content::Bytes(bytes) => {
-                let mut keys = Keyring::default();
-                keys.add(&bytes, "");
-                let is_changed = root.join(&path).canonicalize().is_ok_and(|real| changed.contains(&real));
-                (!keys.is_empty()).then_some(Self { path, keys, is_changed })
+        let (mut found, mut without_keys): (Vec<Self>, Vec<(PathBuf, Vec<u8>)>) = Default::default();
+        for path in paths {
+            let Content::Bytes(bytes) = read_key(root, &path, ASSERT_LIMIT) else { continue };
+            let mut keys = Keyring::default();
+            if keys.add(&bytes, "") == 0 {
+                without_keys.push((path, bytes));
+                continue;
             }
-            Content::Absent | Content::Refused(_) => None,
-        };
-        paths.into_iter().filter_map(read).collect()
+            let is_changed = root.join(&path).canonicalize().is_ok_and(|real| changed.contains(&real));
+            found.push(Self { path, keys, is_changed });
+        }
+        for (path, bytes) in without_keys {
+            let is_beside = |held: &&mut Self| held.path.with_extension("") == path.with_extension("");
+            for held in found.iter_mut().filter(is_beside) {
+                held.keys.add(&bytes, "");
+            }
+        }
+        found
     }
 
     /// Returns whose keys it holds.
