@@ -419,7 +419,7 @@ fn a_list_says_which_of_its_signatures_do_not_count_and_why() {
             &["SHA256SUMS"],
             format!("{unproven} {mallory} (NO KEY)"),
             format!("SHA256SUMS.asc: NO KEY: signed by key {mallory}, which is not among the known keys"),
-            "hint: get the missing keys and give them with --keys as well: ",
+            "hint: get the missing keys into a FILE, and give all: --keys ",
         ),
         (
             "a program that is asked about a clear-signed list",

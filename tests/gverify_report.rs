@@ -59,6 +59,11 @@ fn a_page_that_cannot_be_written_is_an_error() {
     let answer = work.run("gverify", &[&args[..], &["--html", "no/such/folder/page.html"]].concat());
     let expected = "gverify: error: no/such/folder/page.html: there is no folder no/such/folder\n";
     assert!(answer.stderr.contains(expected) && answer.code == 2 && answer.stdout.is_empty(), "{}", answer.stderr);
+    for option in ["--html", "--markdown"] {
+        let answer = work.run("gverify", &[&args[..], &[option, "-"]].concat());
+        assert!(answer.stderr.starts_with("gverify: error: -: a report goes to a file\n"), "{}", answer.stderr);
+        assert!(answer.code == 2 && answer.stdout.is_empty() && !work.path().join("-").exists());
+    }
     // Not a guest's disk.
     let answer = work.run("gverify", &[&args[..], &["--html", "/dev/full"]].concat());
     let expected =

@@ -89,10 +89,10 @@ pub fn hint(error: &Error) -> Option<String> {
             return Some("if it may be that large: --max-size GIB, --max-entries N".to_owned());
         }
         if cause.is::<Refused>() {
-            return Some("share/doc/canon.md tells what is refused, and why".to_owned());
+            return Some("canon.md in share/doc tells what is refused, and why".to_owned());
         }
         if cause.is::<ConfigRefused>() {
-            return Some("-c takes the config; share/doc/updater.md has every key".to_owned());
+            return Some("-c takes the config; updater.md in share/doc has every key".to_owned());
         }
         if cause.is::<ReportMissing>() {
             return Some("gbuild writes it; run gsign in the folder where gbuild was run".to_owned());
@@ -132,7 +132,7 @@ pub fn hint(error: &Error) -> Option<String> {
             return release_hint(missing);
         }
         if cause.is::<PolicyRefused>() {
-            return Some("share/doc/gverify.md has every key; gverify --no-policy decides without it".to_owned());
+            return Some("gverify.md in share/doc has every key; gverify --no-policy decides without it".to_owned());
         }
         match cause.downcast_ref::<Failure>()? {
             Failure::ProgramNotFound { program } => Some(match package_of(program) {

@@ -80,6 +80,10 @@ const LINES: usize = 200;
 impl Page {
     /// Checks the names of files that a report goes to, before anything is looked at.
     pub fn check_names(html: Option<&Path>, markdown: Option<&Path>) -> Result<()> {
+        // Elsewhere that is standard output, where the verdicts go here.
+        if [html, markdown].into_iter().flatten().any(|path| path == Path::new("-")) {
+            bail!(WrongUsage("-: a report goes to a file".into()));
+        }
         if let Some(folder) = [html, markdown].into_iter().flatten().find(|path| path.is_dir()) {
             bail!(WrongUsage(format!("{} is a folder; a report goes to a file", folder.display())));
         }

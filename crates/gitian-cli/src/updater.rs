@@ -34,7 +34,7 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     let mut config = Config::parse(&text)?;
     for key in &config.unknown {
         tell(&printable(&format!(
-            "gitian-updater: warning: config: {key} is no key that is known, and says nothing; share/doc/updater.md has every key"
+            "gitian-updater: warning: config: {key} is no key that is known, and says nothing; updater.md in share/doc has every key"
         )));
     }
     if let Some(output) = &args.customize {

@@ -2,6 +2,7 @@
 //! cause first. A pure function of assertions; what to do about it is left to the program.
 //!
 //! What somebody who built the same as the reference has in common with the signer cannot be the cause, and is passed over.
+//! What one of the two does not record is not known: it is never said to differ.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -26,7 +27,8 @@ pub struct Explanation {
 }
 
 /// One cause of a mismatch. The order of the variants is the order of likelihood, but for packages without a toolchain
-/// among them: those come after the caches.
+/// among them: those come after the caches. The last two are remarks: what might be the cause and is not known, and what
+/// differs and is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The assertion is about another release or package.
@@ -51,7 +53,7 @@ pub enum Cause {
         /// Guests of the signer only.
         signer: Vec<String>,
     },
-    /// The same inputs, other packages in the guests.
+    /// Other packages in the guests.
     Packages {
         /// Compilers, binutils and C libraries among them.
         toolchain: Vec<PackageChange>,
@@ -88,6 +90,28 @@ pub enum Cause {
     Spelling,
     /// Nothing that is recorded explains it, and all outputs differ.
     Unexplained,
+    /// What cannot be compared, since not both record it.
+    NotRecorded {
+        /// What the reference does not record.
+        reference: Vec<Part>,
+        /// What the signer does not record.
+        signer: Vec<Part>,
+    },
+    /// Other files of packages are left in the guests, of which newer versions are used.
+    Superseded(Vec<PackageChange>),
+}
+
+/// A part of what a build records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Input files, commits and the descriptor.
+    Inputs,
+    /// The descriptor alone.
+    Descriptor,
+    /// The packages in the guests.
+    Packages,
+    /// What the caches held.
+    Caches,
 }
 
 /// One of the two caches.
@@ -132,6 +156,27 @@ pub struct CommitChange {
     pub signer: Option<String>,
 }
 
+impl Cache {
+    /// Returns what is recorded of it; an empty text is an empty cache.
+    fn of(self, assertion: &Assertion) -> Option<&str> {
+        match self {
+            Self::Common => assertion.cache_common_manifest(),
+            Self::Package => assertion.cache_package_manifest(),
+        }
+    }
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Inputs => "inputs",
+            Self::Descriptor => "the descriptor",
+            Self::Packages => "packages",
+            Self::Caches => "caches",
+        }
+    }
+}
+
 impl InputChange {
     /// Returns what the file is.
     pub fn kind(&self) -> InputKind {
@@ -174,7 +219,7 @@ pub fn explain(reference: &Assertion, signer: &Assertion, agreeing: &[&Assertion
         return explanation;
     }
     inputs(reference, signer, agreeing, &mut explanation);
-    let packages = guests(reference, signer, agreeing, &mut explanation);
+    let (packages, superseded) = guests(reference, signer, agreeing, &mut explanation);
     // Packages that make no code differ from day to day, and seldom matter; what is in the caches goes into the outputs.
     let (tools, rest): (Vec<Cause>, Vec<Cause>) = packages.into_iter().partition(Cause::is_toolchain);
     explanation.causes.extend(tools);
@@ -182,7 +227,12 @@ pub fn explain(reference: &Assertion, signer: &Assertion, agreeing: &[&Assertion
         cache(which, reference, signer, agreeing, &mut explanation);
     }
     explanation.causes.extend(rest);
-    outputs.explain(&mut explanation);
+    let not_recorded = not_recorded(reference, signer);
+    outputs.explain(not_recorded.is_some(), &mut explanation);
+    explanation.causes.extend(not_recorded);
+    if !superseded.is_empty() {
+        explanation.causes.push(Cause::Superseded(superseded));
+    }
     explanation
 }
 
@@ -206,17 +256,39 @@ struct Inputs {
 }
 
 impl Inputs {
-    fn of(assertion: &Assertion) -> Self {
-        let InManifest { descriptor, files, commits, .. } =
-            InManifest::parse(assertion.in_manifest().unwrap_or_default());
-        let commits = commits.into_iter().map(|commit| (commit.dir, commit.id)).collect();
-        Self { descriptor, files, commits }
+    /// Returns nothing if nothing is recorded: there is a descriptor at least.
+    fn of(assertion: &Assertion) -> Option<Self> {
+        let InManifest { descriptor, files, commits, .. } = InManifest::parse(assertion.in_manifest()?);
+        let commits: BTreeMap<_, _> = commits.into_iter().map(|commit| (commit.dir, commit.id)).collect();
+        let is_empty = descriptor.is_none() && files.is_empty() && commits.is_empty();
+        (!is_empty).then_some(Self { descriptor, files, commits })
     }
 }
 
-fn inputs(reference: &Assertion, signer: &Assertion, agreeing: &[&Assertion], explanation: &mut Explanation) {
+/// Returns what cannot be compared. Caches that neither records are passed over: old programs have none.
+fn not_recorded(reference: &Assertion, signer: &Assertion) -> Option<Cause> {
     let (here, there) = (Inputs::of(reference), Inputs::of(signer));
-    let others: Vec<Inputs> = agreeing.iter().map(|assertion| Inputs::of(assertion)).collect();
+    let is_without_descriptor = |own: &Option<Inputs>, other: &Option<Inputs>| matches!((own, other), (Some(own), Some(other)) if own.descriptor.is_none() && other.descriptor.is_some());
+    let has_no_packages = |assertion| base_manifests(assertion).values().all(|manifest| manifest.entries.is_empty());
+    let lacks_a_cache = |own: &Assertion, other: &Assertion| {
+        [Cache::Common, Cache::Package].iter().any(|cache| cache.of(own).is_none() && cache.of(other).is_some())
+    };
+    let parts = |own, own_inputs: &Option<Inputs>, other, other_inputs: &Option<Inputs>| -> Vec<Part> {
+        let parts = [
+            (own_inputs.is_none(), Part::Inputs),
+            (is_without_descriptor(own_inputs, other_inputs), Part::Descriptor),
+            (has_no_packages(own), Part::Packages),
+            (lacks_a_cache(own, other), Part::Caches),
+        ];
+        parts.into_iter().filter(|(lacks, _)| *lacks).map(|(_, part)| part).collect()
+    };
+    let (reference, signer) = (parts(reference, &here, signer, &there), parts(signer, &there, reference, &here));
+    (!reference.is_empty() || !signer.is_empty()).then_some(Cause::NotRecorded { reference, signer })
+}
+
+fn inputs(reference: &Assertion, signer: &Assertion, agreeing: &[&Assertion], explanation: &mut Explanation) {
+    let (Some(here), Some(there)) = (Inputs::of(reference), Inputs::of(signer)) else { return };
+    let others: Vec<Inputs> = agreeing.iter().filter_map(|assertion| Inputs::of(assertion)).collect();
     let by_name = |entries: &[Entry]| -> BTreeMap<String, String> {
         entries.iter().map(|entry| (entry.path.clone(), entry.digest.to_string())).collect()
     };
@@ -235,18 +307,16 @@ fn inputs(reference: &Assertion, signer: &Assertion, agreeing: &[&Assertion], ex
     if !changes.is_empty() {
         explanation.causes.push(Cause::Commits(changes));
     }
-    let digest = |inputs: &Inputs| inputs.descriptor.as_ref().map(|entry| entry.digest);
-    if digest(&here) != digest(&there) {
-        if others.iter().any(|other| digest(other) == digest(&there)) {
+    let (Some(here), Some(there)) = (&here.descriptor, &there.descriptor) else { return };
+    if here.digest != there.digest {
+        if others.iter().filter_map(|other| other.descriptor.as_ref()).any(|other| other.digest == there.digest) {
             explanation.harmless += 1;
             return;
         }
-        let name = there.descriptor.as_ref().or(here.descriptor.as_ref()).map(|entry| entry.path.clone());
-        let shown = |inputs: &Inputs| digest(inputs).map(|digest| digest.to_string());
         explanation.causes.push(Cause::Descriptor(InputChange {
-            name: name.unwrap_or_default(),
-            reference: shown(&here),
-            signer: shown(&there),
+            name: there.path.clone(),
+            reference: Some(here.digest.to_string()),
+            signer: Some(there.digest.to_string()),
         }));
     }
 }
@@ -285,14 +355,17 @@ fn base_manifests(assertion: &Assertion) -> BTreeMap<&str, Manifest> {
     guests.into_iter().map(|(guest, text)| (guest, Manifest::parse(text).manifest)).collect()
 }
 
-/// Adds other guests, and returns what differs in those that both have.
+/// Adds other guests, and returns what differs in those that both have: packages that are used, and those that are not.
 fn guests(
     reference: &Assertion,
     signer: &Assertion,
     agreeing: &[&Assertion],
     explanation: &mut Explanation,
-) -> Option<Cause> {
+) -> (Option<Cause>, Vec<PackageChange>) {
     let (here, there) = (base_manifests(reference), base_manifests(signer));
+    if here.is_empty() || there.is_empty() {
+        return (None, Vec::new());
+    }
     let others: Vec<_> = agreeing.iter().map(|assertion| base_manifests(assertion)).collect();
     let only = |own: &BTreeMap<&str, Manifest>, other: &BTreeMap<&str, Manifest>| -> Vec<String> {
         own.keys().filter(|guest| !other.contains_key(*guest)).map(|guest| (*guest).to_owned()).collect()
@@ -305,25 +378,26 @@ fn guests(
             explanation.causes.push(Cause::Guests { reference, signer });
         }
     }
-    let (mut toolchain, mut others_changed) = (Vec::new(), Vec::new());
-    for (guest, manifest) in &here {
-        let Some(other) = there.get(guest) else { continue };
-        let known = Known::of(others.iter().filter_map(|other| other.get(guest)));
+    let (mut toolchain, mut others_changed, mut superseded) = (Vec::new(), Vec::new(), Vec::new());
+    let is_recorded = |manifest: &&Manifest| !manifest.entries.is_empty();
+    for (guest, manifest) in here.iter().filter(|(_, manifest)| is_recorded(manifest)) {
+        let Some(other) = there.get(guest).filter(is_recorded) else { continue };
+        let known = Known::of(others.iter().filter_map(|other| other.get(guest).filter(is_recorded)));
         let harmless = |change: &PackageChange, entry: Option<&Entry>| match entry {
             Some(entry) => known.lines.contains(entry),
             None => !change.superseded && known.guests.iter().any(|names| !names.contains(&*change.name)),
         };
         let (changes, passed_over) = packages::changes(guest, manifest, other, harmless);
         explanation.harmless += passed_over;
-        let (tools, rest): (Vec<_>, Vec<_>) = changes.into_iter().partition(PackageChange::is_toolchain);
+        let (left, used): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.superseded);
+        let (tools, rest): (Vec<_>, Vec<_>) = used.into_iter().partition(PackageChange::is_toolchain);
         toolchain.extend(tools);
         others_changed.extend(rest);
+        superseded.extend(left);
     }
-    // Of several guests, too, those that are used come first.
-    others_changed.sort_by_key(|change| change.superseded);
     let differ = !toolchain.is_empty() || !others_changed.is_empty();
     let distro = here.values().find_map(packages::distro).map(str::to_owned);
-    differ.then_some(Cause::Packages { toolchain, others: others_changed, distro })
+    (differ.then_some(Cause::Packages { toolchain, others: others_changed, distro }), superseded)
 }
 
 /// The packages of one guest of those who agree.
@@ -352,16 +426,13 @@ fn cache(
     agreeing: &[&Assertion],
     explanation: &mut Explanation,
 ) {
-    let of = |assertion: &Assertion| -> BTreeMap<String, String> {
-        let text = match which {
-            Cache::Common => assertion.cache_common_manifest(),
-            Cache::Package => assertion.cache_package_manifest(),
-        };
-        let entries = Manifest::parse(text.unwrap_or_default()).manifest.entries;
-        entries.into_iter().map(|entry| (entry.path, entry.digest.to_string())).collect()
+    let of = |assertion: &Assertion| -> Option<BTreeMap<String, String>> {
+        let entries = Manifest::parse(which.of(assertion)?).manifest.entries;
+        Some(entries.into_iter().map(|entry| (entry.path, entry.digest.to_string())).collect())
     };
-    let others: Vec<_> = agreeing.iter().map(|assertion| of(assertion)).collect();
-    let changed = changed(&of(reference), &of(signer), &others, explanation);
+    let (Some(here), Some(there)) = (of(reference), of(signer)) else { return };
+    let others: Vec<_> = agreeing.iter().filter_map(|assertion| of(assertion)).collect();
+    let changed = changed(&here, &there, &others, explanation);
     if !changed.is_empty() {
         let files = changed.into_iter().map(|(path, ..)| path).collect();
         explanation.causes.push(Cause::Cache { which, files });
@@ -416,8 +487,9 @@ impl Outputs {
         self.differing.is_empty() && self.reference.is_empty() && self.signer.is_empty() && !self.strange
     }
 
-    /// Adds what the outputs themselves tell. Without another cause that is all there is to say.
-    fn explain(self, explanation: &mut Explanation) {
+    /// Adds what the outputs themselves tell. Without another cause that is all there is to say, unless something was not
+    /// recorded.
+    fn explain(self, not_recorded: bool, explanation: &mut Explanation) {
         let Self { differing, reference, signer, same, .. } = self;
         let some = same > 0 && !differing.is_empty();
         if !reference.is_empty() || !signer.is_empty() {
@@ -425,7 +497,7 @@ impl Outputs {
         }
         if some {
             explanation.causes.push(Cause::SomeOutputs { differing, same });
-        } else if explanation.causes.is_empty() {
+        } else if explanation.causes.is_empty() && !not_recorded {
             explanation.causes.push(Cause::Unexplained);
         }
     }
@@ -489,36 +561,16 @@ impl Cause {
                 }
                 format!("it was built in other guests than {reference}'s: {}", parts.join(", "))
             }
-            Self::Packages { toolchain, others, .. } => {
-                let one = |change: &PackageChange| match (&change.reference, &change.signer) {
-                    (Some(version), None) if change.superseded => {
-                        format!("no superseded {} {}", short(&change.name), short(version))
-                    }
-                    (None, Some(version)) if change.superseded => {
-                        format!("the superseded {} {} besides", short(&change.name), short(version))
-                    }
-                    (Some(here), Some(there)) if here == there => {
-                        format!("{} {} of other content", short(&change.name), short(here))
-                    }
-                    (Some(here), Some(there)) => {
-                        format!("{} {} instead of {}", short(&change.name), short(there), short(here))
-                    }
-                    (Some(_), None) => format!("no {}", short(&change.name)),
-                    (None, there) => {
-                        format!("{} {} besides", short(&change.name), short(there.as_deref().unwrap_or("")))
-                    }
-                };
-                match (toolchain.len(), others.len()) {
-                    (0, _) => {
-                        format!("the same inputs, but other packages than {reference}'s: {}", listed(others, one))
-                    }
-                    (_, 0) => format!("another toolchain than {reference}'s: {}", listed(toolchain, one)),
-                    (_, count) => format!(
-                        "another toolchain than {reference}'s: {}; {count} other packages differ",
-                        listed(toolchain, one)
-                    ),
+            Self::Packages { toolchain, others, .. } => match (toolchain.len(), others.len()) {
+                (0, _) => {
+                    format!("other packages than {reference}'s were in the guests: {}", listed(others, package))
                 }
-            }
+                (_, 0) => format!("another toolchain than {reference}'s: {}", listed(toolchain, package)),
+                (_, count) => format!(
+                    "another toolchain than {reference}'s: {}; {count} other packages differ",
+                    listed(toolchain, package)
+                ),
+            },
             Self::Cache { which, files } => {
                 let which = match which {
                     Cache::Common => "the common cache",
@@ -546,9 +598,49 @@ impl Cause {
                  before names, capital digits, comments"
             ),
             Self::Unexplained => format!(
-                "nothing that is recorded differs from {reference}'s: the build depends on time, chance or the host"
+                "nothing that is recorded and used differs from {reference}'s: the build depends on time, chance or the host"
             ),
+            Self::NotRecorded { reference: here, signer } => {
+                let parts = |parts: &[Part]| match parts {
+                    [] => String::new(),
+                    [part] => part.name().to_owned(),
+                    [parts @ .., last] => {
+                        let parts: Vec<&str> = parts.iter().map(|part| part.name()).collect();
+                        format!("{} and {}", parts.join(", "), last.name())
+                    }
+                };
+                match (&here[..], &signer[..]) {
+                    (here, []) => format!("{reference}'s record says nothing of {}", parts(here)),
+                    ([], there) => format!("the signer's record says nothing of {}", parts(there)),
+                    (here, there) if here == there => {
+                        format!("neither the signer's record nor {reference}'s says anything of {}", parts(here))
+                    }
+                    (here, there) => format!(
+                        "the signer's record says nothing of {}, {reference}'s nothing of {}",
+                        parts(there),
+                        parts(here)
+                    ),
+                }
+            }
+            Self::Superseded(changes) => {
+                format!(
+                    "unused packages, which newer ones superseded, differ from {reference}'s: {}",
+                    listed(changes, package)
+                )
+            }
         }
+    }
+}
+
+/// Returns how a package differs.
+fn package(change: &PackageChange) -> String {
+    let name = short(&change.name);
+    match (&change.reference, &change.signer) {
+        (Some(version), None) if change.superseded => format!("no {name} {}", short(version)),
+        (Some(here), Some(there)) if here == there => format!("{name} {} of other content", short(here)),
+        (Some(here), Some(there)) => format!("{name} {} instead of {}", short(there), short(here)),
+        (Some(_), None) => format!("no {name}"),
+        (None, there) => format!("{name} {} besides", short(there.as_deref().unwrap_or(""))),
     }
 }
 

@@ -69,7 +69,7 @@ pub use agreement::{Agreement, Asked, Builder, Opinion, Uncounted, Unproven, agr
 pub use clear_signed::ClearSigned;
 pub use decide::{Criteria, decide};
 pub use differences::{Difference, differences};
-pub use explain::{Cache, Cause, CommitChange, Explanation, InputChange, InputKind, explain, explain_verdict};
+pub use explain::{Cache, Cause, CommitChange, Explanation, InputChange, InputKind, Part, explain, explain_verdict};
 pub use facts::{Document, Facts, Good, Naming, Revocation, Signature, Standing, Unknown, Weakness};
 pub use fault::{Change, Fault, Finding, Former};
 pub use history::{History, Stray, fits, in_order};

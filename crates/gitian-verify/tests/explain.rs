@@ -4,7 +4,10 @@
 mod made;
 
 use gitian_manifest::{Assertion, Report};
-use gitian_verify::{Cache, Cause, Criteria, Decision, Facts, Policy, Reference, Verdict, decide, explain_verdict};
+use gitian_verify::{
+    Cache, Cause, Criteria, Decision, Facts, Mismatch, Part, Policy, Reference, Verdict, decide, explain,
+    explain_verdict,
+};
 use made::{day, line, signer};
 
 /// Why a signer built something else.
@@ -31,7 +34,7 @@ enum Plant {
 use Plant::*;
 
 /// Those that are recorded somewhere and can come in pairs.
-const RECORDED: [Plant; 12] = [
+const RECORDED: [Plant; 11] = [
     Input,
     InputMissing,
     MacOsSdk,
@@ -43,10 +46,9 @@ const RECORDED: [Plant; 12] = [
     CommonCache,
     PackageCache,
     OtherPackage,
-    Leftovers,
 ];
-/// Those that come alone: they say that nothing else is wrong.
-const ALONE: [Plant; 4] = [SomeOutputs, Release, Name, Nothing];
+/// Those that come alone: they say that nothing else is wrong. What is left in a guest is no cause, with others neither.
+const ALONE: [Plant; 5] = [SomeOutputs, Release, Name, Nothing, Leftovers];
 
 /// Numbers that look like chance and are the same in every run.
 struct Chance(u64);
@@ -144,9 +146,9 @@ fn is(cause: &Cause, plant: Plant) -> bool {
         (Cause::Descriptor(change), Descriptor) => change.name == "hello-desc.yml",
         (Cause::Guests { reference, .. }, Guest) => reference[..] == ["bionic-i386"],
         (Cause::Packages { toolchain, .. }, Toolchain) => toolchain.iter().any(|change| change.name == "gcc-8"),
-        (Cause::Packages { toolchain, others, .. }, Leftovers) => {
-            let left = |name: &str| others.iter().any(|change| change.name == name && change.superseded);
-            left("gcc-8") && left("lib7") && toolchain.iter().all(|change| !change.superseded)
+        (Cause::Superseded(changes), Leftovers) => {
+            let left = |name: &str| changes.iter().any(|change| change.name == name);
+            left("gcc-8") && left("lib7") && changes.iter().all(|change| change.superseded)
         }
         (Cause::Packages { others, .. }, OtherPackage) => others.iter().any(|change| change.name == "zip"),
         (Cause::Cache { which, files }, CommonCache) => {
@@ -191,7 +193,8 @@ fn what_was_planted_is_what_is_said_first() {
         for first in 0..RECORDED.len() + ALONE.len() {
             let plants = match RECORDED.get(first) {
                 Some(&one) if chance.below(2) == 0 => {
-                    let other = RECORDED[usize::try_from(chance.below(12)).unwrap()];
+                    let other = usize::try_from(chance.below(12)).unwrap();
+                    let other = RECORDED.get(other).copied().unwrap_or(Leftovers);
                     if one == other { vec![one] } else { vec![one, other] }
                 }
                 Some(&one) => vec![one],
@@ -203,7 +206,12 @@ fn what_was_planted_is_what_is_said_first() {
             assert!(matches!(decision.verdicts[place], Verdict::Mismatch(_)), "{plants:?}");
             let explanation = explain_verdict(&facts, &decision, place).unwrap();
             let top = &explanation.causes[0];
-            if !plants.iter().any(|&plant| is(top, plant)) {
+            let is_said = match plants[..] {
+                [Leftovers] => is(top, Nothing),
+                [first, Leftovers] => is(top, first),
+                _ => plants.iter().any(|&plant| is(top, plant)),
+            };
+            if !is_said {
                 wrong.push(format!("{plants:?}: {}", top.sentence("signer0")));
             }
             // Both of a pair are said, somewhere.
@@ -278,7 +286,6 @@ fn a_list_that_is_only_written_otherwise_is_not_said_to_be_in_another_order() {
         (&usual, b.clone() + &a, Cause::Order),
         (&usual, (b.clone() + &a).replace("  ", " *"), Cause::Order),
         (&strange, format!("{a}no line of a manifest\n{b}"), Cause::Order),
-        (&usual, a.clone() + &line("3", "b"), Cause::SomeOutputs { differing: vec!["b".into()], same: 1 }),
     ] {
         let facts = [listed(reference.clone()), listed(other.clone())];
         let policy = Policy::default();
@@ -287,4 +294,69 @@ fn a_list_that_is_only_written_otherwise_is_not_said_to_be_in_another_order() {
         let decision = decide(&facts, &criteria);
         assert_eq!(explain_verdict(&facts, &decision, 1).unwrap().causes, [cause], "{other:?}");
     }
+}
+
+/// What one of the two does not record may be the same or not: nothing is said of it but that.
+#[test]
+fn what_is_not_recorded_is_never_said_to_differ() {
+    let usual = Build { day: 0, tools_day: 0, plants: Vec::new(), seed: 0 }.assertion();
+    let recorded = |parts: &[Part], outputs: &str| {
+        let has = |part| parts.contains(&part);
+        let base = usual.base_manifests().unwrap();
+        let base = base.into_iter().map(|(guest, text)| (guest.to_owned(), text.to_owned())).collect();
+        let inputs = usual.in_manifest().unwrap();
+        let report = Report::new(
+            outputs.to_owned(),
+            match (has(Part::Inputs), has(Part::Descriptor)) {
+                (true, true) => inputs.to_owned(),
+                (true, false) => inputs.lines().skip(1).map(|line| format!("{line}\n")).collect(),
+                (false, _) => String::new(),
+            },
+            if has(Part::Packages) { base } else { Vec::new() },
+            has(Part::Caches).then(|| usual.cache_common_manifest().unwrap().to_owned()),
+            has(Part::Caches).then(|| usual.cache_package_manifest().unwrap().to_owned()),
+        );
+        Assertion::new(report, "1.0", "hello", None)
+    };
+    let (one, other) = (line("1", "a"), line("2", "a"));
+    let all = [Part::Inputs, Part::Descriptor, Part::Packages, Part::Caches];
+    let without = |part: Part| all.into_iter().filter(|&other| other != part).collect::<Vec<_>>();
+    for (reference, signer, said) in [
+        (
+            &all[..],
+            &all[..],
+            "nothing that is recorded and used differs from x's: the build depends on time, chance or the host",
+        ),
+        (&all, &[], "the signer's record says nothing of inputs, packages and caches"),
+        (&[], &all, "x's record says nothing of inputs, packages and caches"),
+        (&[], &[], "neither the signer's record nor x's says anything of inputs and packages"),
+        (&all, &without(Part::Inputs), "the signer's record says nothing of inputs"),
+        (&all, &without(Part::Descriptor), "the signer's record says nothing of the descriptor"),
+        (&without(Part::Descriptor), &all, "x's record says nothing of the descriptor"),
+        (&all, &without(Part::Packages), "the signer's record says nothing of packages"),
+        (&all, &without(Part::Caches), "the signer's record says nothing of caches"),
+        (
+            &without(Part::Packages),
+            &without(Part::Inputs),
+            "the signer's record says nothing of inputs, x's nothing of packages",
+        ),
+    ] {
+        let (reference, signer) = (recorded(reference, &one), recorded(signer, &other));
+        let mismatch = Mismatch { manifest: true, ..Mismatch::default() };
+        let explanation = explain(&reference, &signer, &[], &mismatch);
+        let sentences: Vec<String> = explanation.causes.iter().map(|cause| cause.sentence("x")).collect();
+        assert_eq!((sentences, explanation.harmless), (vec![said.to_owned()], 0));
+    }
+    // What the outputs tell is said first; and somebody who agrees and records nothing makes nothing harmless.
+    let planted = Build { day: 0, tools_day: 0, plants: vec![InputMissing, Guest], seed: 1 }.assertion();
+    let mismatch = Mismatch { manifest: true, ..Mismatch::default() };
+    let list = recorded(&[], usual.out_manifest().unwrap());
+    let explanation = explain(&usual, &planted, &[&list], &mismatch);
+    assert_eq!(explanation.harmless, 0);
+    assert!(is(&explanation.causes[0], InputMissing) && is(&explanation.causes[1], Guest), "{explanation:?}");
+    let two = recorded(&[], &(one.clone() + &line("3", "b")));
+    let explanation = explain(&two, &recorded(&[], &(other + &line("3", "b"))), &[], &mismatch);
+    let parts = || vec![Part::Inputs, Part::Packages];
+    let some = Cause::SomeOutputs { differing: vec!["a".into()], same: 1 };
+    assert_eq!(explanation.causes, [some, Cause::NotRecorded { reference: parts(), signer: parts() }]);
 }

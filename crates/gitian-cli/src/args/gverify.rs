@@ -110,7 +110,7 @@ pub struct Args {
     #[arg(long, value_name = "DATE", value_parser = time)]
     pub at: Option<SystemTime>,
 
-    /// Print facts, verdicts and reasons as JSON (share/doc/gverify.md describes it)
+    /// Print facts, verdicts and reasons as JSON (gverify.md in share/doc describes it)
     #[arg(long, conflicts_with = "quiet")]
     pub json: bool,
 

@@ -53,3 +53,35 @@ pub(crate) fn sigs_tree(destination: Option<&Path>, installation: &Path, package
         None => SigsTree::default_root(installation, package),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    /// The options of the original, by their long names. Source: gitian-builder 11f91fb, bin/*.
+    const GBUILD: &str = "allow-sudo skip-image upgrade quiet num-make memory commit url cache-read-only skip-fetch \
+                          fetch-branches fetch-tags skip-cleanup";
+    const MAKE_BASE_VM: &str = "suite arch distro disksize lxc vbox docker docker-image-digest";
+    const GSIGN: &str = "signer release destination signing-program quiet";
+    const GVERIFY: &str = "verbose markup no-markup release destination compare-to verify-program";
+
+    #[test]
+    fn what_the_original_has_not_is_named_in_compatibility() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../share/doc/compatibility.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        for (section, command, original) in [
+            ("gbuild", super::gbuild::Args::command(), GBUILD),
+            ("make-base-vm", super::make_base_vm::Args::command(), MAKE_BASE_VM),
+            ("gsign", super::gsign::Args::command(), GSIGN),
+            ("gverify", super::gverify::Args::command(), GVERIFY),
+        ] {
+            let section = text.split("\n## ").find(|part| part.starts_with(&format!("{section}\n"))).unwrap();
+            let named = section.split("\nOptions that the original has not: ").nth(1).unwrap();
+            let named = named.split("\n\n").next().unwrap();
+            let known: Vec<&str> = original.split(' ').collect();
+            let ours = command.get_arguments().filter_map(clap::Arg::get_long).filter(|name| !known.contains(name));
+            let unnamed: Vec<&str> = ours.filter(|name| !named.contains(&format!("`--{name}`"))).collect();
+            assert!(unnamed.is_empty(), "{}: {unnamed:?}", command.get_name());
+        }
+    }
+}

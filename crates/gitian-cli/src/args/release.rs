@@ -10,8 +10,8 @@ use gitian_release::{Kind, Step, Version};
 
 /// Make a release: base images, inputs, builds, binaries, signatures, a commit to the sigs tree, the verdict.
 ///
-/// gitian.toml in the project's repository says what a release is made of (share/doc/release.md; `gitian init` writes a
-/// first one). Everything is made below .gitian/ of the working directory. What is done already and unchanged is not done
+/// gitian.toml in the project's repository says what a release is made of (release.md in share/doc; `gitian init` writes
+/// a first one). Everything is made below .gitian/ of the working directory. What is done already and unchanged is not done
 /// again, so that the same command goes on where it was interrupted.
 ///
 /// Exit status: 0 if all is done and verified, 1 if a step failed, 2 for wrong usage, 3 if the rest is done but a

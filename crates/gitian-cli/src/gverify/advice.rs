@@ -85,6 +85,9 @@ fn command(cause: &Cause, question: &Question, signer: &str, inquiry: Inquiry<'_
             format!("diffoscope {} {}", quote(&theirs), quote(&format!("build/out/{file}")))
         }
         Cause::OtherOutputs { .. } => "diff -rq THEIRS build/out".to_owned(),
+        Cause::NotRecorded { .. } => "diffoscope THEIRS build/out".to_owned(),
+        // It is not used, so there is nothing to do about it.
+        Cause::Superseded(_) => String::new(),
         Cause::Unexplained => {
             format!("gbuild {descriptor}; cp -r build/out first; gbuild {descriptor}; diffoscope first build/out")
         }

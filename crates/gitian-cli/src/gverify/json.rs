@@ -252,6 +252,8 @@ fn kind(cause: &Cause) -> &'static str {
         Cause::Order => "order",
         Cause::Spelling => "spelling",
         Cause::Unexplained => "unexplained",
+        Cause::NotRecorded { .. } => "not-recorded",
+        Cause::Superseded(_) => "superseded",
     }
 }
 

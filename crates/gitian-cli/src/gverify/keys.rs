@@ -56,20 +56,25 @@ pub fn hint(missing: &BTreeSet<String>, source: &Source, root: &Path) -> Option<
     let named: Vec<&str> = missing.iter().take(KEYS_NAMED).map(String::as_str).collect();
     let more = match missing.len().saturating_sub(KEYS_NAMED) {
         0 => String::new(),
-        more => format!("   # and {more} more are missing: --json names all"),
+        more => format!(" and {more} more, which --json names"),
     };
     let named = named.join(" ");
     Some(match source {
         Source::GnuPg => match beside(root) {
-            Some(keys) => {
-                format!("add --keys {}   # keys that lie there", shell_words::quote(&keys.display().to_string()))
-            }
-            None => format!("gpg --recv-keys {named}{more}"),
+            Some(keys) => format!("gpg --import {}   # keys that lie there", quoted(&keys)),
+            None if more.is_empty() => format!("gpg --recv-keys {named}"),
+            None => format!("gpg --recv-keys {named}   #{more}"),
         },
-        Source::Given(_) | Source::Folders(_) => {
-            format!("get the missing keys and give them with --keys as well: {named}{more}")
+        // Whatever is given counts alone.
+        Source::Given(places) | Source::Folders(places) => {
+            let used: String = places.iter().map(|place| format!("--keys {} ", quoted(place))).collect();
+            format!("get the missing keys into a FILE, and give all: {used}--keys FILE   # missing: {named}{more}")
         }
     })
+}
+
+fn quoted(path: &Path) -> String {
+    shell_words::quote(&path.display().to_string()).into_owned()
 }
 
 /// Returns a file in a tree or beside it that looks like keys. Which keys count is for the user to say: only a hint is

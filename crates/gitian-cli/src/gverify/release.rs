@@ -24,7 +24,8 @@ impl Release<'_> {
         let facts = &self.facts[index];
         // Other programs make and sign lists.
         let is_list = facts.assert_path.extension().is_some_and(|end| end == "SHA256SUMS");
-        let is_of_files = matches!(cause, Cause::SomeOutputs { .. } | Cause::OtherOutputs { .. });
+        let is_of_files =
+            matches!(cause, Cause::SomeOutputs { .. } | Cause::OtherOutputs { .. } | Cause::NotRecorded { .. });
         let next = || advice::next(cause, self.question, &facts.signer, self.inquiry);
         (!is_list || is_of_files).then(next).flatten()
     }
