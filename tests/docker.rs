@@ -3,8 +3,9 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use assert_cmd::Command;
@@ -14,7 +15,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::support;
-use crate::support::backends::row;
+use crate::support::backends::{SmallEngine, row};
 use crate::support::mirror::{MANIFEST, Mirror};
 use crate::support::programs::{Answer, Workdir};
 use crate::support::running::{Running, within};
@@ -243,6 +244,56 @@ fn an_image_whose_user_cannot_be_made_is_told_without_what_was_tried() {
                     hint: docker rmi base-other-amd64 && bin/make-base-vm --docker";
     assert!(told.code == 1 && told.stderr.contains(expected), "{}", told.stderr);
     assert!(!told.stderr.contains("getent"), "{}", told.stderr);
+}
+
+/// Writes until nothing more can be written.
+fn fill(disk: &Path) -> PathBuf {
+    let path = disk.join("fill");
+    let mut file = fs::File::create(&path).unwrap();
+    while file.write_all(&[1; 1 << 20]).is_ok() {}
+    // What is left is less than a page.
+    while file.write_all(&[1]).is_ok() {}
+    path
+}
+
+#[test]
+fn a_full_disk_of_the_engine_is_told_by_whatever_meets_with_it_and_nothing_half_made_is_left() {
+    let Some(engine) = SmallEngine::start("100m") else { return };
+    let mut work = Workdir::new();
+    for (name, value) in &engine.environment {
+        work.set_env(name, value);
+    }
+    work.set_env("GITIAN_BACKEND", "docker");
+    let host = work.env("DOCKER_HOST");
+    let mend = "\nhint: the disk of the engine is full: `docker system df` shows what takes the room, ";
+    let assert_full = |told: &Answer, what: &str| {
+        assert_eq!(told.code, 1, "{}{}", told.stdout, told.stderr);
+        assert!(told.stderr.contains(what) && told.stderr.contains(mend), "{}", told.stderr);
+        assert!(told.stderr.to_lowercase().contains("no space left on device"), "{}", told.stderr);
+    };
+    let make = ["--distro", "debian", "--suite", "bookworm"];
+    let told = work.run("make-base-vm", &make);
+    assert_full(&told, "make-base-vm: error: make docker image base-bookworm-amd64: ");
+    assert_eq!(docker(&host, &["images", "--all", "--quiet"]).succeeds().stdout, "");
+
+    engine.resize("1500m");
+    work.run("make-base-vm", &make).succeeds();
+    let told = gbuild(&work, &["--skip-cleanup"], "dd if=/dev/zero of=$OUTDIR/big bs=1M count=1500");
+    assert_full(
+        &told,
+        "gbuild: error: no space is left in the guest: build script of bookworm-amd64 ended with exit status 1\n",
+    );
+    assert!(!work.path().join("result/trial-res.yml").exists());
+    fs::write(work.path().join("input"), vec![1; 1 << 20]).unwrap();
+    assert_full(&work.run("copy-to-target", &["input", "."]), ": no space is left in the guest: ");
+
+    // Where nothing of a last guest can go to make room, none can be started.
+    work.run("stop-target", &[]).succeeds();
+    work.run("make-clean-vm", &["--suite", "bookworm", "--arch", "amd64"]).succeeds();
+    let filled = fill(&engine.disk);
+    assert_full(&gbuild(&work, &[], "true"), "gbuild: error: start the guest bookworm-amd64: docker: ");
+    fs::remove_file(filled).unwrap();
+    gbuild(&work, &[], "touch $OUTDIR/file").succeeds();
 }
 
 #[test]

@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 
 use crate::support;
 use crate::support::programs::{self, Answer, Workdir};
+use crate::support::proxy;
 use crate::support::running::within;
 
 /// A working directory with the bookworm base image of machines, and the turn to run one.
@@ -158,12 +159,19 @@ fn a_machine_is_started_asked_and_stopped() {
     let tree = machines.work.path().join("tree");
     fs::create_dir_all(tree.join("sub")).unwrap();
     fs::write(tree.join("sub/a b"), "one").unwrap();
+    // A full disk of the guest is told with how to get a larger one.
+    let fill = "fallocate -l $(df --output=avail -B1 . | tail -n 1) big; head -c 64M /dev/zero > rest";
+    assert!(machines.on_target(&["sh", "-c", fill]).stderr.contains("No space left on device"));
+    let told = machines.run("copy-to-target", &["-q", "tree", "."]);
+    let expected = "bin/make-base-vm --backend kvm --distro debian --suite bookworm --arch amd64 --disksize MB\n";
+    assert!(told.stderr.contains(": no space is left in the guest: "), "{}", told.stderr);
+    assert!(told.code == 1 && told.stderr.ends_with(expected), "{}", told.stderr);
+    machines.on_target(&["rm", "-rf", "big", "rest", "tree"]).succeeds();
     machines.on_target(&["mkdir", "-p", "in"]).succeeds();
     machines.run("copy-to-target", &["-q", "tree", "in/"]).succeeds();
     machines.on_target(&["-u", "root", "touch", "/etc/was-here"]).succeeds();
-    // As MIRROR_HOST=127.0.0.1 leaves it in the base image.
-    let proxy = "cd /etc/apt/apt.conf.d; echo 'Acquire::http::Proxy \"http://127.0.0.1:3142\";' > 80proxy";
-    machines.on_target(&["-u", "root", "sh", "-c", proxy]).succeeds();
+    let port = proxy::answer_at(TcpListener::bind("127.0.0.1:0").unwrap());
+    machines.on_target(&["-u", "root", "sh", "-c", &proxy::name_it(port)]).succeeds();
     fs::create_dir(machines.work.path().join("back")).unwrap();
     machines.run("copy-from-target", &["-q", "in/tree", "back"]).succeeds();
     assert_eq!(machines.read("back/tree/sub/a b").unwrap(), "one");
@@ -177,8 +185,10 @@ fn a_machine_is_started_asked_and_stopped() {
     // A stopped target keeps its files; its machine may be killed under a command.
     machines.start().succeeds();
     machines.on_target(&["cat", "/etc/was-here", "in/tree/sub/a b"]).succeeds();
-    let told = machines.on_target(&["cat", "/etc/apt/apt.conf.d/80proxy"]).succeeds();
-    assert_eq!(told.stdout, "Acquire::http::Proxy \"http://10.0.2.2:3142\";\n", "the host, as the guest reaches it");
+    let told = machines.on_target(&["sh", "-c", &proxy::show_it()]).succeeds();
+    assert_eq!(told.stdout, format!("http://10.0.2.2:{port}\n"), "the host, as the guest reaches it");
+    let told = machines.on_target(&["-u", "root", "sh", "-c", proxy::FETCH]).succeeds();
+    assert_eq!(told.stdout, proxy::ANSWER);
     let endless = || {
         let running = machines.work.start("on-target", &["sh", "-c", "echo begun >> begun; sleep 600"]);
         std::thread::sleep(Duration::from_secs(3));

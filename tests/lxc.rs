@@ -1,10 +1,13 @@
 //! LXC's guests: their base images, and what is left when builds end early.
 
 use std::fs;
-use std::path::PathBuf;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gitian_manifest::Digest;
+use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -12,6 +15,7 @@ use crate::support;
 use crate::support::backends::row;
 use crate::support::dump::Dump;
 use crate::support::programs::{Answer, Workdir};
+use crate::support::proxy;
 use crate::support::running::{Running, processes_with, within};
 
 fn ready() -> Option<Workdir> {
@@ -68,10 +72,19 @@ fn a_plain_file_is_the_base_image_and_chooses_lxc_and_an_original_one_is_told_ap
     assert!(told.stderr.contains("base-bookworm-amd64 already exists, please remove it first"), "{}", told.stderr);
     // What is in a base image's place and is none has to go first.
     let make = "bin/make-base-vm --lxc --distro debian --suite bookworm --arch amd64";
-    for content in ["", "garbage", "a: 1"] {
+    let pointer = fs::read_to_string(prepared.path().join(base)).unwrap();
+    let cases = [
+        ("", base),
+        ("garbage", base),
+        ("a: 1", base),
+        (&pointer.replace("bookworm", "bullseye"), "base image base-bookworm-amd64 is not what its name says"),
+        (&pointer.replace("debian", "ubuntu"), "base image base-bookworm-amd64 is one of distro ubuntu, not debian"),
+    ];
+    for (content, what) in cases {
         fs::write(work.path().join(base), content).unwrap();
         let told = work.run("gbuild", &["--check", descriptor]);
-        assert!(told.stdout.contains(&format!("hint: rm {base} && {make}")), "{content:?}: {}", told.stdout);
+        assert!(told.stdout.contains(what), "{content:?}: {}", told.stdout);
+        assert!(told.stdout.contains(&format!("rm {base} && {make}")), "{content:?}: {}", told.stdout);
     }
     fs::remove_file(work.path().join(base)).unwrap();
     fs::create_dir(work.path().join(base)).unwrap();
@@ -87,6 +100,23 @@ fn a_plain_file_is_the_base_image_and_chooses_lxc_and_an_original_one_is_told_ap
     ] {
         assert!(told.code == 1 && told.stderr.contains(text), "{}", told.stderr);
     }
+}
+
+#[test]
+fn an_lxc_that_is_too_old_or_not_there_is_told() {
+    let mut work = Workdir::new();
+    work.set_env("GITIAN_BACKEND", "lxc");
+    let descriptor = work.descriptor("", "true");
+    let start = work.path().join("lxc-start");
+    work.set_env("LXC_EXECUTE", start.to_str().unwrap());
+    fs::write(&start, "#!/bin/sh\necho 2.0.11\n").unwrap();
+    fs::set_permissions(&start, fs::Permissions::from_mode(0o755)).unwrap();
+    let told = work.run("gbuild", &["--check", descriptor]).stdout;
+    let expected = "LXC 2.0.11 is too old: 3 or later is needed\nhint: use --backend sandbox, or install a newer LXC\n";
+    assert!(told.contains(expected), "{told}");
+    fs::remove_file(&start).unwrap();
+    let told = work.run("gbuild", &["--check", descriptor]).stdout;
+    assert!(told.contains("/lxc-start is not installed\nhint: ") && told.contains("apt-get install lxc\n"), "{told}");
 }
 
 #[test]
@@ -151,6 +181,97 @@ fn an_ordinary_users_guests_show_a_script_what_all_others_do() {
         "{}",
         told.stdout
     );
+}
+
+/// A network of the test's own, apart from the host's, with a bridge. It goes with what runs in it.
+struct Network {
+    _keeper: Running,
+    pid: String,
+}
+
+/// The address of the host's end of the bridge.
+const HOST_END: &str = "10.213.3.1";
+
+/// Programs find bridges below `/sys`, where each network has its own; LXC looks for control groups there too.
+const NETWORK: &str = r#"mkdir "$1"
+mount --rbind /sys/fs/cgroup "$1"
+mount -t sysfs sys /sys
+mount --rbind "$1" /sys/fs/cgroup
+ip link set lo up
+ip link add name trial type bridge
+ip address add 10.213.3.1/24 dev trial
+ip link set trial up
+echo $$ > "$1.pid"
+exec sleep infinity"#;
+
+impl Network {
+    fn start(work: &Workdir) -> Option<Self> {
+        if !Path::new("/usr/sbin/ip").exists() && !Path::new("/sbin/ip").exists() {
+            support::skip("lxc", "program ip is not installed (package iproute2)");
+            return None;
+        }
+        let folder = work.path().join("network");
+        #[expect(clippy::disallowed_methods, reason = "the test framework's command cannot run in the background")]
+        let mut keeper = std::process::Command::new("setpriv");
+        keeper.args(["--pdeathsig", "KILL", "unshare", "--net", "--mount", "bash", "-e", "-c", NETWORK, "network"]);
+        let mut keeper = Running::start(keeper.arg(&folder));
+        let note = folder.with_extension("pid");
+        let pid = || fs::read_to_string(&note).unwrap_or_default().trim().to_owned();
+        within(Duration::from_secs(30), || !pid().is_empty() || keeper.has_ended());
+        if keeper.has_ended() {
+            support::skip("lxc", &format!("this host lets no network be made: {}", keeper.answer().stderr));
+            return None;
+        }
+        Some(Self { pid: pid(), _keeper: keeper })
+    }
+
+    /// Runs a program in it.
+    fn run(&self, work: &Workdir, name: &str, args: &[&str]) -> Answer {
+        let mut command = work.tool("nsenter");
+        command.args([&format!("--target={}", self.pid), "--net", "--mount", "--", "env", "-C"]).arg(work.path());
+        support::programs::answer(command.arg(work.program(name).get_program()).args(args))
+    }
+
+    /// Listens at the host's end of the bridge.
+    fn listen(&self) -> TcpListener {
+        let namespace = fs::File::open(format!("/proc/{}/ns/net", self.pid)).unwrap();
+        let listen = move || {
+            setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
+            TcpListener::bind((HOST_END, 0)).unwrap()
+        };
+        std::thread::spawn(listen).join().unwrap()
+    }
+}
+
+#[test]
+fn a_guest_on_a_bridge_reaches_a_proxy_of_the_host() {
+    let Some(mut work) = ready() else { return };
+    let Some(network) = Network::start(&work) else { return };
+    work.set_env("LXC_BRIDGE", "trial");
+    let descriptor = work.descriptor("", "true");
+    let told = network.run(&work, "gbuild", &["--check", descriptor]);
+    let expected =
+        "LXC_BRIDGE=trial without LXC_GUEST_IP: a guest on it would have no address\nhint: export LXC_GUEST_IP=";
+    assert!(told.code == 1 && told.stdout.contains(expected), "{}{}", told.stdout, told.stderr);
+    work.set_env("LXC_GUEST_IP", "10.213.3.5");
+    network.run(&work, "gbuild", &["--check", descriptor]).succeeds();
+
+    let port = proxy::answer_at(network.listen());
+    let run = |name: &str, args: &[&str]| network.run(&work, name, args).succeeds().stdout;
+    run("make-clean-vm", &["--suite", "bookworm", "--arch", "amd64"]);
+    let name_and_start_again = |work: &Workdir| {
+        network.run(work, "start-target", &["64", "bookworm-amd64"]).succeeds();
+        network.run(work, "on-target", &["-u", "root", "sh", "-c", &proxy::name_it(port)]).succeeds();
+        network.run(work, "stop-target", &[]).succeeds();
+        network.run(work, "start-target", &["64", "bookworm-amd64"]).succeeds();
+        network.run(work, "on-target", &["sh", "-c", &proxy::show_it()]).succeeds().stdout
+    };
+    assert_eq!(name_and_start_again(&work), format!("http://{HOST_END}:{port}\n"));
+    assert_eq!(run("on-target", &["-u", "root", "sh", "-c", proxy::FETCH]), proxy::ANSWER);
+    run("stop-target", &[]);
+    work.set_env("GITIAN_HOST_IP", "10.213.3.77");
+    assert_eq!(name_and_start_again(&work), format!("http://10.213.3.77:{port}\n"));
+    network.run(&work, "stop-target", &[]).succeeds();
 }
 
 #[test]

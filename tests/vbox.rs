@@ -15,6 +15,7 @@ use crate::support;
 use crate::support::backends::{self, FAKE_TOOLS};
 use crate::support::dump::Dump;
 use crate::support::programs::{self, Answer, Workdir};
+use crate::support::proxy;
 use crate::support::running::within;
 
 const MACHINE: &str = "Gitian-bookworm-amd64";
@@ -337,6 +338,43 @@ fn a_machine_that_runs_for_another_working_directory_is_left_alone() {
     assert_told(&machines.run("start-target", START), &[&used, "make-clean-vm --suite bookworm"]);
 }
 
+/// Whether the machine is being started.
+fn is_being_started(machines: &Machines) -> bool {
+    fs::read_to_string(machines.folder.join("calls")).unwrap().contains("startvm")
+}
+
+#[test]
+fn of_two_builds_at_once_one_has_the_machine_and_the_other_is_told() {
+    let Some(machines) = Machines::new() else { return };
+    let Some(mut others) = Machines::beside(Some(&machines)) else { return };
+    machines.make_by_hand(false);
+    machines.run("make-clean-vm", CLEAN).succeeds();
+    machines.told();
+    others.work.set_env("FAKE_VBOX_GUEST", "slow");
+    // In the moment in which it is started for one, the machine is not yet seen to run.
+    others.run("make-clean-vm", CLEAN).succeeds();
+    let running = others.work.start("start-target", START);
+    assert!(within(Duration::from_secs(30), || is_being_started(&machines)));
+    let folder = others.work.path().display().to_string();
+    assert_told(&machines.run("make-clean-vm", CLEAN), &[&format!("machine {MACHINE} runs for {folder}\nhint: wait")]);
+    let descriptor = machines.work.descriptor("", "true");
+    assert_told(&machines.run("gbuild", &[descriptor]), &[&format!("machine {MACHINE} runs for {folder}\nhint: wait")]);
+    assert_eq!(machines.state(), "running");
+
+    // It ends under the one, and the other has it before the one knows.
+    running.signal(Signal::SIGSTOP);
+    machines.manage(&["controlvm", MACHINE, "poweroff"]);
+    machines.run("make-clean-vm", CLEAN).succeeds();
+    let second = start(&machines);
+    running.signal(Signal::SIGCONT);
+    assert_told(&running.answer(), &["the guest bookworm-amd64 does not come up: its machine ended\n"]);
+    others.run("stop-target", &[]).succeeds();
+    assert_eq!(machines.state(), "running", "it is the other's");
+    second.signal(Signal::SIGINT);
+    second.answer();
+    assert_eq!(machines.state(), "poweroff");
+}
+
 #[test]
 fn a_machine_of_somebody_else_goes_on_where_its_snapshot_was_taken() {
     let Some(machines) = Machines::new() else { return };
@@ -439,6 +477,8 @@ fn stop_and_start_again(machines: &Machines) {
     let told = machines.run("on-target", &["-u", "root", "ls", "/etc/was-here"]);
     assert_ne!(told.code, 0, "a clean one has none");
     machines.run("on-target", &["-u", "root", "touch", "/etc/was-here"]).succeeds();
+    let port = proxy::answer_at(TcpListener::bind("127.0.0.1:0").unwrap());
+    machines.run("on-target", &["-u", "root", "sh", "-c", &proxy::name_it(port)]).succeeds();
     machines.told();
     machines.run("stop-target", &[]).succeeds();
     assert_eq!(machines.state(), "poweroff");
@@ -446,5 +486,9 @@ fn stop_and_start_again(machines: &Machines) {
     assert!(told.is_empty(), "the guest ended by itself: {told:?}");
     machines.run("start-target", START).succeeds();
     machines.run("on-target", &["cat", "/etc/was-here"]).succeeds();
+    let told = machines.run("on-target", &["sh", "-c", &proxy::show_it()]).succeeds();
+    assert_eq!(told.stdout, format!("http://10.0.2.2:{port}\n"), "the host, as the guest reaches it");
+    let told = machines.run("on-target", &["-u", "root", "sh", "-c", proxy::FETCH]).succeeds();
+    assert_eq!(told.stdout, proxy::ANSWER);
     machines.run("stop-target", &[]).succeeds();
 }

@@ -188,36 +188,74 @@ shift
 trap 'kill $!' TERM
 while kill -0 $! 2>/dev/null; do wait $!; done
 umount "$folders"/exec/netns/* 2>/dev/null
+! mountpoint -q "$folders/data" || umount -l "$(readlink -f "$folders/data")"
 rm -rf "$folders" "$(readlink -f "$folders/data")"
 "#;
 
+/// Mounts a file system of a size at a folder, then becomes the program that is named behind.
+const ON_SMALL: &str = r#"mount -t tmpfs -o "size=$1" tmpfs "$2" && shift 2 && exec "$@""#;
+
 fn docker() -> Result<Environment, String> {
     static ONCE: OnceLock<Result<Environment, String>> = OnceLock::new();
-    ONCE.get_or_init(|| {
-        need_root()?;
-        need("mmdebstrap")?;
-        need("dockerd")?;
-        need("docker")?;
-        let (folder, data) = folders("docker");
-        let socket = format!("unix://{}/socket", folder.display());
-        let path = |name: &str| folder.join(name).display().to_string();
-        let (host, data) = (format!("--host={socket}"), format!("--data-root={}", data.display()));
-        let (exec, pid) = (format!("--exec-root={}", path("exec")), format!("--pidfile={}", path("pid")));
-        // A test may add to it while the engine runs.
-        fs::write(folder.join("daemon.json"), "{}").unwrap();
-        let config = format!("--config-file={}", path("daemon.json"));
-        // It touches nothing of the host's network; guests are in that.
-        let alone = ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"];
-        keep(&folder, &[&["dockerd", &config, &host, &data, &exec, &pid], &alone[..]].concat());
-        let answers =
-            || Command::new("docker").env("DOCKER_HOST", &socket).arg("ps").output().unwrap().status.success();
-        if !within(Duration::from_secs(60), answers) {
-            let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
-            return Err(format!("dockerd does not come up: {}", log.lines().last().unwrap_or_default()));
-        }
-        Ok(vec![("DOCKER_HOST", socket), ("GITIAN_DOCKER_NETWORK", "host".to_owned())])
-    })
-    .clone()
+    ONCE.get_or_init(|| dockerd(None)).clone()
+}
+
+/// An engine that keeps everything on a small file system of its own.
+pub struct SmallEngine {
+    /// Variables for the programs under test.
+    pub environment: Environment,
+    /// Where that file system is mounted.
+    pub disk: PathBuf,
+}
+
+impl SmallEngine {
+    /// Starts one; `size` is what `mount` takes. `None`, said with the reason, where it cannot run.
+    pub fn start(size: &str) -> Option<Self> {
+        let environment = match dockerd(Some(size)) {
+            Ok(environment) => environment,
+            Err(why) => {
+                super::skip("docker", &format!("docker: {why}"));
+                return None;
+            }
+        };
+        let socket = environment.iter().find(|(name, _)| *name == "DOCKER_HOST").map(|(_, host)| host);
+        let folder = Path::new(socket.unwrap().trim_start_matches("unix://")).parent().unwrap();
+        Some(Self { disk: folder.join("data").canonicalize().unwrap(), environment })
+    }
+
+    /// Gives it another size.
+    pub fn resize(&self, size: &str) {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", &format!("remount,size={size}")]).arg(&self.disk).assert().success();
+    }
+}
+
+/// Starts an engine for the tests alone, on a file system of its own where a size is given.
+fn dockerd(size: Option<&str>) -> Result<Environment, String> {
+    need_root()?;
+    need("mmdebstrap")?;
+    need("dockerd")?;
+    need("docker")?;
+    let (folder, data) = folders("docker");
+    let socket = format!("unix://{}/socket", folder.display());
+    let path = |name: &str| folder.join(name).display().to_string();
+    let data = data.display().to_string();
+    let (host, root) = (format!("--host={socket}"), format!("--data-root={data}"));
+    let (exec, pid) = (format!("--exec-root={}", path("exec")), format!("--pidfile={}", path("pid")));
+    // A test may add to it while the engine runs.
+    fs::write(folder.join("daemon.json"), "{}").unwrap();
+    let config = format!("--config-file={}", path("daemon.json"));
+    // It touches nothing of the host's network; guests are in that.
+    let alone = ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"];
+    let small = size.map(|size| ["bash", "-c", ON_SMALL, "small", size, &data]);
+    let engine = ["dockerd", &config, &host, &root, &exec, &pid];
+    keep(&folder, &[small.as_ref().map_or(&[][..], |words| words), &engine, &alone].concat());
+    let answers = || Command::new("docker").env("DOCKER_HOST", &socket).arg("ps").output().unwrap().status.success();
+    if !within(Duration::from_secs(60), answers) {
+        let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
+        return Err(format!("dockerd does not come up: {}", log.lines().last().unwrap_or_default()));
+    }
+    Ok(vec![("DOCKER_HOST", socket), ("GITIAN_DOCKER_NETWORK", "host".to_owned())])
 }
 
 fn podman() -> Result<Environment, String> {

@@ -11,6 +11,7 @@ pub mod hello;
 pub mod mirror;
 pub mod programs;
 pub mod project;
+pub mod proxy;
 pub mod running;
 pub mod signers;
 mod skip;

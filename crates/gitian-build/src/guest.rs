@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use gitian_process::{Input, Output, Status, Streams, interrupt};
-use gitian_vm::{GuestCommand, GuestGone, GuestUser, Target, TargetId};
+use gitian_vm::{GuestCommand, GuestFull, GuestGone, GuestUser, Target, TargetId};
 
 use crate::failure::{GuestSilent, ScriptFailed};
 use crate::log::Log;
@@ -75,13 +75,14 @@ impl Guest {
         }
         // A guest that was stopped because we were asked to stop has nothing to explain.
         interrupt::check()?;
-        Err(ScriptFailed {
+        let last_lines = log.last_lines(10)?;
+        let failed = ScriptFailed {
             what: what.to_owned(),
             target: self.id.clone(),
             status,
-            last_lines: log.last_lines(10)?,
+            last_lines: last_lines.clone(),
             log: log.shown().to_owned(),
-        }
-        .into())
+        };
+        Err(GuestFull::told(&*self.target, &last_lines, failed.into()))
     }
 }

@@ -8,7 +8,7 @@ use gitian_release::{Kind, StepFailed};
 use gitian_sign::{DescriptorChanged, NotSigned, ReportMissing};
 use gitian_updater::ConfigRefused;
 use gitian_verify::{PolicyRefused, ReleaseMissing, Verdict, release_name};
-use gitian_vm::{ArchiveRefused, GuestGone, GuestNotUp, NotPacked, Problem, UnknownBackend};
+use gitian_vm::{ArchiveRefused, GuestFull, GuestGone, GuestNotUp, NotPacked, Problem, UnknownBackend, says_full};
 
 use crate::apt_hints;
 use crate::copy_from_target::NoFolder;
@@ -21,10 +21,10 @@ use crate::target::NoTarget;
 /// Returns what to do next about an error, if we know.
 pub fn hint(error: &Error) -> Option<String> {
     const ROOM: &str = "make room on the disk (`df -h` shows which is full), then try again";
-    if last_lines(error).iter().any(|line| says_full(line)) {
-        return Some(format!("{ROOM}; a guest's own disk is as large as make-base-vm's --disksize said"));
+    if let Some(full) = error.downcast_ref::<GuestFull>() {
+        return Some(full.room.clone().unwrap_or_else(|| ROOM.to_owned()));
     }
-    if says_full(&format!("{error:#}")) {
+    if last_lines(error).iter().any(|line| says_full(line)) || says_full(&format!("{error:#}")) {
         return Some(ROOM.to_owned());
     }
     error.chain().find_map(|cause| {
@@ -163,12 +163,6 @@ fn last_lines_of<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e
         return Some(&not_up.last_lines);
     }
     cause.downcast_ref::<GitRefused>().map(|refused| refused.last_lines.as_slice())
-}
-
-/// Whether words tell of a full disk: ours, or the last ones of a program that may have run in a guest.
-fn says_full(told: &str) -> bool {
-    const WORDS: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
-    WORDS.iter().any(|words| told.contains(words))
 }
 
 /// Returns the Debian package that holds a program which we call ourselves.

@@ -225,6 +225,11 @@ pub trait Target {
     /// Leaves the guest running after this process has ended (`--skip-cleanup`, `start-target`).
     fn detach(self: Box<Self>) -> Result<()>;
 
+    /// Returns what makes room on the disk that the guest writes to, where that is not the working directory's.
+    fn room(&self) -> Option<String> {
+        None
+    }
+
     /// Returns what the user should know about a guest that was just started, if anything: why it is slow.
     fn notice(&self) -> Option<String> {
         None

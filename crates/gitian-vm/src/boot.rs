@@ -11,7 +11,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use gitian_process::{Command, Output, Streams};
 
-use crate::base_tree::BaseTree;
+use crate::TargetId;
+use crate::base_tree::{BaseTree, command_for};
 use crate::sandbox::enclosure::Enclosure;
 use crate::sandbox::id_map::IdMap;
 
@@ -30,6 +31,15 @@ const LINES: usize = 10;
 /// Returns the packages that a guest needs to boot and be reached, beside those of every guest.
 pub(crate) fn packages(kernel: &'static str) -> [&'static str; 3] {
     ["iproute2", kernel, "openssh-server"]
+}
+
+/// Returns how a target gets a larger disk; `option` has make-base-vm make base images of the kind.
+pub(crate) fn larger_disk(option: &str, target: &TargetId) -> String {
+    format!(
+        "the guest's disk is as large as make-base-vm's --disksize said; for a larger one remove the base image, then: \
+         {} --disksize MB",
+        command_for(option, target)
+    )
 }
 
 /// Returns what every guest's kernel is told: `root` is its disk, `panic` what it does when it gives up, and `key` the

@@ -14,6 +14,7 @@ mod debian;
 mod debs;
 mod docker;
 mod document;
+mod full;
 mod host_programs;
 mod kvm;
 mod lock;
@@ -43,6 +44,7 @@ pub use backend::{
 };
 pub use debian::distro_of;
 pub use debs::Debs;
+pub use full::{GuestFull, says_full};
 pub use lxc::Lxc;
 pub use merge::merge;
 pub use sandbox::Sandbox;

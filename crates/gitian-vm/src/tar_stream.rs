@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use gitian_process::{Failure, Input, Output, Status, Streams, last_lines};
 
 use crate::pack::pack;
-use crate::{GuestCommand, GuestUser, Limits, Target, UnpackError, merge, unpack};
+use crate::{GuestCommand, GuestFull, GuestUser, Limits, Target, UnpackError, merge, unpack};
 
 /// How much of what the guest's tar complains about is kept, in bytes.
 const COMPLAINTS: u64 = 16 * 1024;
@@ -127,8 +127,9 @@ fn run<'a>(target: &dyn Target, command: &GuestCommand, streams: Streams<'a>) ->
     let words: Vec<_> = command.argv.iter().map(|word| word.to_string_lossy()).collect();
     let text = String::from_utf8_lossy(&complaints);
     let last_lines = last_lines(&text, 10);
-    Err(Failure::ProgramFailed { command_line: format!("in the guest: {}", words.join(" ")), status, last_lines }
-        .into())
+    let command_line = format!("in the guest: {}", words.join(" "));
+    let failed = Failure::ProgramFailed { command_line, status, last_lines: last_lines.clone() };
+    Err(GuestFull::told(target, &last_lines, failed.into()))
 }
 
 /// Puts a new folder in the place of whatever is there, which goes to `old`.

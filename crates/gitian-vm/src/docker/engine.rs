@@ -3,6 +3,7 @@
 use gitian_process::{Command, Failure, Outcome, Streams};
 use nix::unistd::getuid;
 
+use super::args::LAYERS;
 use crate::Problem;
 
 /// The `docker` command, or one that is used like it: contexts, `DOCKER_HOST` and remote engines are its business.
@@ -139,15 +140,21 @@ impl Meaning {
             Self::NoDaemon => format!(
                 "{sudo}systemctl start docker    (with another engine: check DOCKER_HOST and `{program} context ls`)"
             ),
-            Self::NoSpace => {
-                format!("`{program} system df` shows what takes the room; `{program} image prune` makes some")
-            }
+            Self::NoSpace => room(program),
             Self::NoNetwork => "export GITIAN_DOCKER_NETWORK=host    (the engine has no network of its own)".into(),
             Self::NameTaken | Self::NotThere => {
                 format!("`{program} ps --all` and `{program} images` show what there is")
             }
         }
     }
+}
+
+/// Returns what makes room on the disk that an engine keeps everything on.
+pub(super) fn room(program: &str) -> String {
+    format!(
+        "the disk of the engine is full: `{program} system df` shows what takes the room, `{program} image prune` and \
+         `{program} rmi $({program} images -q {LAYERS})` make some; then try again"
+    )
 }
 
 fn meaning(lines: &[String]) -> Option<(Meaning, &str)> {

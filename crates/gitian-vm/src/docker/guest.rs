@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use gitian_process::{Failure, Input, Output, Status, Streams, interrupt};
 
-use super::{Docker, Record, args, layer};
+use super::{Docker, Record, args, engine, layer};
 use crate::login::Login;
 use crate::{GuestCommand, GuestGone, Layer, Network, Target, mark};
 
@@ -115,6 +115,10 @@ impl Target for Guest {
             self.docker.engine.run(&stop, Streams::default())?;
         }
         Ok(())
+    }
+
+    fn room(&self) -> Option<String> {
+        Some(engine::room(self.docker.engine.program()))
     }
 
     fn detach(self: Box<Self>) -> Result<()> {

@@ -26,7 +26,7 @@ use crate::{BaseRequest, Event, Problem, TargetId, base_name};
 /// Changes when guests are made to boot in another way: older images are then refused.
 const FORMAT: u32 = 1;
 /// The option of make-base-vm that makes these.
-const OPTION: &str = "--backend kvm ";
+pub(super) const OPTION: &str = "--backend kvm ";
 
 /// What `base-<suite>-<arch>.kvm` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

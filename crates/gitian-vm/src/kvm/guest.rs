@@ -7,10 +7,12 @@ use anyhow::{Context, Result};
 use gitian_process::{Input, Status, Streams};
 use serde::{Deserialize, Serialize};
 
+use super::base_image::OPTION;
 use super::layer::Layers;
 use super::machine::{self, MachinePlace};
 use super::qmp::Qmp;
 use super::{Image, overlay};
+use crate::boot::larger_disk;
 use crate::document::{Which, read_document, write_document};
 use crate::ssh::{SYNC, Ssh, Unreached};
 use crate::{GuestCommand, GuestGone, GuestUser, Layer, Problem, Target, TargetId};
@@ -109,6 +111,10 @@ impl Target for Guest {
     fn detach(self: Box<Self>) -> Result<()> {
         // It belongs to nobody anyway.
         Ok(())
+    }
+
+    fn room(&self) -> Option<String> {
+        Some(larger_disk(OPTION, &self.target))
     }
 
     fn notice(&self) -> Option<String> {

@@ -7,6 +7,9 @@ use anyhow::{Result, bail};
 /// The template for installations that lack one of their own.
 pub(super) const TEMPLATE: &str = include_str!("../../../../etc/lxc.config.in");
 
+/// What a guest's address is called in a configuration.
+pub(super) const ADDRESS: &str = "lxc.net.0.ipv4.address";
+
 /// How a guest reaches the network.
 pub(super) enum Net<'a> {
     /// As the host does.
@@ -25,7 +28,7 @@ impl Net<'_> {
             Self::Bridge(bridge, address) => {
                 let mut lines = format!("lxc.net.0.type = veth\nlxc.net.0.link = {bridge}\nlxc.net.0.flags = up");
                 if let Some(address) = address {
-                    lines += &format!("\nlxc.net.0.ipv4.address = {address}/24\nlxc.net.0.ipv4.gateway = auto");
+                    lines += &format!("\n{ADDRESS} = {address}/24\nlxc.net.0.ipv4.gateway = auto");
                 }
                 lines
             }

@@ -38,10 +38,19 @@ ulimit -c 0
 exit $?"#;
 
 /// Has names resolved as on the host, and a proxy on the host's loopback, which the base image was made through, found at
-/// the host's address.
+/// the host's address. For a guest on a bridge that is its gateway, unless it is given; the kernel has it in hex, the last
+/// byte first.
 const RESOLVE: &str = r#"rm -f /etc/resolv.conf; cat > /etc/resolv.conf
 proxy=/etc/apt/apt.conf.d/80proxy
-[ -z "$1" ] || [ ! -e $proxy ] || sed -i "s#//\(127\.0\.0\.1\|localhost\):#//$1:#" $proxy"#;
+host=$1
+[ "$host" != gateway ] || host=$(while read -r _ to via _; do
+  [ "$to" = 00000000 ] || continue
+  echo $((0x${via:6:2})).$((0x${via:4:2})).$((0x${via:2:2})).$((0x${via:0:2}))
+  break
+done < /proc/net/route)
+[ -z "$host" ] || [ ! -e $proxy ] || sed -i "s#//\(127\.0\.0\.1\|localhost\):#//$host:#" $proxy"#;
+/// Stands for the address of a guest's gateway.
+pub(super) const GATEWAY: &str = "gateway";
 
 /// Sets the flag IFF_UP of the loopback; LXC leaves it down. Source: netdevice(7).
 const LOOPBACK_UP: &str = r#"my $request = pack('a16 s x22', 'lo', 0x49);
@@ -53,7 +62,7 @@ pub(super) fn settle(tools: &Tools, online: bool, host: Option<&str>) -> Result<
     let attach = || tools.command("lxc-attach").arg("--clear-env");
     if online {
         let resolv_conf = fs::read("/etc/resolv.conf").unwrap_or_default();
-        let command = attach().args(["--", "/bin/sh", "-c", RESOLVE, "sh", host.unwrap_or_default()]);
+        let command = attach().args(["--", "/bin/bash", "-c", RESOLVE, "bash", host.unwrap_or_default()]);
         command.run_ok(Streams::default().with_input(Input::Bytes(&resolv_conf)))?;
     } else {
         // With all of root's capabilities, for this one command.

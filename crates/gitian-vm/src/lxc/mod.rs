@@ -138,6 +138,19 @@ impl Lxc {
         })
     }
 
+    fn template(&self) -> String {
+        fs::read_to_string(self.etc.join("lxc.config.in")).unwrap_or_else(|_| config::TEMPLATE.to_owned())
+    }
+
+    /// Nothing in a guest asks for an address: it has the one that it is given, here or in a template of the user's.
+    fn without_address(&self) -> Option<Problem> {
+        let bridge = self.bridge.as_ref().filter(|_| self.guest_ip.is_none())?;
+        (!self.template().contains(config::ADDRESS)).then(|| Problem {
+            what: format!("LXC_BRIDGE={bridge} without LXC_GUEST_IP: a guest on it would have no address"),
+            mend: "export LXC_GUEST_IP=<an address of the bridge's network, such as 10.0.3.5>".into(),
+        })
+    }
+
     fn tree(&self, target: &TargetId) -> Result<BaseTree> {
         match self.foreign(target) {
             Some(problem) => Err(problem.into()),
@@ -165,8 +178,7 @@ impl Lxc {
         };
         folders.push(tree.unpacked(&map)?);
         folders.push(self.fs());
-        let template = fs::read_to_string(self.etc.join("lxc.config.in"));
-        let template = template.as_deref().unwrap_or(config::TEMPLATE);
+        let template = self.template();
         let net = match (&self.bridge, online) {
             (_, false) => Net::Off,
             (Some(bridge), true) => Net::Bridge(bridge, self.guest_ip.as_deref()),
@@ -174,7 +186,7 @@ impl Lxc {
         };
         let is_user = map != IdMap::HOST;
         let seen: Vec<PathBuf> = if is_user { (0..folders.len()).map(user::shown).collect() } else { folders.clone() };
-        let mut text = config::render(template, &seen, &net)?;
+        let mut text = config::render(&template, &seen, &net)?;
         if is_user {
             text += user::MORE;
         }
@@ -197,7 +209,7 @@ impl Lxc {
         let configured = self.configure(image, online)?;
         let started = || {
             self.tools.start(&configured)?;
-            let host = self.bridge.as_ref().and(self.host_ip.as_deref());
+            let host = self.bridge.as_ref().map(|_| self.host_ip.as_deref().unwrap_or(guest::GATEWAY));
             guest::settle(&self.tools, online, host)
         };
         started().with_context(|| format!("start the guest {}", image.target)).inspect_err(|_| {
@@ -260,8 +272,11 @@ impl Backend for Lxc {
         let cache = self.cache_place();
         if targets.is_empty() {
             problems.extend(base_tree_problems(&cache, &self.workdir));
-        } else if !getuid().is_root() {
-            problems.extend(guest_problems(&cache, &self.workdir));
+        } else {
+            problems.extend(self.without_address());
+            if !getuid().is_root() {
+                problems.extend(guest_problems(&cache, &self.workdir));
+            }
         }
         let trouble = |target| self.foreign(target).or_else(|| self.pointers().trouble(&cache, target));
         problems.extend(targets.iter().filter_map(trouble));

@@ -7,8 +7,9 @@ use anyhow::Result;
 use gitian_process::{Status, Streams};
 use serde::{Deserialize, Serialize};
 
-use super::machine;
+use super::machine::{self, Machine, OPTION};
 use super::manage::{Manage, PROGRAM};
+use crate::boot::larger_disk;
 use crate::document::{Which, remove_file};
 use crate::ssh::{Ssh, Unreached};
 use crate::{GuestCommand, GuestGone, Layer, Problem, Target, TargetId};
@@ -32,6 +33,8 @@ impl Running {
 /// A running machine.
 pub(super) struct Guest {
     pub(super) manage: Manage,
+    /// Whose machine it is as long as that runs: afterwards another's builds may have it.
+    pub(super) workdir: PathBuf,
     pub(super) name: String,
     pub(super) target: TargetId,
     pub(super) ssh: Ssh,
@@ -43,19 +46,36 @@ impl Guest {
     fn explained(&self, unreached: anyhow::Error) -> anyhow::Error {
         // VirtualBox may need a moment to notice that a machine's process has gone.
         let began = Instant::now();
-        while began.elapsed() < NOTICE && self.is_running() {
-            std::thread::sleep(Duration::from_millis(250));
-        }
-        match self.manage.info(&self.name) {
-            Ok(Some(info)) if info.state == "running" => unreached,
-            Ok(Some(info)) if info.is_on() => stands_still(&self.name, &info.state).into(),
-            Ok(_) => GuestGone { target: self.target.to_string() }.into(),
-            Err(error) => error,
+        loop {
+            match self.machine() {
+                Ok(Some(Machine { info, .. })) if info.state != "running" => {
+                    return stands_still(&self.name, &info.state).into();
+                }
+                Ok(Some(_)) if began.elapsed() < NOTICE => std::thread::sleep(Duration::from_millis(250)),
+                Ok(Some(_)) => return unreached,
+                Ok(None) => return GuestGone { target: self.target.to_string() }.into(),
+                Err(error) => return error,
+            }
         }
     }
 
-    fn is_running(&self) -> bool {
-        self.manage.info(&self.name).is_ok_and(|info| info.is_some_and(|info| info.state == "running"))
+    /// Returns the machine, if it is on for this guest.
+    pub(super) fn machine(&self) -> Result<Option<Machine>> {
+        let Some(info) = self.manage.info(&self.name)?.filter(|info| info.is_on()) else { return Ok(None) };
+        let machine = Machine::new(&self.name, info)?;
+        let is_ours = machine.owner()?.is_some_and(|owner| owner.folder == self.workdir);
+        Ok(is_ours.then_some(machine))
+    }
+
+    /// Ends the guest; what has become another's is left alone.
+    pub(super) fn end(&self, end: impl FnOnce() -> Result<()>) -> Result<()> {
+        if let Some(machine) = self.machine()? {
+            let _turn = machine.turn()?;
+            if self.machine()?.is_some() {
+                end()?;
+            }
+        }
+        remove_file(&Running::path(&self.ssh.folder))
     }
 }
 
@@ -86,13 +106,18 @@ impl Target for Guest {
     }
 
     fn stop(self: Box<Self>) -> Result<()> {
-        machine::stop(&self.manage, &self.name, &self.ssh)?;
-        remove_file(&Running::path(&self.ssh.folder))
+        let ended = self.end(|| machine::stop(&self.manage, &self.name, &self.ssh));
+        self.ssh.disconnect();
+        ended
     }
 
     fn detach(self: Box<Self>) -> Result<()> {
         // It belongs to VirtualBox anyway.
         Ok(())
+    }
+
+    fn room(&self) -> Option<String> {
+        Some(larger_disk(OPTION, &self.target))
     }
 
     fn notice(&self) -> Option<String> {

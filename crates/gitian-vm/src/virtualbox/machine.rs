@@ -2,9 +2,9 @@
 //!
 //! Machines belong to a user, not to a working directory: beside a machine's settings lie what make-base-vm made it
 //! from (`gitian.yml`), the key that it lets in (`id_rsa`), and which working directory has its target
-//! (`gitian-target.yml`). A machine that somebody else made has none of the first two.
+//! (`gitian-target.yml`). Who restores, starts or ends it locks `gitian-lock` there meanwhile. A machine that somebody else made has none of the first two.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use gitian_descriptor::{Architecture, Suite};
 use gitian_process::Input;
+use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Why;
@@ -21,6 +22,7 @@ use super::info::Info;
 use super::manage::{Manage, PROGRAM, why};
 use crate::base_tree::command_for;
 use crate::document::{Which, read_document, remove_file, write_document};
+use crate::lock::lock;
 use crate::ssh::{self, SYNC, Ssh, USUAL_PORT};
 use crate::{GuestUser, Problem, TargetId};
 
@@ -28,6 +30,8 @@ use crate::{GuestUser, Problem, TargetId};
 pub(super) const FORMAT: u32 = 1;
 /// The option of make-base-vm that makes these.
 pub(super) const OPTION: &str = "--vbox ";
+/// The file beside a machine's settings that is locked while the machine's state is changed.
+const LOCK: &str = "gitian-lock";
 /// How long each step of ending a machine may take.
 const STEP: Duration = Duration::from_secs(20);
 /// What a guest is told so that it ends: one of ours runs nothing that could be asked for it.
@@ -156,7 +160,7 @@ impl Machine {
 
     /// Removes what VirtualBox does not know of from the folder of a machine that is gone, and the folder if it is empty.
     pub(super) fn sweep(&self) -> Result<()> {
-        for path in ["disk.vdi", "gitian.yml", "gitian-target.yml", "id_rsa"].map(|name| self.place(name)) {
+        for path in ["disk.vdi", "gitian.yml", "gitian-target.yml", "id_rsa", LOCK].map(|name| self.place(name)) {
             remove_file(&path)?;
         }
         // Whatever else lies there is somebody's.
@@ -185,6 +189,12 @@ impl Machine {
             copy_key(&kept, &own)?;
         }
         Ok(())
+    }
+
+    /// Waits until nobody else restores, starts or ends the machine; whoever holds this may, if the machine is his or runs
+    /// for nobody.
+    pub(super) fn turn(&self) -> Result<Flock<File>> {
+        lock(&self.place(LOCK))
     }
 
     /// Returns whose target the machine is.

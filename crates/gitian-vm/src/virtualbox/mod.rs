@@ -17,12 +17,14 @@ mod manage;
 #[cfg(test)]
 mod recorded;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use gitian_descriptor::{Architecture, Distro, Suite};
 use gitian_manifest::Digest;
+use nix::fcntl::Flock;
 
 use self::answer::{Answer, Refused, Why};
 use self::args::SNAPSHOT;
@@ -110,7 +112,14 @@ impl VirtualBox {
 
     fn guest(&self, name: String, target: TargetId, port: u16, notice: Option<String>) -> Guest {
         let ssh = Ssh { folder: self.folder(), port, distro: target.distro.clone() };
-        Guest { manage: self.manage.clone(), name, target, ssh, notice }
+        Guest { manage: self.manage.clone(), workdir: self.workdir.clone(), name, target, ssh, notice }
+    }
+
+    /// Finds the machine of a target, and waits until nobody else changes its state.
+    fn take_turn(&self, target: &TargetId) -> Result<(Machine, Flock<File>)> {
+        let turn = Machine::find(&self.manage, target)?.turn()?;
+        // It may be another's by now.
+        Ok((Machine::find(&self.manage, target)?, turn))
     }
 
     /// Ends what runs for this working directory, whose state nobody needs any more, and a machine that is to be used.
@@ -159,10 +168,10 @@ impl VirtualBox {
         Ok((port, None))
     }
 
-    /// Whether the guest can still come up: its machine runs, and its kernel has not given up.
-    fn may_come_up(&self, machine: &Machine) -> Result<bool> {
+    /// Whether a guest can still come up: its machine runs, and its kernel has not given up.
+    fn may_come_up(&self, guest: &Guest) -> Result<bool> {
         let given_up = || boot::last_lines(&self.console()).iter().any(|line| line.contains(PANIC));
-        Ok(self.manage.is_on(&machine.name)? && !given_up())
+        Ok(guest.machine()?.is_some() && !given_up())
     }
 
     /// Returns what is wrong with VirtualBox itself.
@@ -274,7 +283,7 @@ impl Backend for VirtualBox {
     }
 
     fn make_clean(&self, target: &TargetId, _layer: Option<&Layer>) -> Result<bool> {
-        let machine = Machine::find(&self.manage, target)?;
+        let (machine, _turn) = self.take_turn(target)?;
         if let Some(problem) = machine.used_elsewhere(&self.workdir) {
             return Err(problem.into());
         }
@@ -287,7 +296,7 @@ impl Backend for VirtualBox {
     }
 
     fn start(&self, target: &TargetId, resources: Resources) -> Result<Box<dyn Target>> {
-        let machine = Machine::find(&self.manage, target)?;
+        let (machine, turn) = self.take_turn(target)?;
         let which = Which::of(target);
         let here = self.workdir.display();
         match machine.owner()? {
@@ -310,17 +319,17 @@ impl Backend for VirtualBox {
         // Ended machines have other settings than those that run.
         let machine = Machine::find(&self.manage, target)?;
         let (port, notice) = self.power_on(&machine, resources)?;
+        drop(turn);
         let guest = self.guest(machine.name.clone(), target.clone(), port, notice);
         let up = write_document(&Running::path(&self.folder()), &Running { target: which, port })
-            .and_then(|()| guest.ssh.await_answer(self.patience, || self.may_come_up(&machine)));
+            .and_then(|()| guest.ssh.await_answer(self.patience, || self.may_come_up(&guest)));
         let cause = match up {
             Ok(None) => return Ok(Box::new(guest)),
             up => up,
         };
         let last_lines = boot::last_lines(&self.console());
         guest.ssh.disconnect();
-        machine::cut_off(&self.manage, &machine.name)?;
-        remove_file(&Running::path(&self.folder()))?;
+        guest.end(|| machine::cut_off(&self.manage, &machine.name))?;
         let cause = cause?.unwrap_or_default();
         Err(GuestNotUp { target: target.to_string(), cause, log: "var/target.log".into(), last_lines }.into())
     }
