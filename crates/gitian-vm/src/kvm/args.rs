@@ -5,7 +5,6 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::probe::Accelerator;
 use crate::Resources;
 use crate::boot::kernel_line;
 
@@ -28,6 +27,18 @@ const PANIC: &str = "-1";
 /// QEMU finds a translated instruction again by its address only: a program that lies elsewhere each time it is started is
 /// translated each time, which takes half of an emulated processor's time.
 const SAME_PLACES: &str = " norandmaps";
+
+/// What carries a guest's processors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Accelerator {
+    /// The host's own.
+    Kvm,
+    /// QEMU, which translates each instruction.
+    Tcg {
+        /// Why not KVM: one clause.
+        why: String,
+    },
+}
 
 /// How a guest boots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

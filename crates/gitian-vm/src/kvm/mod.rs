@@ -20,12 +20,11 @@ use gitian_descriptor::{Architecture, Distro, Suite};
 use gitian_process::{Command, Streams};
 use serde::{Deserialize, Serialize};
 
-use self::args::{Boot, Machine, PROGRAM};
+use self::args::{Accelerator, Boot, Machine, PROGRAM};
 use self::base_image::BaseImages;
 use self::guest::{Guest, Running};
 use self::layer::Layers;
 use self::machine::MachinePlace;
-use self::probe::Accelerator;
 use crate::boot::{self, FOR_ROOTS};
 use crate::cache::CachePlace;
 use crate::document::{Which, read_state, remove_file, unusable, write_document};

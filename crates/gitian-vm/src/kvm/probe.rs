@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use gitian_process::{Command, Failure, Status, Streams};
 use serde::{Deserialize, Serialize};
 
-use super::args::PROGRAM;
+use super::args::{Accelerator, PROGRAM};
 use crate::document::{read_state, write_document};
 use crate::host_programs::quoted_path;
 
@@ -25,18 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The trouble that does not pass by itself.
 const HANGS: &str = "guests hang with this host's KVM";
-
-/// What carries a guest's processors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Accelerator {
-    /// The host's own.
-    Kvm,
-    /// QEMU, which translates each instruction.
-    Tcg {
-        /// Why not KVM: one clause.
-        why: String,
-    },
-}
 
 /// An answer in the cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
