@@ -732,7 +732,7 @@ fn every_kind_of_fault_is_named() {
             &|f| {
                 f.add_list("1.0/alice/all.SHA256SUMS", "alice", &["--textmode"]);
                 f.commit();
-                f.copy("1.0/alice/all.SHA256SUMS", "2.0/alice/all.SHA256SUMS", &|text| text.replace('\n', "\r\r\n"));
+                f.copy("1.0/alice/all.SHA256SUMS", "2.0/alice/all.SHA256SUMS", &|text| text.replace('\n', "\r\n"));
                 f.copy("1.0/alice/all.SHA256SUMS.asc", "2.0/alice/all.SHA256SUMS.asc", &|text| text);
             },
             &[],

@@ -168,6 +168,12 @@ impl Keyring {
         others.is_empty()
     }
 
+    /// Returns whether this is a revocation of one of the keys, by itself.
+    pub(crate) fn are_revoked_by(&self, by: &Signature) -> bool {
+        let revocations = self.certs.values().flat_map(|cert| cert.primary_key().bundle().self_revocations());
+        revocations.into_iter().any(|known| known.normalized_eq(by))
+    }
+
     /// Returns all that the certificates say and that no change to them may take away.
     pub(crate) fn merged(&self) -> BTreeSet<Merged> {
         self.certs.values().flat_map(Merged::of).collect()

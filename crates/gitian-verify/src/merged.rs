@@ -47,13 +47,6 @@ pub(crate) enum Said {
     },
 }
 
-impl Said {
-    /// Whether both are the same revocation by its word, of whatever part.
-    pub fn is_same_revocation(&self, other: &Self) -> bool {
-        matches!((self, other), (Self::Revoked { by: one, .. }, Self::Revoked { by: other, .. }) if one == other)
-    }
-}
-
 impl Merged {
     /// Returns all that a certificate says.
     pub fn of(cert: &Cert) -> BTreeSet<Self> {
@@ -133,7 +126,7 @@ fn last<'s>(part: &str, key: Option<&str>, by: impl Iterator<Item = &'s Signatur
 }
 
 /// Returns what a revocation says of a part.
-pub(crate) fn revoked(part: &str, by: &Signature) -> Said {
+fn revoked(part: &str, by: &Signature) -> Said {
     let reason = by.reason_for_revocation().map(|(code, comment)| (code.into(), comment.to_owned()));
     Said::Revoked { part: part.to_owned(), by: (by.signature_creation_time(), reason) }
 }

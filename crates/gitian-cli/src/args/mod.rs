@@ -62,7 +62,7 @@ mod tests {
     const GBUILD: &str = "allow-sudo skip-image upgrade quiet num-make memory commit url cache-read-only skip-fetch \
                           fetch-branches fetch-tags skip-cleanup";
     const MAKE_BASE_VM: &str = "suite arch distro disksize lxc vbox docker docker-image-digest";
-    const GSIGN: &str = "signer release destination signing-program quiet";
+    const GSIGN: &str = "signer release destination signing_program quiet";
     const GVERIFY: &str = "verbose markup no-markup release destination compare-to verify-program";
 
     #[test]

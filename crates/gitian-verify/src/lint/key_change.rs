@@ -6,16 +6,17 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::past::{Held, Past, read_key};
+use sequoia_openpgp::packet::Signature;
 use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::types::SignatureType;
 use sequoia_openpgp::{Packet, PacketPile};
 
+use super::past::{Held, Past, read_key};
 use crate::ASSERT_LIMIT;
 use crate::fault::{Change, Fault, Former};
 use crate::key_files;
 use crate::keyring::{Keyring, blocks, holds_secret};
-use crate::merged::{Merged, Said, revoked};
+use crate::merged::{Merged, Said};
 use crate::policy::Policy;
 use crate::tree_file::Content;
 
@@ -118,11 +119,10 @@ impl<'a> KeyChanges<'a> {
     /// Returns what speaks against a file without keys: it may revoke what the owner's files in the same folder hold.
     fn about_revocations(&self, change: &Change, owner: &str, bytes: &[u8]) -> Vec<Fault> {
         let Some(revocations) = revocations(bytes) else { return vec![Fault::NotAKey] };
-        let said = self.said_by(change, owner);
-        let is_said = |by: &Said| said.iter().any(|Merged { said, .. }| said.is_same_revocation(by));
-        if !revocations.iter().all(is_said) {
+        if !revocations.iter().all(|by| self.held_by(change, owner).any(|held| held.keys.are_revoked_by(by))) {
             return vec![Fault::RevokesNothing { owner: owner.to_owned() }];
         }
+        let said = self.said_by(change, owner);
         let mut former = Keyring::default();
         if let Former::Bytes(bytes) = &change.former {
             former.add(bytes, "");
@@ -131,14 +131,19 @@ impl<'a> KeyChanges<'a> {
         self.lost(change, owner, &keys, &former)
     }
 
+    /// Returns the files of an owner in the folder of one of them.
+    fn held_by<'s>(&'s self, change: &'s Change, owner: &'s str) -> impl Iterator<Item = &'a Held> + use<'s, 'a> {
+        let folder = change.path.parent().unwrap_or(Path::new(""));
+        self.held.iter().filter(move |held| held.path.parent() == Some(folder) && held.owner() == Some(owner))
+    }
+
     /// Returns what the files of an owner say now, in the folder of one of them.
     fn said_by(&self, change: &Change, owner: &str) -> BTreeSet<Merged> {
         let folder = change.path.parent().unwrap_or(Path::new("")).to_owned();
         let mut said = self.said.borrow_mut();
-        let now = said.entry((folder, owner.to_owned())).or_insert_with_key(|(folder, _)| {
-            let own = self.held.iter().filter(|held| held.path.parent() == Some(folder) && held.owner() == Some(owner));
-            own.flat_map(|held| held.keys.merged()).collect()
-        });
+        let now = said
+            .entry((folder, owner.to_owned()))
+            .or_insert_with(|| self.held_by(change, owner).flat_map(|held| held.keys.merged()).collect());
         now.clone()
     }
 
@@ -183,8 +188,8 @@ impl<'a> KeyChanges<'a> {
     }
 }
 
-/// Returns what a file of armored revocations of keys says, if it holds nothing else: `gpg --gen-revoke` writes one.
-fn revocations(bytes: &[u8]) -> Option<Vec<Said>> {
+/// Returns the revocations of a file of armored ones of keys, if it holds nothing else: `gpg --gen-revoke` writes one.
+fn revocations(bytes: &[u8]) -> Option<Vec<Signature>> {
     let mut found = Vec::new();
     for block in blocks(bytes, ARMOR) {
         if !block.starts_with(ARMOR) {
@@ -192,7 +197,7 @@ fn revocations(bytes: &[u8]) -> Option<Vec<Said>> {
         }
         for packet in PacketPile::from_bytes(block).ok()?.into_children() {
             match packet {
-                Packet::Signature(by) if by.typ() == SignatureType::KeyRevocation => found.push(revoked("", &by)),
+                Packet::Signature(by) if by.typ() == SignatureType::KeyRevocation => found.push(by),
                 _ => return None,
             }
         }
