@@ -14,7 +14,7 @@ mod debian;
 mod debs;
 mod docker;
 mod document;
-mod host_programs;
+pub mod host_programs;
 mod kvm;
 mod lock;
 mod login;
