@@ -58,7 +58,9 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         done?;
         drop(lock);
         if let Some(folder) = args.request.as_deref().filter(|_| !args.quiet && release.does(Kind::Sign)) {
-            tell(&printable(&requested(&args, folder, &steps)));
+            for line in requested(&args, folder, &steps) {
+                tell(&printable(&line));
+            }
         }
     }
     for (name, source) in &waits {
@@ -474,20 +476,22 @@ impl Release<'_> {
 }
 
 /// Returns what comes next where signatures were asked for, from the folder of the release.
-fn requested(args: &Args, folder: &Path, steps: &[Step]) -> String {
+fn requested(args: &Args, folder: &Path, steps: &[Step]) -> [String; 2] {
     let asked = steps.iter().filter(|step| step.kind == Kind::Sign);
     let files: Vec<String> =
         asked.map(|step| gitian_release::request(folder, &step.of).display().to_string()).collect();
     let import = Args { request: None, import: Some(folder.to_owned()), ..args.clone() }.command(&[]);
-    format!(
-        "gitian: nothing is signed yet: {} to where the key is\n\
-         hint: there, for each: gsign --sign-request FILE    and with each FILE.signed back in {}: {import}",
-        match files.as_slice() {
-            [only] => format!("{only} goes"),
-            files => format!("{} go", files.join(", ")),
-        },
-        folder.display()
-    )
+    let go = match files.as_slice() {
+        [only] => format!("{only} goes"),
+        files => format!("{} go", files.join(", ")),
+    };
+    let back = folder.display();
+    [
+        format!("gitian: nothing is signed yet: {go} to where the key is"),
+        format!(
+            "hint: there, for each: gsign --sign-request FILE    and with each FILE.signed back in {back}: {import}"
+        ),
+    ]
 }
 
 /// Whether gpg has nothing to sign with under a name.
