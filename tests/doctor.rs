@@ -48,3 +48,14 @@ fn where_gbuild_can_build_doctor_says_so() {
     let told = work.run("gitian", &["doctor"]).succeeds();
     assert!(told.stdout.ends_with("this host can build (sandbox)\n"), "{}", told.stdout);
 }
+
+#[test]
+fn root_is_told_of_commands_without_sudo_which_need_not_be_there() {
+    let work = Workdir::new();
+    let told = answer(work.program("gitian").arg("doctor").env("PATH", "/nonexistent")).stdout;
+    let sudo = if nix::unistd::Uid::effective().is_root() { "" } else { "sudo " };
+    for package in ["gnupg", "git"] {
+        assert!(told.contains(&format!("hint: {sudo}apt-get install {package}\n")), "{package}: {told}");
+    }
+    assert_eq!(told.contains("sudo apt-get"), !sudo.is_empty(), "{told}");
+}

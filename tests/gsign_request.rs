@@ -77,6 +77,44 @@ fn a_request_is_signed_with_a_secret_key_and_where_it_is_asked_to() {
 }
 
 #[test]
+fn an_answer_goes_over_nothing_that_is_there_for_something_else() {
+    let Some([build, key]) = hosts() else { return };
+    build.sign(&build.path("sigs"), &REQUEST).succeeds();
+    carry(&build, &key, "please.txt");
+    fs::write(key.path("k.sec"), key.home.gpg(&["--export-secret-keys", "alice"])).unwrap();
+    fs::write(key.path("pass"), "secret\n").unwrap();
+    fs::create_dir(key.path("result")).unwrap();
+    fs::write(key.path("result/hello-res.yml"), "report").unwrap();
+    for (link, to) in [("link", "k.sec"), ("nowhere", "new"), ("please.txt.signed", "pass")] {
+        std::os::unix::fs::symlink(to, key.path(link)).unwrap();
+    }
+    let content = || {
+        let mut files = files(key.work.path());
+        files.retain(|(name, _)| !name.starts_with(".gnupg"));
+        files
+    };
+    let before = content();
+    for (answer, expected) in [
+        (Some("k.sec"), "--answer k.sec is the same file as --key k.sec"),
+        (Some("./result/../pass"), "--answer ./result/../pass is the same file as --passphrase-file pass"),
+        (Some("please.txt"), "--answer please.txt is the same file as --sign-request please.txt"),
+        (Some("result/hello-res.yml"), "--answer result/hello-res.yml is the same file as report result/hello-res.yml"),
+        (Some("link"), "--answer link is the same file as --key k.sec"),
+        (Some("nowhere"), "--answer nowhere is there and is no file"),
+        (Some("/dev/null"), "--answer /dev/null is there and is no file"),
+        (None, "--answer please.txt.signed is the same file as --passphrase-file pass"),
+    ] {
+        let mut args = vec!["--sign-request", "please.txt", "--key", "k.sec", "--passphrase-file", "pass"];
+        args.extend(answer.map(|answer| ["--answer", answer]).into_iter().flatten());
+        // Nobody is asked: there is no terminal here.
+        let told = key.run(&args);
+        assert!(told.stderr.starts_with(&format!("gsign: error: {expected}\n")), "{answer:?}: {}", told.stderr);
+        assert_eq!(told.code, 2, "{answer:?}");
+        assert!(content() == before, "{answer:?}");
+    }
+}
+
+#[test]
 fn nobody_signs_a_request_without_consent() {
     let Some([build, key]) = hosts() else { return };
     build.sign(&build.path("sigs"), &REQUEST).succeeds();

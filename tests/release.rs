@@ -395,7 +395,11 @@ fn what_is_wrong_is_told_with_what_mends_it_before_hours_are_spent() {
         ),
         (
             &["--os", "linux", "--step", "build"],
-            "build linux needs base bookworm-amd64, which is not done\nhint: gitian release --file ../coin/gitian.toml --os linux --step base,build --signer alice 1.0\n",
+            "build linux needs input sdk.tar, which is not done; nor is what is before: base\nhint: gitian release --file ../coin/gitian.toml --os linux --step base,input,build --signer alice 1.0\n",
+        ),
+        (
+            &["--step", "push"],
+            "push needs commit, which is not done; nor is what is before: base, input, build, sigs, sign\nhint: gitian release --file ../coin/gitian.toml --step base,input,build,sigs,sign,commit,push --signer alice 1.0\n",
         ),
         (&["--sigs", "nowhere"], "sigs tree nowhere does not exist\nhint: git clone -- /"),
         (
@@ -446,6 +450,50 @@ fn what_is_wrong_is_told_with_what_mends_it_before_hours_are_spent() {
             .sh("rm -rf .git .gitian/stamps; [ ! -L binaries ] || rm binaries; [ ! -L .gitian ] || rm .gitian")
             .succeeds();
     }
+    // Nothing is emptied or filled behind a link, in whatever folder of a release's own.
+    let foreign = project.path().join("foreign");
+    for link in [
+        ".gitian/inputs",
+        ".gitian/stamps",
+        ".gitian/stamps/1.0",
+        ".gitian/var",
+        ".gitian/linux",
+        ".gitian/linux/build",
+        ".gitian/linux/result",
+        ".gitian/win/var",
+        ".gitian/win/cache",
+        ".gitian/win-signed/inputs",
+    ] {
+        let parent = std::path::Path::new(link).parent().unwrap().display().to_string();
+        alice
+            .sh(&format!(
+                "mkdir ../foreign && touch ../foreign/mine && mkdir -p {parent} && ln -s ../../foreign {link}"
+            ))
+            .succeeds();
+        let (code, told) = run(&[]);
+        let expected =
+            format!("error: {link} is a link, and leads to ../../foreign\nhint: rm {link}    removes the link ");
+        assert!(code == 1 && told.contains(&expected) && told.matches("is a link").count() == 1, "{link}: {told}");
+        assert!(foreign.join("mine").exists());
+        alice.sh("rm -r ../foreign .gitian").succeeds();
+    }
+    // Something else lies where the sigs tree goes.
+    alice.sh("mkdir -p .gitian/sigs && touch .gitian/sigs/mine").succeeds();
+    let told = alice.release(&[]);
+    let expected =
+        "error: sigs tree .gitian/sigs is there, and is no clone\nhint: mv .gitian/sigs .gitian/sigs.before ";
+    assert!(told.code == 1 && told.stderr.contains(expected), "{}", told.stderr);
+    assert!(!told.stdout.contains("begins"), "{}", told.stdout);
+    alice.sh("rm -r .gitian").succeeds();
+    // Where the project lies, gbuild cannot fetch from.
+    let told = alice.sh("mkdir '../sp ace' && cp -r ../coin '../sp ace/' && gitian release --file '../sp ace/coin/gitian.toml' --signer alice 1.0");
+    let expected = "sp ace/coin' may hold letters, digits and '_@/.:+-' only";
+    assert!(
+        told.code == 1 && told.stderr.contains(expected) && told.stderr.contains("hint: move the project"),
+        "{}",
+        told.stderr
+    );
+    assert!(told.stderr.contains("gitian.toml:10:7"), "{}", told.stderr);
     // An input with another content is never taken.
     fs::write(&sdk, "another sdk").unwrap();
     let (code, told) = run(&["--step", "input"]);
@@ -539,6 +587,11 @@ fn a_key_on_another_host_signs_by_way_of_files() {
     };
     let told = as_alice(&["--request", "to-sign"]).succeeds().stdout;
     assert!(told.contains("sign win-signed: done in") && !told.contains("commit"), "{told}");
+    let told = as_alice(&["--request", "to-sign"]).succeeds().stderr;
+    let expected = "gitian: nothing is signed yet: to-sign/linux.request, to-sign/win.request, to-sign/win-signed.request go to where the \
+                    key is\nhint: there, for each: gsign --sign-request FILE    and with each FILE.signed back in to-sign: gitian \
+                    release --file ../coin/gitian.toml --signer alice --import to-sign 1.0\n";
+    assert!(told.ends_with(expected), "{told}");
     as_alice(&["--request", "elsewhere"]).succeeds();
     assert_eq!(fs::read_dir(builder.folder.join("elsewhere")).unwrap().count(), 3);
     let told = as_alice(&["--import", "to-sign"]);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use gitian_descriptor::{Commit, ReferenceDatetime, Remote, RemoteDir, Url, calendar};
 use gitian_process::{Command, Failure, Input, Output, Streams};
-use gitian_vm::Problem;
+use gitian_vm::{Problem, host_programs};
 
 use crate::failure::GitRefused;
 use crate::workdir::Workdir;
@@ -117,7 +117,7 @@ pub fn check(sources: &[Source], workdir: &Workdir, options: FetchOptions) -> Ve
         return Vec::new();
     }
     if let Err(Failure::ProgramNotFound { .. }) = Command::new("git").arg("--version").text() {
-        return vec![Problem { what: "program git is not installed".into(), mend: "sudo apt-get install git".into() }];
+        return vec![Problem { what: "program git is not installed".into(), mend: host_programs::install("git") }];
     }
     std::thread::scope(|scope| {
         let questions: Vec<_> = sources

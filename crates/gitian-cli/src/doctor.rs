@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use anyhow::Result;
 use gitian_process::{Command, Failure, interrupt};
-use gitian_vm::{Problem, select};
+use gitian_vm::{Problem, host_programs, select};
 use indicatif::HumanBytes;
 use nix::sys::statvfs::statvfs;
 
@@ -125,22 +125,16 @@ fn ids() -> Finding {
 
 /// Signatures carry a time, and packages' lists expire: a clock that is wrong makes both look bad.
 fn clock() -> Finding {
+    let mend = format!("{}timedatectl set-ntp true", host_programs::sudo());
     let now = SystemTime::now();
     let built = std::env::current_exe().and_then(|program| program.metadata()?.modified());
     if built.is_ok_and(|built| built > now) {
-        return Finding::bad(
-            "clock",
-            "is wrong",
-            "it is earlier than when this program was installed",
-            "sudo timedatectl set-ntp true",
-        );
+        return Finding::bad("clock", "is wrong", "it is earlier than when this program was installed", mend);
     }
     let asked = Command::new("timedatectl").args(["show", "--property=NTPSynchronized", "--value"]).text();
     match asked.as_deref() {
         Ok("yes") => Finding::good("clock", "is synchronised"),
-        Ok("no") => {
-            Finding::bad("clock", "is not synchronised", "nothing keeps it right", "sudo timedatectl set-ntp true")
-        }
+        Ok("no") => Finding::bad("clock", "is not synchronised", "nothing keeps it right", mend),
         _ => Finding::good("clock", "looks right (nothing here says whether it is synchronised)"),
     }
 }
@@ -153,7 +147,7 @@ fn keys() -> Finding {
                 "keys",
                 "cannot be asked for",
                 "program gpg is not installed",
-                "sudo apt-get install gnupg",
+                host_programs::install("gnupg"),
             );
         }
         Err(cause) => return Finding::bad("keys", "cannot be asked for", cause.to_string(), "gpg --list-secret-keys"),
@@ -175,7 +169,7 @@ fn git(around: &Surroundings) -> Finding {
     let ask = |args: &[&str]| Command::new("git").args(args).folder(&around.workdir).text();
     let version = match ask(&["--version"]) {
         Ok(version) => version,
-        Err(cause) => return Finding::bad("git", "cannot be used", cause.to_string(), "sudo apt-get install git"),
+        Err(cause) => return Finding::bad("git", "cannot be used", cause.to_string(), host_programs::install("git")),
     };
     let config = |key: &str| ask(&["config", "--get", key]).ok().filter(|value| !value.is_empty());
     let Some(name) = config("user.name").filter(|_| config("user.email").is_some()) else {

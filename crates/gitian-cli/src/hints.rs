@@ -5,10 +5,12 @@ use gitian_build::{GitRefused, NoOutputs, OutputsRefused, ScriptFailed};
 use gitian_canon::{Refused, TooLarge};
 use gitian_process::Failure;
 use gitian_release::{Kind, StepFailed};
-use gitian_sign::{DescriptorChanged, NotSigned, ReportMissing};
+use gitian_sign::{DescriptorChanged, NotSigned, NothingSigned, ReportMissing};
 use gitian_updater::ConfigRefused;
 use gitian_verify::{PolicyRefused, ReleaseMissing, Verdict, release_name};
-use gitian_vm::{ArchiveRefused, GuestFull, GuestGone, GuestNotUp, NotPacked, Problem, UnknownBackend, says_full};
+use gitian_vm::{
+    ArchiveRefused, GuestFull, GuestGone, GuestNotUp, NotPacked, Problem, UnknownBackend, host_programs, says_full,
+};
 
 use crate::apt_hints;
 use crate::copy_from_target::NoFolder;
@@ -128,6 +130,12 @@ pub fn hint(error: &Error) -> Option<String> {
                     .to_owned()
             });
         }
+        if cause.is::<NothingSigned>() {
+            return Some(
+                "-p names a program that writes FILE.sig when it is called as PROGRAM -u KEY FILE, as gpg --detach-sign does"
+                    .to_owned(),
+            );
+        }
         if let Some(missing) = cause.downcast_ref::<ReleaseMissing>() {
             return release_hint(missing);
         }
@@ -136,7 +144,7 @@ pub fn hint(error: &Error) -> Option<String> {
         }
         match cause.downcast_ref::<Failure>()? {
             Failure::ProgramNotFound { program } => Some(match package_of(program) {
-                Some(package) => format!("sudo apt-get install {package}"),
+                Some(package) => host_programs::install(package),
                 None => "is it spelt right, installed, and in PATH?".to_owned(),
             }),
             _ => None,

@@ -13,7 +13,7 @@ use gitian_release::{
     Chosen, DescriptorRule, Event, Kind, Order, Origin, Project, ProjectRefused, Runner, Signing, Source, Standing,
     State, Step, StepFailed, WORK,
 };
-use gitian_vm::{Backend, Problem, TargetId};
+use gitian_vm::{Backend, Problem, TargetId, host_programs};
 
 use crate::args::WrongUsage;
 use crate::args::release::Args;
@@ -43,7 +43,7 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
     let base = |target: &TargetId| backend.base_id(target).ok();
     let call = |name: &str| around.calls.own(name);
     let jobs = release.jobs(&chosen);
-    let command = |step: Option<&Step>| args.command(step);
+    let command = |more: &[&Step]| args.command(more);
     let runner = Runner { root: &around.workdir, call: &call, base: &base, jobs, again: args.again, command: &command };
     if args.dry_run {
         release.tell_plan(&steps, &runner, out)?;
@@ -57,6 +57,11 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         }
         done?;
         drop(lock);
+        if let Some(folder) = args.request.as_deref().filter(|_| !args.quiet && release.does(Kind::Sign)) {
+            for line in requested(&args, folder, &steps) {
+                tell(&printable(&line));
+            }
+        }
     }
     for (name, source) in &waits {
         let commit = source.commit.as_deref().unwrap_or_default();
@@ -284,7 +289,7 @@ impl Release<'_> {
         }
         let binaries = self.args.binaries.clone();
         let binaries = binaries.unwrap_or_else(|| self.project.binaries.of(&self.args.version).into());
-        self.check_folders(&sigs, &binaries)?;
+        self.check_folders(&sigs, &binaries, chosen)?;
         let is_there = sigs_folder.join(".git").exists();
         // A clone that the user names may be of a repository of his own.
         let own = self.args.sigs.is_some() && is_there;
@@ -343,6 +348,8 @@ impl Release<'_> {
                 _ => problems.extend(runner.without_committer(step)?),
             }
         }
+        let sigs = steps.iter().filter(|step| step.kind == Kind::Sigs && self.does(step.kind));
+        problems.extend(sigs.filter_map(|step| runner.without_place(step)));
         if signs {
             problems.extend(without_key(self.signer()?.as_str())?);
         }
@@ -366,21 +373,29 @@ impl Release<'_> {
 
     /// Insists on folders of our own where nobody named others: a repository may hold links that lead anywhere, and records
     /// of builds that nobody made here.
-    fn check_folders(&self, sigs: &Path, binaries: &Path) -> Result<()> {
+    fn check_folders(&self, sigs: &Path, binaries: &Path, chosen: &[Chosen]) -> Result<()> {
         let workdir = &self.around.workdir;
-        let named = |option: &str, path: &Path| format!("if that link is yours: add --{option} {}", path.display());
         let mut problems = Vec::new();
-        for (path, is_named, mend) in [
-            (Path::new(WORK), false, format!("rm {WORK}    removes the link and nothing behind it")),
-            (sigs, self.args.sigs.is_some(), named("sigs", sigs)),
-            (binaries, self.args.binaries.is_some(), named("binaries", binaries)),
-        ] {
-            let link = gitian_release::link_on_the_way(workdir, path)
-                .filter(|(way, _)| !is_named && (way != Path::new(WORK) || path == way));
+        let mut refused = BTreeSet::new();
+        let mut refuse = |path: &Path, mend: Option<String>| {
+            let link = gitian_release::link_on_the_way(workdir, path).filter(|(link, _)| refused.insert(link.clone()));
             problems.extend(link.map(|(link, leads)| Problem {
                 what: format!("{} is a link, and leads to {}", link.display(), leads.display()),
-                mend,
+                mend: mend.unwrap_or_else(|| {
+                    format!("{}    removes the link and nothing behind it", Command::new("rm").arg(&link))
+                }),
             }));
+        };
+        let names = chosen.iter().map(|chosen| &*self.project.descriptors[chosen.number].name);
+        for folder in gitian_release::own_folders(&self.args.version, names) {
+            refuse(&folder, None);
+        }
+        let named = |option: &str, path: &Path| format!("if that link is yours: add --{option} {}", path.display());
+        if self.args.sigs.is_none() {
+            refuse(sigs, Some(named("sigs", sigs)));
+        }
+        if self.args.binaries.is_none() {
+            refuse(binaries, Some(named("binaries", binaries)));
         }
         let tracked = Command::new("git").args(["ls-files", "--", WORK]).folder(workdir).text();
         if tracked.is_ok_and(|files| !files.is_empty()) {
@@ -460,6 +475,25 @@ impl Release<'_> {
     }
 }
 
+/// Returns what comes next where signatures were asked for, from the folder of the release.
+fn requested(args: &Args, folder: &Path, steps: &[Step]) -> [String; 2] {
+    let asked = steps.iter().filter(|step| step.kind == Kind::Sign);
+    let files: Vec<String> =
+        asked.map(|step| gitian_release::request(folder, &step.of).display().to_string()).collect();
+    let import = Args { request: None, import: Some(folder.to_owned()), ..args.clone() }.command(&[]);
+    let go = match files.as_slice() {
+        [only] => format!("{only} goes"),
+        files => format!("{} go", files.join(", ")),
+    };
+    let back = folder.display();
+    [
+        format!("gitian: nothing is signed yet: {go} to where the key is"),
+        format!(
+            "hint: there, for each: gsign --sign-request FILE    and with each FILE.signed back in {back}: {import}"
+        ),
+    ]
+}
+
 /// Whether gpg has nothing to sign with under a name.
 fn without_key(signer: &str) -> Result<Option<Problem>> {
     let listed = Command::new("gpg").args(["--batch", "--with-colons", "--list-secret-keys", "--", signer]);
@@ -482,7 +516,7 @@ fn without_key(signer: &str) -> Result<Option<Problem>> {
         }
         Err(Failure::ProgramNotFound { .. }) => {
             let what = "program gpg, which signs, is not installed".into();
-            return Ok(Some(Problem { what, mend: "sudo apt-get install gnupg".into() }));
+            return Ok(Some(Problem { what, mend: host_programs::install("gnupg") }));
         }
         Err(other) => return Err(other.into()),
     };

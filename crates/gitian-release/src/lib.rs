@@ -30,7 +30,7 @@ mod tree;
 mod vouch;
 
 pub use pattern::Pattern;
-pub use place::{WORK, inputs, link_on_the_way, sigs, workdir};
+pub use place::{WORK, inputs, link_on_the_way, own_folders, sigs, workdir};
 pub use plan::{Chosen, Order, Origin, Signing, plan, request};
 pub use project::{DescriptorRule, InputRule, Project, ProjectRefused, RemoteRule, Sigs, Stage, Version};
 pub use remotes::{Source, State, absolute, ask};

@@ -24,6 +24,19 @@ pub fn sigs() -> PathBuf {
     Path::new(WORK).join("sigs")
 }
 
+/// Returns the folders that a release of these descriptors makes, fills and empties as its own, each after those above it;
+/// without sigs tree and binaries, which may be somebody's.
+pub fn own_folders<'n>(version: &Version, descriptors: impl IntoIterator<Item = &'n str>) -> Vec<PathBuf> {
+    let work = Path::new(WORK);
+    let mut folders = vec![work.to_owned(), inputs(), work.join("var"), work.join("stamps")];
+    folders.push(work.join("stamps").join(version.as_str()));
+    for name in descriptors {
+        let workdir = workdir(name);
+        folders.extend(["build", "result", "var", "cache", "inputs"].map(|folder| workdir.join(folder)));
+    }
+    folders
+}
+
 /// Returns the first link on the way from a folder to a path below it, and where it leads.
 pub fn link_on_the_way(root: &Path, path: &Path) -> Option<(PathBuf, PathBuf)> {
     let mut way = PathBuf::new();

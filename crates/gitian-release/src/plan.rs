@@ -346,10 +346,17 @@ impl Order<'_> {
         actions.push(Action::Run(program));
         let done = self.stamped(Kind::Build, &rule.name, vec![self.report(chosen), workdir.out()]);
         let base = |target: &TargetId| (Kind::Base, of_base(target));
+        // What somebody has to put there by hand, no step brings.
+        let is_brought = |name: &&str| {
+            !rule.stages.iter().any(|stage| stage.input == **name)
+                && self.project.inputs.get(*name).is_some_and(|rule| rule.url.is_some())
+        };
+        let names = chosen.loaded.descriptor.files.iter().map(|file| file.as_str());
+        let brought = names.filter(is_brought).map(|name| (Kind::Input, name.to_owned()));
         let of = |stage: &crate::project::Stage| (Kind::Build, self.project.descriptors[stage.from].name.clone());
         Step {
             depends,
-            needs: rule.stages.iter().map(of).chain(chosen.targets.iter().map(base)).collect(),
+            needs: rule.stages.iter().map(of).chain(chosen.targets.iter().map(base)).chain(brought).collect(),
             left_out: chosen.left_out,
             ..Step::new(Kind::Build, &rule.name, actions, done)
         }
@@ -679,7 +686,7 @@ git -C .gitian/sigs push --quiet origin HEAD";
             assert_eq!(names("win"), format!("{common}, the input sdk, the input by-hand, {rest}"));
             assert_eq!(names("win-signed"), format!("{common}, the input unsigned, {rest}"));
             let base = (Kind::Base, "bookworm-amd64".to_owned());
-            assert_eq!(of("win").needs, std::slice::from_ref(&base));
+            assert_eq!(of("win").needs, [base.clone(), (Kind::Input, "sdk".to_owned())]);
             assert_eq!(of("win-signed").needs, [(Kind::Build, "win".to_owned()), base]);
             assert!(!steps.iter().any(|step| step.kind == Kind::Push));
         });

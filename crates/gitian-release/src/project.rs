@@ -17,6 +17,7 @@ use toml::Spanned;
 
 use crate::pattern::Pattern;
 use crate::place::WORK;
+use crate::remotes;
 use crate::template::Template;
 
 /// The largest file that is read, in bytes.
@@ -174,17 +175,23 @@ impl Project {
         let context = || format!("project {}", shown.display());
         let bytes = gitian_manifest::read_file(path, LIMIT).with_context(context)?;
         let text = String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("is not UTF-8")).with_context(context)?;
-        Ok(Self::parse(shown, &text)?)
+        let whole = std::path::absolute(path).with_context(context)?;
+        Ok(Self::parse_in(whole.parent(), shown, &text)?)
     }
 
     /// Reads the text of a file. All that is wrong is told at once, except what keeps it from being TOML.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ProjectRefused> {
+        Self::parse_in(None, path, text)
+    }
+
+    /// The same for a file that lies in this folder, a whole path.
+    fn parse_in(here: Option<&Path>, path: &Path, text: &str) -> Result<Self, ProjectRefused> {
         let refused = |findings| ProjectRefused { path: path.to_owned(), text: text.to_owned(), findings };
         let written: Written = toml::from_str(text).map_err(|error| {
             let message = error.message().trim_end().replace('\n', ", ");
             refused(vec![finding(text, error.span().unwrap_or(0..0), message)])
         })?;
-        let mut reader = Reader { text, findings: Vec::new() };
+        let mut reader = Reader { text, here, findings: Vec::new() };
         let project = reader.project(written);
         match reader.findings.is_empty() {
             true => Ok(project),
@@ -216,6 +223,8 @@ fn finding(text: &str, span: Range<usize>, message: String) -> Finding {
 /// Checks what was written, and gathers what is wrong.
 struct Reader<'t> {
     text: &'t str,
+    /// The folder of the file, where it is known.
+    here: Option<&'t Path>,
     findings: Vec<Finding>,
 }
 
@@ -266,10 +275,23 @@ impl Reader<'_> {
         self.number("processors", number, 1, 1024)
     }
 
+    /// An address that gbuild takes; a path of the project has to be one where the project lies now.
+    fn remote_url(&mut self, url: &Spanned<String>) -> Option<Url> {
+        let checked = self.checked("url", url, name::<Url>)?;
+        let whole = remotes::absolute(checked.as_str(), self.here?);
+        if let Err(refused) = name::<Url>(&whole) {
+            let mut finding = finding(self.text, url.span(), format!("url: {refused}"));
+            finding.hint = Some("move the project to a folder whose whole path holds nothing else".to_owned());
+            self.findings.push(finding);
+        }
+        Some(checked)
+    }
+
     fn project(&mut self, written: Written) -> Project {
         let binaries =
             self.optional("binaries", written.binaries, |text| beside(text).and_then(|()| Template::parse(text)));
         let sigs = written.sigs.unwrap_or_default();
+        let sigs_folder = sigs.folder.clone();
         let mut project = Project {
             descriptors_at: self.optional("descriptors-at", written.descriptors_at, commit),
             binaries: binaries.unwrap_or_else(|| Template::known("binaries/{version}")),
@@ -299,7 +321,7 @@ impl Reader<'_> {
             self.checked("remote", &dir, name::<RemoteDir>);
             let rule = RemoteRule {
                 commit: self.optional("commit", rule.commit, commit),
-                url: self.optional("url", rule.url, name::<Url>),
+                url: rule.url.and_then(|url| self.remote_url(&url)),
             };
             project.remotes.insert(dir.into_inner(), rule);
         }
@@ -318,6 +340,10 @@ impl Reader<'_> {
             self.refuse(0..0, "there is no [descriptors.NAME], so there is nothing to build".to_owned());
         }
         let names: Vec<Spanned<String>> = descriptors.iter().map(|(name, _)| name.clone()).collect();
+        if let Some((folder, path)) = sigs_folder.as_ref().zip(project.sigs.folder.as_deref()) {
+            let names: Vec<&str> = names.iter().map(|name| name.get_ref().as_str()).collect();
+            self.checked("folder", folder, |_| apart(path, &project.binaries, &names));
+        }
         for (number, (_, rule)) in descriptors.into_iter().enumerate() {
             let rule = self.descriptor(number, &names, rule);
             project.descriptors.extend(rule);
@@ -425,6 +451,31 @@ fn inside(text: &str) -> Result<(), String> {
         true if text.starts_with('-') => Err("starts with '-', which programs take for an option".to_owned()),
         true => Ok(()),
         false => Err(format!("'{}' leads out of the folder", text.escape_debug())),
+    }
+}
+
+/// A sigs tree lies where nothing is built, kept or collected: neither in the other's folder.
+fn apart(sigs: &Path, binaries: &Template, descriptors: &[&str]) -> Result<(), String> {
+    let parts = |path: &Path| -> Vec<String> {
+        let named = path.components().filter(|part| *part != Component::CurDir);
+        named.map(|part| part.as_os_str().to_string_lossy().into_owned()).collect()
+    };
+    let (own, binaries) = (parts(sigs), parts(Path::new(&binaries.to_string())));
+    let shown = sigs.display().to_string();
+    let shown = shown.escape_debug();
+    match own.as_slice() {
+        [] => return Err(format!("'{shown}' is the folder that everything is made in")),
+        [work, rest @ ..] if work.eq_ignore_ascii_case(WORK) => {
+            let is_free = |name: &String| name.starts_with("sigs") && !descriptors.contains(&name.as_str());
+            if !rest.first().is_some_and(is_free) {
+                return Err(format!("'{shown}' is a place of a release's own (free is {WORK}/sigs)"));
+            }
+        }
+        _ => {}
+    }
+    match own.iter().zip(&binaries).all(|(one, other)| one == other) {
+        true => Err(format!("'{shown}' is where binaries go, or around them")),
+        false => Ok(()),
     }
 }
 
@@ -541,6 +592,16 @@ mod tests {
             ("binaries = './x/.GIT'\n", "binaries: './x/.GIT' is git's"),
             ("binaries = './.gitian/sigs'\n", "binaries: './.gitian/sigs' is a place of a release's own"),
             ("sigs.folder = 'x/.git'\n", "folder: 'x/.git' is git's"),
+            ("sigs.folder = '.gitian/a/build/sigs'\n", "folder: '.gitian/a/build/sigs' is a place of a release's own"),
+            ("sigs.folder = './.Gitian/stamps'\n", "line 1, column 15: folder: './.Gitian/stamps' is a place of a"),
+            ("sigs.folder = '.gitian'\n", "folder: '.gitian' is a place of a release's own (free is .gitian/sigs)"),
+            ("[descriptors.sigs-b]\nfile = 'x'\n[sigs]\nfolder = '.gitian/sigs-b'\n", "'.gitian/sigs-b' is a place"),
+            ("sigs.folder = '.'\n", "folder: '.' is the folder that everything is made in"),
+            ("sigs.folder = 'binaries'\n", "folder: 'binaries' is where binaries go"),
+            (
+                "binaries = 'out'\nsigs.folder = './out/sigs'\n",
+                "line 2, column 15: folder: './out/sigs' is where binaries go",
+            ),
             ("[descriptors.b]\nfile = '.git/x.yml'\n", "file: '.git/x.yml' is git's"),
             ("sigs.folder = '/srv'\n", "line 1, column 15: folder: '/srv' leads out of the folder"),
             ("sigs.url = 'ext::sh'\n", "line 1, column 12: url: names a program to be run"),
@@ -565,7 +626,23 @@ mod tests {
             let refused = Project::parse(Path::new("gitian.toml"), &text).unwrap_err();
             assert!(refused.findings[0].to_string().contains(expected), "{text}: {refused}");
         }
+        for good in [".gitian/sigs", ".gitian/sigs-of-coin/tree", "sigs", "binaries-sigs"] {
+            let text = format!("sigs.folder = '{good}'\n{one}");
+            assert!(Project::parse(Path::new("gitian.toml"), &text).is_ok(), "{good}");
+        }
         let two = format!("memory = 1\njobs = 0\n{one}");
         assert_eq!(Project::parse(Path::new("gitian.toml"), &two).unwrap_err().findings.len(), 2);
+    }
+
+    #[test]
+    fn an_address_of_the_project_has_to_be_one_where_the_project_lies() {
+        let text = "[remotes.coin]\nurl = '../coin'\n[remotes.a]\nurl = 'https://example.org/a'\n[descriptors.a]\nfile = 'a.yml'\n";
+        let parse = |here: &str| Project::parse_in(Some(Path::new(here)), Path::new("gitian.toml"), text);
+        assert!(parse("/srv/space/coin").is_ok());
+        let refused = parse("/srv/sp ace/coin").unwrap_err().findings;
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        let told = refused[0].to_string();
+        assert!(told.starts_with("line 2, column 7: url: url '/srv/sp ace/coin' may hold letters, digits"), "{told}");
+        assert!(refused[0].hint.is_some());
     }
 }

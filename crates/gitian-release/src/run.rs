@@ -44,8 +44,8 @@ pub struct Runner<'a> {
     pub jobs: usize,
     /// Steps are done again although they are done.
     pub again: bool,
-    /// The user's command line, with such a step added to what it asks for.
-    pub command: &'a (dyn Fn(Option<&Step>) -> String + Sync),
+    /// The user's command line, with such steps added to what it asks for.
+    pub command: &'a (dyn Fn(&[&Step]) -> String + Sync),
 }
 
 /// What happens.
@@ -148,35 +148,43 @@ impl Runner<'_> {
     /// Insists on what chosen steps need of those that are not chosen: what lies there may be another version's.
     pub fn check(&self, plan: &[Step], chosen: &dyn Fn(Kind) -> bool, tell: &mut dyn FnMut(Event)) -> Result<()> {
         let without_force = Runner { again: false, ..*self };
-        let (asked, left_out): (Vec<&Step>, Vec<&Step>) =
+        let (mut asked, left_out): (Vec<&Step>, Vec<&Step>) =
             plan.iter().partition(|step| !step.left_out && chosen(step.kind));
-        for needed in left_out {
+        let (mut missing, mut first, mut warnings) = (Vec::new(), None, Vec::new());
+        // What is missing takes something itself, which comes before it.
+        for needed in left_out.into_iter().rev() {
             let takes = |step: &&Step| step.needs(needed) && matches!(self.standing(step), Standing::Due(_));
             let Some(step) = asked.iter().copied().find(takes) else {
                 // What is done takes nothing, but it may not be what is asked for now.
-                if let Standing::Due(Some(why)) = without_force.standing(needed)
-                    && asked.iter().any(|step| step.needs(needed))
+                if asked.iter().any(|step| step.needs(needed))
+                    && let Standing::Due(Some(why)) = without_force.standing(needed)
                 {
-                    tell(Event::Warned(needed.to_string(), format!("{why}; what follows is of the one before")));
+                    warnings.push((needed, format!("{why}; what follows is of the one before")));
                 }
                 continue;
             };
-            let why = match without_force.standing(needed) {
-                Standing::Done => continue,
-                Standing::Doubted(why) => {
-                    tell(Event::Warned(needed.to_string(), why));
-                    continue;
+            match without_force.standing(needed) {
+                Standing::Done => {}
+                Standing::Doubted(why) => warnings.push((needed, why)),
+                Standing::Due(why) => {
+                    let why = why.map_or_else(String::new, |why| format!(": {why}"));
+                    first.get_or_insert_with(|| format!("{step} needs {needed}, which is not done{why}"));
+                    missing.push(needed);
+                    asked.push(needed);
                 }
-                Standing::Due(why) => why,
-            };
-            let why = why.map_or_else(String::new, |why| format!(": {why}"));
-            return Err(Problem {
-                what: format!("{step} needs {needed}, which is not done{why}"),
-                mend: (self.command)(Some(needed)),
             }
-            .into());
         }
-        Ok(())
+        for (step, why) in warnings.into_iter().rev() {
+            tell(Event::Warned(step.to_string(), why));
+        }
+        let Some(mut what) = first else { return Ok(()) };
+        let nearest = missing[0].kind;
+        let others: BTreeSet<Kind> = missing.iter().map(|step| step.kind).filter(|kind| *kind != nearest).collect();
+        if !others.is_empty() {
+            let names: Vec<&str> = others.into_iter().map(Kind::name).collect();
+            what += &format!("; nor is what is before: {}", names.join(", "));
+        }
+        Err(Problem { what, mend: (self.command)(&missing) }.into())
     }
 
     /// Returns what would keep git from a step's commit.
@@ -188,6 +196,14 @@ impl Runner<'_> {
         match &step.done {
             Done::Committed { tree, .. } => self.tree(tree).without_committer(),
             _ => Ok(None),
+        }
+    }
+
+    /// Returns what lies where a step's clone is to be made.
+    pub fn without_place(&self, step: &Step) -> Option<Problem> {
+        match &step.done {
+            Done::Clone { tree, .. } => self.tree(tree).in_the_way(),
+            _ => None,
         }
     }
 
@@ -367,7 +383,7 @@ impl Runner<'_> {
 struct Doer<'a> {
     root: &'a Path,
     call: &'a (dyn Fn(&str) -> OsString + Sync),
-    again: &'a (dyn Fn(Option<&Step>) -> String + Sync),
+    again: &'a (dyn Fn(&[&Step]) -> String + Sync),
 }
 
 impl Doer<'_> {
@@ -462,7 +478,7 @@ impl Doer<'_> {
             // It was asked to stop together with us.
             Status::Exited(130 | 143) if interrupt::check().is_err() => Err(Failure::Interrupted.into()),
             status => {
-                let again = (self.again)(None);
+                let again = (self.again)(&[]);
                 Err(StepFailed { kind: step.kind, of: step.of.clone(), program: program.name, status, again }.into())
             }
         }
@@ -478,7 +494,7 @@ impl Doer<'_> {
             Ok(()) => Ok(()),
             Err(what) => Err(Problem {
                 what: format!("{}: {what}", program.folder.display()),
-                mend: format!("if you are sure: {} --anyway", (self.again)(None)),
+                mend: format!("if you are sure: {} --anyway", (self.again)(&[])),
             }
             .into()),
         }
@@ -580,17 +596,25 @@ mod tests {
             [first, second, collect, sigs, sign, verify]
         };
         let call = |name: &str| OsString::from(name);
-        let command = |step: Option<&Step>| format!("with {}", step.unwrap());
+        let command = |steps: &[&Step]| steps.iter().map(|step| step.to_string()).collect::<Vec<_>>().join(", ");
         let runner =
             Runner { root: folder.path(), call: &call, base: &|_| None, jobs: 1, again: false, command: &command };
         let run_of = |runner: &Runner<'_>, plan: &[Step], kinds: &[Kind]| {
             let done = runner.run(plan, &|kind| kinds.contains(&kind), &mut |_| {});
-            done.map_err(|refused| refused.to_string())
+            done.map_err(|refused: anyhow::Error| match refused.downcast_ref::<Problem>() {
+                Some(problem) if problem.what.contains("; nor") => format!("{} | {}", problem.what, problem.mend),
+                _ => refused.to_string(),
+            })
         };
         let run = |options: &str, kinds: &[Kind]| run_of(&runner, &plan(options, false), kinds);
         let refused = |told: &str| Err(told.to_owned());
         let (build, collect, sign) = (&[Kind::Build][..], &[Kind::Collect][..], &[Kind::Sign][..]);
         assert_eq!(run("1.0", collect), refused("collect linux needs build linux, which is not done"));
+        // All that is missing is told at once: what it takes, too.
+        let told = "sign linux needs sigs, which is not done; nor is what is before: build | sigs, build linux";
+        assert_eq!(run("1.0", sign), refused(told));
+        let told = "verify linux needs sigs, which is not done";
+        assert_eq!(run("1.0", &[Kind::Verify]), refused(told));
         assert_eq!(
             run_of(&runner, &plan("1.0", true), build),
             refused("build signed needs build linux, which is not done")

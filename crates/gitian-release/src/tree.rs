@@ -49,9 +49,8 @@ impl Tree<'_> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let context = || format!("sigs tree {}", self.shown.display());
         fs::create_dir_all(folder).with_context(context)?;
-        let is_empty = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-        if self.path.symlink_metadata().is_ok() && !is_empty(&self.path) {
-            return Err(self.no_clone());
+        if let Some(problem) = self.in_the_way() {
+            return Err(problem.into());
         }
         let own = self.path.file_name().unwrap_or_default().to_string_lossy();
         let prefix = format!(".{own}.gitian-clone-");
@@ -255,18 +254,24 @@ impl Tree<'_> {
         let path = self.path.canonicalize().with_context(context)?;
         match self.git().args(["rev-parse", "--show-toplevel"]).text() {
             Ok(top) if Path::new(&top) == path => Ok(()),
-            Ok(_) | Err(Failure::ProgramFailed { .. }) => Err(self.no_clone()),
+            Ok(_) | Err(Failure::ProgramFailed { .. }) => Err(self.no_clone().into()),
             Err(other) => Err(other).with_context(context),
         }
     }
 
-    fn no_clone(&self) -> anyhow::Error {
+    /// Returns what keeps a clone from being made here: something else is there.
+    pub fn in_the_way(&self) -> Option<Problem> {
+        let is_empty = || fs::read_dir(&self.path).is_ok_and(|mut entries| entries.next().is_none());
+        let is_clone = || self.path.join(".git").exists();
+        (self.path.symlink_metadata().is_ok() && !is_empty() && !is_clone()).then(|| self.no_clone())
+    }
+
+    fn no_clone(&self) -> Problem {
         let shown = self.shown.display();
         Problem {
             what: format!("sigs tree {shown} is there, and is no clone"),
             mend: format!("mv {shown} {shown}.before    and run it again: it is cloned anew"),
         }
-        .into()
     }
 
     /// Waits until no git has the index. One that was killed left its lock, which then has to go: git's own programs hold it

@@ -11,7 +11,7 @@ use gitian_process::Command;
 
 use crate::draft::{Draft, REPORT_LIMIT};
 use crate::openpgp::{self, SecretKey};
-use crate::program;
+use crate::program::{self, NothingSigned};
 use crate::workshop::Workshop;
 
 /// The largest signature that is read, in bytes.
@@ -78,6 +78,9 @@ impl By<'_> {
     pub(crate) fn sign_bytes(&self, folder: &Path, name: &str, what: &'static str, bytes: &[u8]) -> Result<Vec<u8>> {
         let workshop = Workshop::open(folder, name, what, bytes)?;
         self.sign(&workshop)?;
+        if let (Self::Program { command, .. }, true) = (self, workshop.signature.symlink_metadata().is_err()) {
+            return Err(NothingSigned { program: command.to_string(), what }.into());
+        }
         let left = read_file(&workshop.signature, SIGNATURE_LIMIT);
         let signature = left.with_context(|| format!("{self} left no signature of the {what}"))?;
         openpgp::binary(&signature).with_context(|| format!("what {self} left for the {what}"))

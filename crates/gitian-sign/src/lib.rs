@@ -22,7 +22,7 @@ pub use by::By;
 pub use draft::{Draft, ReportMissing, Subject};
 pub use envelope::{PAYLOAD_TYPE, pre_authentication_encoding};
 pub use openpgp::{Passphrase, SecretKey};
-pub use program::NotSigned;
+pub use program::{NotSigned, NothingSigned};
 pub use provenance::{DescriptorChanged, statement};
 pub use request::{Item, Request};
 pub use signing::{Signed, Signing};

@@ -18,6 +18,16 @@ pub struct NotSigned {
     pub cause: Failure,
 }
 
+/// The program that signs succeeded, and there is no signature.
+#[derive(Debug, thiserror::Error)]
+#[error("{program} left no signature of the {what}: it ended well, and wrote no FILE.sig")]
+pub struct NothingSigned {
+    /// The program, with its arguments.
+    pub program: String,
+    /// What it was to sign.
+    pub what: &'static str,
+}
+
 /// Runs the program with our own terminal: it may ask for a passphrase.
 pub(crate) fn run(command: &Command, key: &str, draft: &Path) -> Result<()> {
     match command.clone().args(["-u", key]).arg(draft).run_ok(Streams::inherit()) {

@@ -1,4 +1,4 @@
-//! Programs of this host that a backend calls, and the packages that bring them.
+//! Programs of this host, and the packages that bring them.
 
 use std::path::Path;
 
@@ -22,12 +22,12 @@ pub(crate) fn missing(programs: &[(&str, &str)]) -> Vec<Problem> {
 }
 
 /// Returns the command that installs Debian packages.
-pub(crate) fn install(packages: &str) -> String {
+pub fn install(packages: &str) -> String {
     format!("{}apt-get install {packages}", sudo())
 }
 
 /// Returns what an ordinary user puts before a command that only root may give.
-pub(crate) fn sudo() -> &'static str {
+pub fn sudo() -> &'static str {
     if nix::unistd::Uid::effective().is_root() { "" } else { "sudo " }
 }
 

@@ -15,7 +15,7 @@ mod debs;
 mod docker;
 mod document;
 mod full;
-mod host_programs;
+pub mod host_programs;
 mod kvm;
 mod lock;
 mod login;

@@ -16,7 +16,7 @@ use gitian_release::{Kind, Step, Version};
 ///
 /// Exit status: 0 if all is done and verified, 1 if a step failed, 2 for wrong usage, 3 if the rest is done but a
 /// descriptor waits for the commit of a remote that is not there yet, such as detached signatures.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "gitian release", version, max_term_width = 100, infer_long_args = true)]
 pub struct Args {
     /// Which version: {version} in gitian.toml
@@ -86,8 +86,8 @@ pub struct Args {
 }
 
 impl Args {
-    /// Returns the command line for a shell, without `--again`, with a step added to those that it asks for.
-    pub fn command(&self, more: Option<&Step>) -> String {
+    /// Returns the command line for a shell, without `--again`, with steps added to those that it asks for.
+    pub fn command(&self, more: &[&Step]) -> String {
         let mut command = Command::new("gitian").arg("release");
         let mut option = |name: &str, value: Option<&OsStr>| {
             if let Some(value) = value {
@@ -95,11 +95,17 @@ impl Args {
             }
         };
         let mut steps = self.step.clone();
-        steps.extend(more.map(|step| step.kind).filter(|kind| !steps.is_empty() && !steps.contains(kind)));
+        if !steps.is_empty() {
+            steps.extend(more.iter().map(|step| step.kind));
+        }
         steps.sort();
+        steps.dedup();
         let mut os = self.os.clone();
-        let of = more.filter(|step| step.kind == Kind::Build).map(|step| &step.of);
-        os.extend(of.filter(|of| !os.is_empty() && !os.contains(of)).cloned());
+        for step in more.iter().filter(|step| step.kind == Kind::Build) {
+            if !os.is_empty() && !os.contains(&step.of) {
+                os.push(step.of.clone());
+            }
+        }
         let joined = |names: Vec<&str>| (!names.is_empty()).then(|| OsString::from(names.join(",")));
         option("--file", self.file.as_ref().map(AsRef::as_ref));
         option("--os", joined(os.iter().map(String::as_str).collect()).as_deref());

@@ -28,10 +28,7 @@ struct File {
 pub fn check(args: &Args, drafts: &[Draft], trees: &[SigsTree]) -> Result<(), WrongUsage> {
     let optional = |what, path: &Option<PathBuf>| path.iter().map(|path| File::new(what, path)).collect::<Vec<_>>();
     let mut taken: Vec<File> = args.descriptors.iter().map(|path| File::new("descriptor", path)).collect();
-    let reports = drafts.iter().map(|draft| Workdir::new("").report(&draft.subject.package));
-    taken.extend(reports.map(|path| File::new("report", &path)));
-    taken.extend(optional("--key", &args.key));
-    taken.extend(optional("--passphrase-file", &args.passphrase_file));
+    taken.extend(read_to_sign(args, drafts));
 
     let mut outputs = optional("--request", &args.request);
     if args.request.is_none() {
@@ -43,6 +40,37 @@ pub fn check(args: &Args, drafts: &[Draft], trees: &[SigsTree]) -> Result<(), Wr
     let mut replaced = optional("--sha256sums", &args.sha256sums);
     replaced.extend(optional("signature", &args.sha256sums.as_ref().map(|list| armored(list))));
     replaced.extend(optional("--in-toto", &args.in_toto));
+    all_apart(taken, outputs, replaced)
+}
+
+/// Checks that the answer to a request goes over nothing that is read to make it, nor over a report.
+///
+/// # Errors
+///
+/// Names both.
+pub fn check_answer<'d>(
+    args: &Args,
+    request: &Path,
+    answer: &Path,
+    drafts: impl IntoIterator<Item = &'d Draft>,
+) -> Result<(), WrongUsage> {
+    let mut taken = vec![File::new("--sign-request", request)];
+    taken.extend(read_to_sign(args, drafts));
+    all_apart(taken, Vec::new(), vec![File::new("--answer", answer)])
+}
+
+/// What is read to sign drafts: the key, and the reports that they are made of.
+fn read_to_sign<'d>(args: &Args, drafts: impl IntoIterator<Item = &'d Draft>) -> Vec<File> {
+    let reports = drafts.into_iter().map(|draft| Workdir::new("").report(&draft.subject.package));
+    let mut read: Vec<File> = reports.map(|path| File::new("report", &path)).collect();
+    read.extend(args.key.iter().map(|path| File::new("--key", path)));
+    read.extend(args.passphrase_file.iter().map(|path| File::new("--passphrase-file", path)));
+    read
+}
+
+/// Finds an output that goes where another goes, or to a file that is `taken`; and one of those that are `replaced` whole
+/// where there is something else than a file.
+fn all_apart(mut taken: Vec<File>, mut outputs: Vec<File>, replaced: Vec<File>) -> Result<(), WrongUsage> {
     // What takes the place of a link or device would take it away.
     let is_other = |file: &&File| file.path.symlink_metadata().is_ok_and(|there| !there.is_file());
     let other = replaced.iter().find(is_other).map(|file| format!("{file} is there and is no file"));

@@ -67,15 +67,16 @@ pub fn sign(file: &Path, args: &Args) -> Result<()> {
         let what = "is signed already";
         return Err(OtherFile { path: file.to_owned(), what, option: "--import" }.into());
     }
-    show(&request)?;
-    if !args.yes && !Terminal::open(NoTerminal::CONSENT)?.consents("Sign this?")? {
-        bail!("nothing was signed");
-    }
     let path = args.answer.clone().unwrap_or_else(|| {
         let mut name = file.to_owned().into_os_string();
         name.push(".signed");
         name.into()
     });
+    places::check_answer(args, file, &path, request.items.iter().map(|item| &item.draft))?;
+    show(&request)?;
+    if !args.yes && !Terminal::open(NoTerminal::CONSENT)?.consents("Sign this?")? {
+        bail!("nothing was signed");
+    }
     let folder = path.parent().unwrap_or(Path::new(""));
     let at = SystemTime::now();
     let key = holder::unlocked(args, at)?;

@@ -1,10 +1,10 @@
 //! The program that stands for docker, how its complaints are understood, and what is asked of it.
 
 use gitian_process::{Command, Failure, Outcome, Streams};
-use nix::unistd::getuid;
 
 use super::args::LAYERS;
 use crate::Problem;
+use crate::host_programs::{install, sudo};
 
 /// The `docker` command, or one that is used like it: contexts, `DOCKER_HOST` and remote engines are its business.
 #[derive(Clone, Debug)]
@@ -74,13 +74,13 @@ impl Engine {
     }
 
     fn understood(&self, failure: Failure) -> anyhow::Error {
-        let sudo = if getuid().is_root() { "" } else { "sudo " };
+        let sudo = sudo();
         match failure {
             Failure::ProgramNotFound { program } => Problem {
                 what: format!("program {program} is not installed"),
                 mend: match program.as_str() {
-                    "docker" => format!("{sudo}apt-get install docker.io"),
-                    "podman" => format!("{sudo}apt-get install podman"),
+                    "docker" => install("docker.io"),
+                    "podman" => install("podman"),
                     _ => "set GITIAN_DOCKER to docker or podman".to_owned(),
                 },
             }

@@ -133,9 +133,7 @@ pub(super) fn problems(tools: &Tools, execute: Option<&str>, bridge: Option<&str
         Err(failure @ Failure::ProgramNotFound { .. }) => {
             problems.push(Problem { what: failure.to_string(), mend: install("lxc") });
         }
-        Err(error) => {
-            problems.push(Problem { what: error.to_string(), mend: "apt-get install --reinstall lxc".into() })
-        }
+        Err(error) => problems.push(Problem { what: error.to_string(), mend: install("--reinstall lxc") }),
     }
     if let Some(bridge) = bridge.filter(|bridge| !Path::new("/sys/class/net").join(bridge).exists()) {
         problems.push(Problem {

@@ -198,7 +198,7 @@ impl VirtualBox {
 }
 
 fn reinstall() -> String {
-    format!("{}apt-get install --reinstall virtualbox", sudo())
+    install("--reinstall virtualbox")
 }
 
 fn driver_missing() -> Problem {
