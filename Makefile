@@ -105,7 +105,11 @@ fuzz: setup
 	done
 
 # Installs what is there: root, who installs, need not have Rust, and nothing is set up or built on the way. One file is all
-# programs: it is the one that it is called by. Settings of /usr are in /etc, where the programs look for them too.
+# programs: it is the one that it is called by. Settings of /usr are in /etc, where the programs look for them too; those that
+# were changed stay. Without the numbers of lines in backtraces the file is a fifth, and so is each updater made with it. Modes are the same whatever the umask is, of whoever installs and of whoever checked this out.
+DOCUMENTS := $(notdir README.md LICENSE CHANGELOG.md $(wildcard share/doc/*.md))
+EXAMPLES := $(shell find share/examples -type f | sort)
+install uninstall: doc = $(DESTDIR)$(PREFIX)/share/doc/gitian
 install uninstall: etc = $(DESTDIR)$(filter-out /usr,$(PREFIX))/etc/gitian
 install: to = $(DESTDIR)$(PREFIX)
 install:
@@ -114,16 +118,26 @@ install:
 	done
 	install -d "$(to)/bin" "$(to)/libexec/gitian"
 	install -D -m 755 -t "$(to)/lib/gitian" target/release/gitian
+	! command -v strip >/dev/null || strip --strip-debug "$(to)/lib/gitian/gitian"
 	for p in $(PROGRAMS); do ln -sf ../lib/gitian/gitian "$(to)/bin/$$p" || exit 1; done
 	for p in $(LIBEXEC); do ln -sf ../../lib/gitian/gitian "$(to)/libexec/gitian/$$p" || exit 1; done
 	install -m 644 -t "$(to)/libexec/gitian" libexec/gconfig
-	install -D -m 644 -t "$(etc)" etc/*
+	@for file in etc/*; do \
+	  at="$(etc)/$${file#etc/}"; new=; \
+	  if [ -e "$$at" ] && ! cmp -s "$$file" "$$at"; then \
+	    new=.new; echo "install: $$at is not this version's, and stays; this version's is $$at.new"; \
+	  else rm -f "$$at.new"; fi; \
+	  install -D -m 644 "$$file" "$$at$$new" || exit 1; \
+	done
 	install -D -m 644 -t "$(to)/share/man/man1" target/pages/man/*.1
 	install -D -m 644 -t "$(to)/share/bash-completion/completions" target/pages/bash/*
 	install -D -m 644 -t "$(to)/share/zsh/site-functions" target/pages/zsh/*
 	install -D -m 644 -t "$(to)/share/fish/vendor_completions.d" target/pages/fish/*
-	install -D -m 644 -t "$(to)/share/doc/gitian" README.md LICENSE CHANGELOG.md share/doc/*.md
-	cp -r share/examples "$(to)/share/doc/gitian/"
+	install -D -m 644 -t "$(doc)" README.md LICENSE CHANGELOG.md share/doc/*.md
+	for file in $(EXAMPLES); do \
+	  mode=644; [ ! -x "$$file" ] || mode=755; \
+	  install -D -m $$mode "$$file" "$(doc)/$${file#share/}" || exit 1; \
+	done
 
 uninstall: to = $(DESTDIR)$(PREFIX)
 uninstall:
@@ -132,7 +146,15 @@ uninstall:
 	    "$(to)/share/zsh/site-functions/_$$p" "$(to)/share/fish/vendor_completions.d/$$p.fish"; \
 	done
 	rm -f "$(to)"/share/man/man1/gitian-*.1
-	rm -rf "$(to)/lib/gitian" "$(to)/libexec/gitian" "$(etc)" "$(to)/share/doc/gitian"
+	rm -f "$(to)/lib/gitian/gitian" $(LIBEXEC:%="$(to)/libexec/gitian/%") "$(to)/libexec/gitian/gconfig"
+	rm -f $(DOCUMENTS:%="$(doc)/%") $(EXAMPLES:share/%="$(doc)/%")
+	@for file in etc/*; do \
+	  at="$(etc)/$${file#etc/}"; rm -f "$$at.new"; \
+	  if [ -e "$$at" ] && ! cmp -s "$$file" "$$at"; then echo "uninstall: $$at is not this version's, and stays"; else rm -f "$$at"; fi; \
+	done
+	@for folder in "$(to)/lib/gitian" "$(to)/libexec/gitian" "$(etc)" "$(doc)"; do \
+	  [ ! -d "$$folder" ] || find "$$folder" -depth -type d -empty -delete; \
+	done
 
 # Packs what is built, in the same bytes whenever that is done.
 deb:

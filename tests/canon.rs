@@ -60,7 +60,8 @@ fn canon_zip_sets_every_time_and_keeps_the_rest() {
         (&["2014-05-13", "in.zip", "in.zip"], 2, "OUTPUT is INPUT"),
         (&["2014-05-13", "in.zip"], 2, "<OUTPUT>"),
         (&["2014-05-13", "none.zip", "x.zip"], 1, "none.zip: No such file or directory"),
-        (&["2014-05-13", "in.zip", "none/x.zip"], 1, "output none/x.zip"),
+        (&["2014-05-13", "in.zip", "none/x.zip"], 1, "output none/x.zip: there is no folder none\n"),
+        (&["2014-05-13", "in.zip", "/dev/stdout"], 1, "output /dev/stdout is there and is not a file"),
     ] {
         let Answer { stderr, code: found, .. } = run("canon-zip", args, here.path());
         assert_eq!(found, code, "{args:?}: {stderr}");

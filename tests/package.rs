@@ -78,6 +78,68 @@ fn an_installation_has_every_program_with_its_page_and_completions_and_can_be_re
     let removed = make(&["uninstall", &destdir, "PREFIX=/opt/gitian"]);
     assert!(removed.status.success(), "{}", told(&removed));
     assert_eq!(files(folder.path()), Vec::<PathBuf>::new(), "left");
+    for folder in ["lib/gitian", "libexec/gitian", "etc/gitian", "share/doc/gitian"] {
+        assert!(!prefix.join(folder).exists(), "{folder} is left");
+    }
+}
+
+#[test]
+fn what_somebody_changed_or_added_stays_when_programs_are_installed_again_or_removed() {
+    if !built() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let destdir = format!("DESTDIR={}", folder.path().display());
+    let prefix = folder.path().join("usr/local");
+    let (settings, mine) = (prefix.join("etc/gitian/lxc.config.in"), prefix.join("share/doc/gitian/examples/mine"));
+    let new = settings.with_extension("in.new");
+    let make = |what: &str| {
+        let output = make(&[what, &destdir, "PREFIX=/usr/local"]);
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", told(&output));
+        told(&output)
+    };
+    assert_eq!(make("install"), "");
+    let own = fs::read(&settings).unwrap();
+    for text in ["changed\n", "changed again\n"] {
+        fs::write(&settings, text).unwrap();
+        let said = make("install");
+        assert!(said.contains("lxc.config.in is not this version's, and stays; this version's is "), "{said}");
+        assert_eq!(fs::read_to_string(&settings).unwrap(), text);
+        assert_eq!(fs::read(&new).unwrap(), own);
+    }
+    fs::write(&settings, &own).unwrap();
+    assert_eq!((make("install"), new.exists()), (String::new(), false));
+    fs::write(&settings, "changed\n").unwrap();
+    fs::write(&mine, "").unwrap();
+    let said = make("uninstall");
+    assert!(said.contains("lxc.config.in is not this version's, and stays"), "{said}");
+    assert_eq!(files(folder.path()), [settings, mine]);
+}
+
+#[test]
+fn everybody_may_read_what_is_installed_whatever_the_umask() {
+    if !built() {
+        return;
+    }
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    let script = "umask 077; exec make --silent install DESTDIR=\"$0\" PREFIX=/usr";
+    let output = Command::new("sh").args(["-c", script]).arg(&root).current_dir(support::checkout()).output().unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    for entry in walkdir::WalkDir::new(&root).min_depth(1).into_iter().map(Result::unwrap) {
+        let mode = entry.path().symlink_metadata().unwrap().permissions().mode() & 0o7777;
+        let runs = mode & 0o100 != 0;
+        let expected = if entry.file_type().is_symlink() {
+            0o777
+        } else if runs {
+            0o755
+        } else {
+            0o644
+        };
+        assert_eq!(mode, expected, "{}", entry.path().display());
+    }
+    assert!(root.join("usr/share/doc/gitian/examples/demo").metadata().unwrap().permissions().mode() & 0o111 != 0);
 }
 
 /// Packs the programs that are built.

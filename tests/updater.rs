@@ -93,7 +93,7 @@ fn every_exit_code_is_the_one_that_drivers_know() {
     assert!(!fixture.path().join("dest").exists());
     case(&["-p", "touch 'post file'"], 0, "release 1.1 is installed");
     assert!(fixture.path().join("post file").exists());
-    case(&[], 2, "gitian-updater: release 1.1 is installed, and is the newest");
+    case(&[], 2, "gitian-updater: release 1.1 is installed, and nothing newer is offered");
     fixture.package("other", "1.2", 3, true);
     case(&[], 3, "the package is other, and not coin");
     fixture.package("coin", "1.0", 3, true);
@@ -142,6 +142,13 @@ fn an_updater_carries_its_config() {
     let Some(fixture) = Fixture::new() else { return };
     fixture.package("coin", "1.0", 3, true);
     run("gitian-updater", &["-c", "config.yml", "-m", "coin-updater"], fixture.path()).succeeds();
+    fs::create_dir(fixture.path().join("folder")).unwrap();
+    for (output, says) in
+        [("none/coin-updater", "none/coin-updater: there is no folder none\n"), ("folder", "folder: Is a directory\n")]
+    {
+        let Answer { stderr, code, .. } = run("gitian-updater", &["-c", "config.yml", "-m", output], fixture.path());
+        assert!(code == 1 && stderr.contains(says), "{code}: {stderr}");
+    }
     fs::remove_file(fixture.path().join("config.yml")).unwrap();
     let mut command = assert_cmd::Command::new(fixture.path().join("coin-updater"));
     let output = command.args(["-d", "dest"]).current_dir(fixture.path()).output().unwrap();
@@ -172,7 +179,7 @@ fn an_updater_killed_at_any_moment_leaves_a_whole_release_after_the_next_run() {
         std::thread::sleep(Duration::from_millis(kill));
         running.signal(Signal::SIGKILL);
         within(Duration::from_secs(60), || running.has_ended());
-        let begun = work.join("journal.yml").exists();
+        let begun = ["journal.yml", "finished.yml"].iter().any(|name| work.join(name).exists());
         within_journal += usize::from(begun);
         // Before the journal everything is still to be done, behind it nothing.
         let manifest = fs::read_to_string(fixture.path().join("dest/.gitian-manifest")).unwrap();
@@ -184,6 +191,32 @@ fn an_updater_killed_at_any_moment_leaves_a_whole_release_after_the_next_run() {
         assert!(whole(&release), "killed at {kill}: {stderr}");
     }
     assert!(within_journal > 0, "no kill hit an installation");
+}
+
+#[test]
+fn what_follows_an_installation_is_done_again_if_it_was_killed_or_stopped_and_not_if_it_failed() {
+    let Some(fixture) = Fixture::new() else { return };
+    let started = fixture.path().join("started");
+    for (release, signal, code) in [("1", Signal::SIGKILL, None), ("2", Signal::SIGINT, Some(130))] {
+        fixture.package("coin", release, 3, true);
+        fs::remove_file(&started).ok();
+        let post = "sh -c 'touch started; sleep 3'";
+        let mut running = fixture.work.start("gitian-updater", &["-c", "config.yml", "-d", "dest", "-p", post]);
+        assert!(within(Duration::from_secs(60), || started.exists() || running.has_ended()));
+        running.signal(signal);
+        assert!(within(Duration::from_secs(60), || running.has_ended()));
+        assert!(code.is_none_or(|code| running.answer().code == code));
+        let post = format!("touch post-{release}");
+        let Answer { stdout, .. } = fixture.update(&["-p", &post]).succeeds();
+        assert_eq!(stdout, format!("release {release} is installed\n"));
+        assert!(fixture.path().join(&post[6..]).exists());
+        assert_eq!(fixture.update(&["-p", "false"]).code, 2, "and that is all");
+    }
+    fixture.package("coin", "3", 3, true);
+    for code in [1, 2] {
+        let Answer { stderr, code: found, .. } = fixture.update(&["-p", "false"]);
+        assert_eq!(found, code, "{stderr}");
+    }
 }
 
 #[test]

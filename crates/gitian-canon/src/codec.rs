@@ -11,7 +11,7 @@ use flate2::bufread::MultiGzDecoder;
 use liblzma::stream::{CONCATENATED, Check, Stream};
 
 use crate::part::{Part, Spool, copy};
-use crate::{Run, refused};
+use crate::{Run, refused, tar};
 
 /// How a whole archive is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,9 @@ const BUFFER: usize = 128 << 10;
 impl Compression {
     /// Finds out what a file is compressed with.
     pub(crate) fn detect(part: &Part) -> Result<Self> {
-        Self::of(&part.head(6)?)
+        let head = part.head(512)?;
+        // A tar begins with the name of its first entry, which may be the mark of a compression.
+        if tar::is_header(&head) { Ok(Self::None) } else { Self::of(&head) }
     }
 
     /// Finds out what something is compressed with that begins so.
@@ -50,7 +52,7 @@ impl Compression {
         }
         Ok(match head {
             [0x1f, 0x8b, ..] => Self::Gzip,
-            [0xfd, b'7', b'z', b'X', b'Z', 0] => Self::Xz,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
             _ => Self::None,
         })

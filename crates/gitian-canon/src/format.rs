@@ -57,6 +57,10 @@ impl Archive {
     /// Tells an archive by its bytes; an image is a tar until its entries are known.
     pub(crate) fn detect(part: &Part) -> Result<Self> {
         let head = part.head(512)?;
+        // First of all: a tar begins with the name of its first entry, which may be the mark of any other archive.
+        if tar::is_header(&head) {
+            return Ok(Self::Tar);
+        }
         if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
             return Ok(Self::Zip);
         }
@@ -66,7 +70,7 @@ impl Archive {
         if head.starts_with(b"0707") {
             return Ok(Self::Cpio);
         }
-        if tar::is_header(&head) || (!head.is_empty() && part.skip_zeros(0)?.is_none()) {
+        if !head.is_empty() && part.skip_zeros(0)?.is_none() {
             return Ok(Self::Tar);
         }
         Err(refused(

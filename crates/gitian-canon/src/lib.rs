@@ -128,6 +128,10 @@ pub(crate) struct Run<'a> {
 /// [`Refused`]; [`TooLarge`].
 pub fn canonicalise(order: &Order<'_>) -> Result<Done> {
     let folder = output::folder(order.output);
+    // Before anything is unpacked there.
+    if !folder.is_dir() {
+        bail!("output {}: there is no folder {}", order.output.display(), folder.display());
+    }
     let mut run = Run { rules: order.rules, budget: Budget::new(order.limits), notes: Notes::default(), folder };
     let input = Part::open(order.input).with_context(|| order.input.display().to_string())?;
     let format = rewrite(order, &input, &mut run).with_context(|| order.input.display().to_string())?;

@@ -1,11 +1,11 @@
 //! The output: there whole or not at all.
 
-use std::ffi::OsString;
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use gitian_manifest::{beside, put_in_place};
 use tempfile::NamedTempFile;
 
 use crate::Refused;
@@ -25,6 +25,9 @@ impl Output {
     /// In the place of the input, it gets that one's permissions.
     pub fn create(path: &Path, input: &Path) -> Result<Self> {
         let name = path.display().to_string();
+        if path.metadata().is_ok_and(|there| !there.is_file()) {
+            bail!(Refused(format!("output {name} is there and is not a file")));
+        }
         // A link stays one: what it leads to is replaced.
         let behind = if path.is_symlink() {
             path.canonicalize().with_context(|| format!("output {name}"))?
@@ -32,18 +35,8 @@ impl Output {
             path.into()
         };
         let path = &*behind;
-        if path.symlink_metadata().is_ok_and(|there| !there.is_file()) {
-            bail!(Refused(format!("output {name} is there and is not a file")));
-        }
-        let mut prefix = OsString::from(".");
-        prefix.push(path.file_name().with_context(|| format!("output {name} names no file"))?);
-        prefix.push(".");
-        let file = tempfile::Builder::new()
-            .prefix(&prefix)
-            .suffix(".part")
-            .permissions(Permissions::from_mode(0o666)) // less the umask, as for any other file
-            .tempfile_in(folder(path))
-            .with_context(|| format!("output {name}"))?;
+        path.file_name().with_context(|| format!("output {name} names no file"))?;
+        let file = beside(path, 0o666).with_context(|| format!("output {name}"))?;
         if let (Ok(there), Ok(input)) = (path.metadata(), input.metadata())
             && (there.dev(), there.ino()) == (input.dev(), input.ino())
         {
@@ -59,7 +52,6 @@ impl Output {
 
     pub fn keep(self) -> Result<()> {
         let name = self.path.display().to_string();
-        self.file.persist(&self.path).with_context(|| format!("output {name}"))?;
-        Ok(())
+        put_in_place(self.file, &self.path).with_context(|| format!("output {name}"))
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use gitian_manifest::{beside, put_in_place};
 
 const MARK: &[u8] = b"gitian-updater config 1\n";
 /// The longest config, in bytes.
@@ -47,19 +47,13 @@ pub fn write(program: &Path, config: &[u8], output: &Path) -> Result<()> {
         None => from.metadata()?.len(),
     };
     from.seek(SeekFrom::Start(0))?;
-    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let permissions = std::fs::Permissions::from_mode(0o777); // less the umask, as for any other program
-    let mut file = tempfile::Builder::new()
-        .prefix(".gitian-updater.")
-        .permissions(permissions)
-        .tempfile_in(folder)
-        .with_context(|| output.display().to_string())?;
+    let name = || output.display().to_string();
+    let mut file = beside(output, 0o777).with_context(name)?;
     io::copy(&mut from.take(size), &mut file)?;
     file.write_all(config)?;
     file.write_all(&(config.len() as u64).to_le_bytes())?;
     file.write_all(MARK)?;
-    file.persist(output).with_context(|| output.display().to_string())?;
-    Ok(())
+    put_in_place(file, output).with_context(name)
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! gitian-updater: a release from elsewhere, checked by the weight of its signers, installed.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use gitian_process::{Output, Streams, interrupt};
-use gitian_updater::{Config, ConfigRefused, Offer, Order, Proxy, Stopped, update};
+use gitian_updater::{Config, ConfigRefused, Done, Offer, Order, Proxy, Stopped, update};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::updater::Args;
@@ -60,6 +61,7 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         }
     };
     let proxy = around.settings.proxy.clone().map(|url| Proxy { url, except: around.settings.no_proxy.clone() });
+    let out = RefCell::new(out);
     let done = update(&Order {
         config: &config,
         destination,
@@ -74,12 +76,27 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
             bar.set_position(arrived);
         },
         tell: &says,
+        warn: &|text| bar.suspend(|| tell(&printable(&format!("gitian-updater: warning: {text}")))),
+        then: &|done| {
+            bar.finish_and_clear();
+            say(done, &args, &mut **out.borrow_mut())?;
+            let Some(command) = &args.post else { return Ok(()) };
+            interrupt::check()?;
+            let streams = Streams { stdout: Output::Inherit, stderr: Output::Inherit, ..Streams::default() };
+            command.run_ok(streams).with_context(|| format!("release {} is installed; after it", done.release))?;
+            Ok(())
+        },
     });
     bar.finish_and_clear();
-    let done = match done {
-        Ok(done) => done,
-        Err(error) => return stopped(error, &args),
-    };
+    match done {
+        Ok(done) if done.installed => Ok(0),
+        Ok(done) => say(&done, &args, &mut **out.borrow_mut()).map(|()| 0),
+        Err(error) => stopped(error, &args),
+    }
+}
+
+/// Tells what was done.
+fn say(done: &Done, args: &Args, out: &mut dyn Write) -> Result<()> {
     if args.quiet < 2 {
         let what = if done.installed { "is installed" } else { "would be installed" };
         let mut line = format!("release {} {what}", done.release);
@@ -87,13 +104,9 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
             line += &format!("; signed by {} (weight {})", done.signers.join(", "), done.weight);
         }
         writeln!(out, "{}", printable(&line))?;
+        out.flush()?;
     }
-    if let (Some(command), true) = (&args.post, done.installed) {
-        interrupt::check()?;
-        let streams = Streams { stdout: Output::Inherit, stderr: Output::Inherit, ..Streams::default() };
-        command.run_ok(streams).with_context(|| format!("release {} is installed; after it", done.release))?;
-    }
-    Ok(0)
+    Ok(())
 }
 
 /// Tells why a run stopped. Nothing new and waiting are no errors.

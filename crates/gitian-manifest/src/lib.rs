@@ -33,4 +33,4 @@ pub use omap::{OMap, Value};
 pub use report::Report;
 pub use scan::{OnBytes, Refused, Scan};
 pub use sigs_tree::{Signers, SigsTree};
-pub use whole_file::{read_file, write_atomically, write_out};
+pub use whole_file::{beside, put_in_place, read_file, write_atomically, write_out};

@@ -6,23 +6,46 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
+use tempfile::NamedTempFile;
 
 /// Writes a file under a temporary name in its folder and then renames it, in place of what may be there.
 ///
 /// Whoever looks sees the old content or the new, also when the process is killed or the disk is full; what a killed
 /// process leaves is named `.<name>.….part`.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = beside(path, 0o666)?;
+    file.write_all(bytes)?;
+    put_in_place(file, path)
+}
+
+/// Makes a file under a temporary name in the folder of another, whose content it is to become: [`put_in_place`]. It gets
+/// `mode` less the umask, as any other file does. An error names the folder if that is what is missing, and never the
+/// temporary name, which nobody asked for.
+pub fn beside(path: &Path, mode: u32) -> io::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut prefix = std::ffi::OsString::from(".");
     prefix.push(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
     prefix.push(".");
-    let mut file = tempfile::Builder::new()
+    let made = tempfile::Builder::new()
         .prefix(&prefix)
         .suffix(".part")
-        .permissions(fs::Permissions::from_mode(0o666)) // less the umask, as for any other file
-        .tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path)?;
+        .permissions(fs::Permissions::from_mode(mode))
+        .tempfile_in(folder);
+    made.map_err(|error| match folder.metadata() {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {
+            io::Error::new(why.kind(), format!("there is no folder {}", folder.display()))
+        }
+        Err(why) => why,
+        Ok(there) if !there.is_dir() => {
+            io::Error::new(io::ErrorKind::NotADirectory, format!("{} is no folder", folder.display()))
+        }
+        Ok(_) => error.kind().into(),
+    })
+}
+
+/// Gives a file that was made with [`beside`] its name, in place of what may be there.
+pub fn put_in_place(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
@@ -85,10 +108,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let taken = folder.path().join("taken");
         fs::create_dir(&taken).unwrap();
-        assert!(write_atomically(&taken, b"x").is_err());
-        assert!(write_atomically(&folder.path().join("none/file"), b"x").is_err());
+        fs::write(folder.path().join("file"), "").unwrap();
+        for (path, says) in [
+            ("taken", "Is a directory (os error 21)".to_owned()),
+            ("none/file", format!("there is no folder {}/none", folder.path().display())),
+            ("file/file", format!("{}/file is no folder", folder.path().display())),
+        ] {
+            assert_eq!(write_atomically(&folder.path().join(path), b"x").unwrap_err().to_string(), says);
+        }
         assert!(write_atomically(Path::new("/"), b"x").is_err());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -20,6 +20,10 @@ use crate::package::Package;
 const MANIFEST: &str = ".gitian-manifest";
 const WAITING: &str = ".gitian-waiting";
 const WORK: &str = ".gitian-update";
+/// Says what is to be done; there until everything is in its place.
+const JOURNAL: &str = "journal.yml";
+/// The journal from then on, until everything is removed that was needed, and what follows an installation is done.
+const FINISHED: &str = "finished.yml";
 const LIMIT: u64 = 64 << 20;
 
 /// A folder that releases are installed into.
@@ -83,7 +87,7 @@ impl Destination {
             }
             Ok(false)
         };
-        if !new && !root.join(MANIFEST).exists() && !root.join(WORK).join("journal.yml").exists() {
+        if !new && !root.join(MANIFEST).exists() && !root.join(WORK).join(JOURNAL).exists() {
             match foreign() {
                 Ok(false) => {}
                 Ok(true) => bail!(stopped("is not empty, and nothing was installed there before")),
@@ -125,11 +129,19 @@ impl Destination {
         self.elsewhere.as_ref().map_or_else(|| self.work(), |folder| folder.path().to_owned())
     }
 
-    /// Finishes an installation that was interrupted, or undoes it; returns whether there was one.
+    /// Finishes an installation that was interrupted, or undoes it; returns whether there was one. What follows an
+    /// installation is still to be done then.
     pub fn recover(&self) -> Result<bool> {
-        let journal = self.work().join("journal.yml");
-        if self.elsewhere.is_some() || !journal.exists() {
+        let journal = self.work().join(JOURNAL);
+        if self.elsewhere.is_some() {
             return Ok(false);
+        }
+        if !journal.exists() {
+            let finished = self.work().join(FINISHED).exists();
+            if finished {
+                self.clean()?;
+            }
+            return Ok(finished);
         }
         let bytes = read_file(&journal, LIMIT).with_context(|| journal.display().to_string())?;
         let journal = Journal::parse(&bytes).map_err(|error| {
@@ -193,12 +205,16 @@ impl Destination {
 
     /// Puts what was laid out in its place: from here on a crash is finished by the next run.
     pub fn install(&self, journal: &Journal) -> Result<()> {
-        let path = self.work().join("journal.yml");
+        let path = self.work().join(JOURNAL);
         write_atomically(&path, &journal.render()?).with_context(|| path.display().to_string())?;
-        File::open(self.work())
-            .and_then(|folder| folder.sync_all())
-            .with_context(|| self.work().display().to_string())?;
+        self.sync()?;
         self.carry_out(journal)
+    }
+
+    /// What is renamed in our own folder is on the disk before anything else happens.
+    fn sync(&self) -> Result<()> {
+        let work = self.work();
+        File::open(&work).and_then(|folder| folder.sync_all()).with_context(|| work.display().to_string())
     }
 
     fn carry_out(&self, journal: &Journal) -> Result<()> {
@@ -207,7 +223,16 @@ impl Destination {
         }
         write_atomically(&self.root.join(MANIFEST), journal.manifest.as_bytes())
             .with_context(|| MANIFEST.to_owned())?;
+        // Without `old/` the journal could not be gone on with: a user's own file where an old one was would go into it.
+        let (from, to) = (self.work().join(JOURNAL), self.work().join(FINISHED));
+        fs::rename(from, &to).with_context(|| to.display().to_string())?;
+        self.sync()?;
         self.clean()
+    }
+
+    /// Forgets that there was an installation: what follows one is done.
+    pub fn forget_finished(&self) -> Result<()> {
+        remove_file(&self.work().join(FINISHED))
     }
 
     /// Takes an installation back; returns why, and what came of it. While something is still in `old/`, so is the journal.
@@ -217,7 +242,7 @@ impl Destination {
             Err(error) => return error.context("to undo an installation"),
         };
         if undone.kept.is_empty()
-            && let Err(error) = self.clean()
+            && let Err(error) = remove_file(&self.work().join(JOURNAL)).and_then(|()| self.clean())
         {
             return error;
         }
@@ -235,9 +260,8 @@ impl Destination {
         Stopped::Destination(format!("{}: {why:#}; {}", self.root.display(), came.join("; "))).into()
     }
 
-    /// Removes what an installation needed, its journal first.
+    /// Removes what an installation needed.
     fn clean(&self) -> Result<()> {
-        remove_file(&self.work().join("journal.yml"))?;
         self.forget_waiting()?;
         self.forget_download()?;
         remove_tree(&self.stage_folder())?;

@@ -1,6 +1,6 @@
 //! Installing is renaming: what is there goes into `old/`, what is new comes out of `stage/`, and every step can be taken again.
 //!
-//! The journal is written when everything new lies ready, and removed when it is all in its place. A run that finds one goes on
+//! The journal is written when everything new lies ready, and renamed when it is all in its place. A run that finds one goes on
 //! with it; if a step cannot be taken, all are taken back. Whatever lies there in between may be somebody else's: only what has
 //! the digest that was signed is put in its place or taken back, nothing is moved through a link, and nothing is moved over
 //! anything.

@@ -16,6 +16,7 @@ mod installed;
 mod offer;
 mod order;
 mod package;
+mod passed;
 mod patience;
 mod stopped;
 
@@ -29,6 +30,7 @@ use fetch::Fetch;
 use installed::Installed;
 use order::in_order;
 use package::Package;
+use passed::Passed;
 
 pub use config::{Config, ConfigRefused, Feed, Offer, Signer};
 pub use stopped::Stopped;
@@ -55,6 +57,10 @@ pub struct Order<'a> {
     pub on_bytes: &'a dyn Fn(u64, Option<u64>),
     /// Is told what is worth knowing.
     pub tell: &'a dyn Fn(&str),
+    /// Is told what may be an attack, although the run goes on.
+    pub warn: &'a dyn Fn(&str),
+    /// What follows an installation. If it is interrupted, it is done again by the next run.
+    pub then: &'a dyn Fn(&Done) -> Result<()>,
 }
 
 /// A proxy for http and https.
@@ -86,51 +92,84 @@ pub struct Done {
 /// [`Stopped`] for whatever has an exit code of its own.
 pub fn update(order: &Order<'_>) -> Result<Done> {
     let destination = Destination::open(order.destination, order.dry_run)?;
-    if !destination.recover()? {
-        return look(order, &destination);
-    }
-    (order.tell)("an installation that was interrupted is finished");
+    let finished = if destination.recover()? { finish(order, &destination)? } else { None };
     let done = look(order, &destination);
     let why = done.as_ref().err().and_then(|error| error.downcast_ref::<Stopped>());
-    match (why, destination.installed()?) {
-        // This run did install something: what is to follow an installation follows.
-        (Some(Stopped::SameRelease(_) | Stopped::NothingToDownload(_)), Some(Installed { release, .. })) => {
-            if let Some(why @ Stopped::NothingToDownload(_)) = why {
-                (order.tell)(&why.to_string());
-            }
-            Ok(Done { release, signers: Vec::new(), weight: 0, installed: true })
+    match (why, finished) {
+        // This run did install something.
+        (Some(Stopped::SameRelease(_)), Some(finished)) => Ok(finished),
+        (Some(why @ Stopped::NothingToDownload(_)), Some(finished)) => {
+            (order.tell)(&why.to_string());
+            Ok(finished)
         }
         _ => done,
     }
 }
 
-/// Looks for a newer release where nothing is half done.
+/// Does what follows an installation that another run began.
+fn finish(order: &Order<'_>, destination: &Destination) -> Result<Option<Done>> {
+    let Some(Installed { release, .. }) = destination.installed()? else {
+        destination.forget_finished()?;
+        return Ok(None);
+    };
+    (order.tell)("an installation that was interrupted is finished");
+    let done = Done { release, signers: Vec::new(), weight: 0, installed: true };
+    follow(order, destination, &done)?;
+    Ok(Some(done))
+}
+
+/// Does what follows an installation, and again in the next run if it is interrupted.
+fn follow(order: &Order<'_>, destination: &Destination, done: &Done) -> Result<()> {
+    let followed = (order.then)(done);
+    if gitian_process::interrupt::received().is_none() {
+        destination.forget_finished()?;
+    }
+    followed
+}
+
+/// Looks for a newer release where nothing is half done: at one place after the other, since none of them is believed.
 fn look(order: &Order<'_>, destination: &Destination) -> Result<Done> {
     if let Some(done) = from_waiting(order, destination)? {
         return Ok(done);
     }
-    let installed = destination.installed()?;
     let fetch = Fetch::new(order)?;
-    let mut reasons = Vec::new();
+    let mut passed = Passed::default();
     for offer in &order.config.offers {
-        match offer::find(offer, &fetch) {
-            Ok(found) => {
-                if let (Some(release), Some(installed), false) = (&found.release, &installed, order.force) {
-                    installed.against_page(release, &offer.name(), order)?;
-                }
-                match fetch.download(&found.url, destination, order) {
-                    Ok(place) => return take(order, destination, &place, found.release.as_deref()),
-                    Err(error) if error.is::<Stopped>() || gitian_process::interrupt::received().is_some() => {
-                        return Err(error);
-                    }
-                    Err(error) => reasons.push(format!("{error:#}")),
-                }
-            }
-            Err(error) if gitian_process::interrupt::received().is_some() => return Err(error),
-            Err(error) => reasons.push(format!("{error:#}")),
+        let done = look_at(offer, order, destination, &fetch, &mut passed);
+        let Err(error) = done else {
+            passed.tell(order);
+            return done;
+        };
+        if gitian_process::interrupt::received().is_some() {
+            return Err(error);
+        }
+        if let Some(error) = passed.over(offer.name(), error) {
+            passed.tell(order);
+            return Err(error);
         }
     }
-    Err(Stopped::NothingToDownload(reasons).into())
+    Err(passed.reason(order))
+}
+
+/// Looks for a newer release at a place.
+fn look_at(
+    offer: &Offer,
+    order: &Order<'_>,
+    destination: &Destination,
+    fetch: &Fetch,
+    passed: &mut Passed,
+) -> Result<Done> {
+    let found = offer::find(offer, fetch).map_err(passed::unreachable)?;
+    if let (Some(release), Some(installed), false) = (&found.release, destination.installed()?, order.force) {
+        installed.against_page(release, &offer.name(), order)?;
+    }
+    let place = fetch.download(&found.url, destination, order);
+    // A package that did not come says nothing about what is promised, one that is refused does.
+    let place = place.map_err(|error| if error.is::<Stopped>() { error } else { passed::unreachable(error) });
+    if place.as_ref().err().is_none_or(|error| error.is::<Stopped>()) {
+        passed.promise(found.release);
+    }
+    take(order, destination, &place?, passed.promised())
 }
 
 /// Goes on with a package that has waited.
@@ -192,8 +231,7 @@ fn take(order: &Order<'_>, destination: &Destination, place: &Path, page: Option
 
 /// Whether a package itself is the reason why a run stopped.
 fn is_refusal(error: &anyhow::Error) -> bool {
-    let stopped = error.downcast_ref::<Stopped>();
-    stopped.is_some_and(|stopped| !matches!(stopped, Stopped::Destination(_) | Stopped::Waiting { .. }))
+    error.downcast_ref().is_some_and(Stopped::is_refusal)
 }
 
 /// Decides whether a package may be installed here.
@@ -232,5 +270,7 @@ fn install(order: &Order<'_>, destination: &Destination, package: &Package) -> R
     let journal = destination.journal(&package.manifest())?;
     destination.stage(package)?;
     destination.install(&journal)?;
-    Ok(package.done(true))
+    let done = package.done(true);
+    follow(order, destination, &done)?;
+    Ok(done)
 }

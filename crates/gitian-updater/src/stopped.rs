@@ -11,8 +11,8 @@ pub enum Stopped {
     /// Nothing could be downloaded; why, for each place.
     #[error("nothing to download{}", reasons(.0))]
     NothingToDownload(Vec<String>),
-    /// The newest release is installed.
-    #[error("release {0} is installed, and is the newest")]
+    /// What is offered is installed.
+    #[error("release {0} is installed, and nothing newer is offered")]
     SameRelease(String),
     /// The package is not the one that is installed or wanted.
     #[error("the package is {found}, and not {wanted}")]
@@ -59,6 +59,23 @@ impl Stopped {
             Self::NotTrusted(_) => 5,
             Self::Frozen(_) => 6,
             Self::Waiting { .. } => 100,
+        }
+    }
+
+    /// Returns whether it is what was offered that stopped the run: another place may offer something else.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.gravity() > 0
+    }
+
+    /// Returns how much a refusal says about the place, so that the gravest of several is told in the end; 0 is none.
+    pub(crate) fn gravity(&self) -> u8 {
+        match self {
+            Self::Destination(_) | Self::Waiting { .. } | Self::NothingToDownload(_) => 0,
+            Self::SameRelease(_) => 1,
+            Self::Downgrade { .. } => 2,
+            Self::Frozen(_) => 3,
+            Self::OtherPackage { .. } => 4,
+            Self::NotTrusted(_) => 5,
         }
     }
 }

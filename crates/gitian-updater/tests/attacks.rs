@@ -244,7 +244,12 @@ fn an_old_release_that_is_shown_as_the_newest_is_noticed() {
         (page("4", Made::new("3", &[("a", "3")]).zip(keys)), "", 6, "release 4 is promised, and 3 is what comes"),
         // What is installed, behind a new page and behind its own.
         (page("4", Made::new("2", &[("a", "2")]).zip(keys)), "", 6, "release 4 is promised, and 2 is what comes"),
-        (page("2", Made::new("2", &[("a", "2")]).zip(keys)), "", 2, "release 2 is installed, and is the newest"),
+        (
+            page("2", Made::new("2", &[("a", "2")]).zip(keys)),
+            "",
+            2,
+            "release 2 is installed, and nothing newer is offered",
+        ),
         // Signatures that are older than there have ever been.
         (
             page("3", old("3").zip(keys)),
@@ -340,6 +345,31 @@ fn an_installation_that_was_broken_off_is_finished_with_what_was_signed_or_taken
 
     type Meddling<'a> = &'a dyn Fn(&Place);
     let work = |place: &Place| place.dest().join(".gitian-update");
+    // Broken off behind the last file: while it cleaned up, or while something followed.
+    let journal = fs::read(work(&broken_off(keys).0).join("journal.yml")).unwrap();
+    for left in [&["stage/lib", "old/a"][..], &["old"], &[]] {
+        let (place, two) = (Place::new(), Made::new("2", &[("a", "2")]).zip(keys));
+        assert_eq!(place.take(keys, &two).0, 0);
+        fs::write(work(&place).join("finished.yml"), &journal).unwrap();
+        left.iter().for_each(|left| fs::create_dir_all(work(&place).join(left)).unwrap());
+        // A user's own, where the old release had a file: it stays.
+        fs::write(place.dest().join("c"), "a user's").unwrap();
+        let (code, said) = place.take(keys, &two);
+        assert_eq!((code, said.contains(r#"release: "2""#)), (0, true), "{said}");
+        assert_eq!(*place.followed.lock().unwrap(), ["2", "2"], "once by the first run, and once more");
+        assert_eq!(place.work(), ["lock"]);
+        assert_eq!(place.tree(), tree(&[("a", "2"), ("c", "a user's")]));
+        assert_eq!(place.take(keys, &two).0, 2, "and that is all");
+        assert_eq!(place.followed.lock().unwrap().len(), 2);
+    }
+    // What follows comes before anything newer is looked for, and after that too.
+    let (place, _) = broken_off(keys);
+    assert_eq!(place.take(keys, &Made::new("3", &[("a", "3")]).zip(keys)).0, 0);
+    assert_eq!(*place.followed.lock().unwrap(), ["1", "2", "3"]);
+    let (place, _) = broken_off(keys);
+    assert_eq!(place.take(keys, b"no package").0, 5);
+    assert_eq!(*place.followed.lock().unwrap(), ["1", "2"]);
+
     let meddlings: [(Meddling<'_>, &str); 4] = [
         (&|place| fs::write(work(place).join("stage/b"), "evil").unwrap(), "b: is not the file that was signed"),
         (&|place| fs::remove_dir_all(work(place).join("stage")).unwrap(), "b: is not the file that was signed"),

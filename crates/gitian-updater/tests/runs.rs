@@ -128,6 +128,78 @@ fn a_version_page_saves_the_download_and_may_not_go_back() {
 }
 
 #[test]
+fn a_place_that_is_stale_or_lies_does_not_decide_for_the_others() {
+    let Some(keys) = keys() else { return };
+    let package = |release: &str| Made::new(release, &[("a", release)]).zip(keys);
+    let mut damaged = package("1.2");
+    damaged[31] ^= 1;
+    let unsigned = Made { signers: vec![("mallory", SIGNED)], ..Made::new("1.3", &[("a", "evil")]) }.zip(keys);
+    let other = Made { name: "other".into(), ..Made::new("2", &[("a", "2")]) }.zip(keys);
+    // What the page of a place says, and its package; what comes of two such places, and what is said of one passed over.
+    type Offered<'a> = (&'a str, &'a [u8]);
+    let (one, two) = (package("1.1"), package("1.2"));
+    let good: Offered<'_> = ("", &two);
+    let cases: [([Offered<'_>; 2], u8, &str, &str); 14] = [
+        ([("1.1", &one), good], 0, r#"release: "1.2""#, ""),
+        ([("", &one), good], 0, r#"release: "1.2""#, ""),
+        ([("1.0", &one), good], 0, r#"release: "1.2""#, "warning: {0} is passed over: {0} 1.0 is older than 1.1"),
+        ([("1.2", &damaged), good], 0, r#"release: "1.2""#, "warning: {0} is passed over: the package is not trusted"),
+        ([("", &unsigned), good], 0, r#"release: "1.2""#, "is passed over: the package is not trusted: "),
+        ([("", &other), good], 0, r#"release: "1.2""#, "is passed over: the package is other, and not coin"),
+        ([("1.2", b""), good], 0, r#"release: "1.2""#, "passed over: "),
+        // What a page promises, somewhere has to come.
+        (
+            [("1.3", &unsigned), good],
+            5,
+            "{0}: the package is not trusted",
+            "warning: {1} is passed over: release 1.3 is",
+        ),
+        (
+            [("1.3", &two), good],
+            6,
+            "{0}: release 1.3 is promised, and 1.2 is what comes",
+            "{1} is passed over: release 1.3",
+        ),
+        // Nothing anywhere: the gravest reason, in whatever order.
+        ([("1.1", &one), ("", &unsigned)], 5, "{1}: the package is not trusted", ""),
+        ([("", &unsigned), ("1.1", &one)], 5, "{0}: the package is not trusted", ""),
+        (
+            [("1.0", &one), ("", &other)],
+            3,
+            "{1}: the package is other",
+            "warning: {0} is passed over: {0} 1.0 is older",
+        ),
+        ([("1.1", &one), ("1.1", &one)], 2, "release 1.1 is installed, and nothing newer is offered", ""),
+        ([("", b""), ("1.1", &one)], 2, "release 1.1 is installed, and nothing newer is offered", "passed over: "),
+    ];
+    for (index, (places, code, says, warns)) in cases.into_iter().enumerate() {
+        let place = Place::new();
+        assert_eq!(place.take(keys, &one).0, 0);
+        let (mut urls, mut told) = (String::from("urls:\n"), Vec::new());
+        for (number, (page, package)) in places.into_iter().enumerate() {
+            let mut url = match package {
+                b"" => format!("file://{}/none-{number}", place.folder.path().display()),
+                package => place.file(&format!("p-{number}"), package),
+            };
+            urls += &format!("- url: {url}\n");
+            if !page.is_empty() {
+                url = place.file(&format!("v-{number}"), page.as_bytes());
+                urls += &format!("  version_url: {url}\n");
+            }
+            told.push(url);
+        }
+        let filled = |text: &str| text.replace("{0}", &told[0]).replace("{1}", &told[1]);
+        let (found, said) = answer(place.update(&config(keys, &urls), |_| {}));
+        assert_eq!(found, code, "{index}: {said}");
+        assert!(said.contains(&filled(says)), "{index}: {said}");
+        let notes = place.notes.lock().unwrap().join("\n");
+        assert!(notes.contains(&filled(warns)), "{index}: {notes}");
+        assert_eq!(warns.is_empty(), notes.is_empty(), "{index}: {notes}");
+        assert_eq!(place.tree()["a"], if code == 0 { "1.2" } else { "1.1" }, "{index}");
+    }
+}
+
+#[test]
 fn a_feed_leads_to_a_package() {
     let Some(keys) = keys() else { return };
     let place = Place::new();
@@ -324,6 +396,8 @@ fn a_proxy_is_used_if_one_is_given_but_not_for_all_hosts() {
             proxy: Some(&given),
             on_bytes: &|_, _| {},
             tell: &|_| {},
+            warn: &|_| {},
+            then: &|_| Ok(()),
         }))
     };
     let asked = || proxy.asked.lock().unwrap().iter().map(|asked| asked.path.clone()).collect::<Vec<_>>();

@@ -195,11 +195,13 @@ pub fn config(keys: &Keys, more: &str) -> String {
 pub struct Place {
     pub folder: tempfile::TempDir,
     pub notes: Mutex<Vec<String>>,
+    /// The releases whose installation something followed.
+    pub followed: Mutex<Vec<String>>,
 }
 
 impl Place {
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), notes: Mutex::default() }
+        Self { folder: tempfile::tempdir().unwrap(), notes: Mutex::default(), followed: Mutex::default() }
     }
 
     pub fn dest(&self) -> PathBuf {
@@ -217,6 +219,7 @@ impl Place {
     pub fn update(&self, config: &str, change: impl FnOnce(&mut Order<'_>)) -> Result<Done, anyhow::Error> {
         let config = Config::parse(config.as_bytes()).unwrap();
         let tell = |text: &str| self.notes.lock().unwrap().push(text.to_owned());
+        let warn = |text: &str| self.notes.lock().unwrap().push(format!("warning: {text}"));
         let mut order = Order {
             config: &config,
             destination: &self.dest(),
@@ -228,6 +231,11 @@ impl Place {
             proxy: None,
             on_bytes: &|_, _| {},
             tell: &tell,
+            warn: &warn,
+            then: &|done| {
+                self.followed.lock().unwrap().push(done.release.clone());
+                Ok(())
+            },
         };
         change(&mut order);
         update(&order)
