@@ -530,8 +530,8 @@ fn no_value_of_a_driver_in_shell_is_dropped_without_a_word() {
         (
             "for p in linux:lin win:win; do\n n=${p%%:*}\n gbuild -j3 contrib/gitian-$n.yml\n gsign -r $VERSION-${p##*:} contrib/gitian-$n.yml\ndone".to_owned(),
             &[
-                "fits no descriptor: gbuild -j3 contrib/gitian-${n}.yml\n",
-                "fits no descriptor: gsign -r {version}-${p##*:} contrib/gitian-${n}.yml\n",
+                "fits no descriptor: gbuild -j3 contrib/gitian-${p%%:*}.yml\n",
+                "fits no descriptor: gsign -r {version}-${p##*:} contrib/gitian-${p%%:*}.yml\n",
             ],
         ),
         (

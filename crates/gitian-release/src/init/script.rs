@@ -183,8 +183,9 @@ impl Script {
         let build = descriptor.and_then(|descriptor| self.build_of(&descriptor));
         match (build, release) {
             (Some(build), release) => {
-                if program == "gsign" {
-                    build.signed.push(call(program, args));
+                let call = call(program, args);
+                if program == "gsign" && !build.signed.contains(&call) && build.signed.len() < TOLD {
+                    build.signed.push(call);
                 }
                 if let Some(release) = release {
                     build.add_release(release);
