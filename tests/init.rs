@@ -472,6 +472,99 @@ fn what_the_script_says_in_its_own_way_is_read_or_told() {
     }
 }
 
+/// A driver in shell: what stands before the build, gbuild's words, gsign's, and what stands behind.
+fn shell_driver(before: &str, built: &str, signed: &str, behind: &str) -> String {
+    let of = "../coin/contrib/gitian-descriptors/gitian-linux.yml";
+    format!(
+        "{before}\n./bin/gbuild --commit coin=v$VERSION {built} {of}\n./bin/gsign --signer x {signed} {of}\n{behind}\n"
+    )
+}
+
+#[test]
+fn no_value_of_a_driver_in_shell_is_dropped_without_a_word() {
+    let built = |before, built| shell_driver(before, built, "", "");
+    let signed = |before, signed| shell_driver(before, "", signed, "");
+    let out =
+        "mv build/out/coin-*-osx-unsigned.tar.gz inputs/coin-osx-unsigned.tar.gz\nmv build/out/coin-*.tar.gz ../out/";
+    let said = "# The script says";
+    for (script, expected) in [
+        (signed("", "--release=$VERSION-lin"), &["release = \"{version}-lin\"\n"][..]),
+        (signed("", "-r$VERSION-lin"), &["release = \"{version}-lin\"\n"]),
+        (
+            signed("", "--release $VERSION-$(uname -m) -d ../sigs"),
+            &["# The script says {version}-$(uname -m) for its folder in the tree of assertions, whatever that is then; here it is {version}-linux, unless you add `release`.\n"],
+        ),
+        (
+            signed("declare -A S=([win]=win-unsigned)", "--release \"$VERSION-${S[$p]}\""),
+            &["# The script says {version}-${S[$p]} for its folder"],
+        ),
+        (signed("", "--release 1.0-lin"), &["# The script says 1.0-lin for its folder"]),
+        (built("", "--url coin=${URL:-https://x.org/coin.git}"), &["url = \"https://x.org/coin.git\"\n"]),
+        (
+            built("", "--url coin=$2"),
+            &["# The script says it comes from ${2}, whatever that is then; without `url` it is the descriptor's.\n"],
+        ),
+        (built("", "--url $2"), &["# The script says --url ${2} here too, which could not be read.\n"]),
+        (built("", "-j3 -m4000"), &["processors = 3\n", "memory = 4000\n"]),
+        (built("", "-j ${J:-3} -m ${MEM:=4000}"), &["processors = 3\n", "memory = 4000\n"]),
+        (built("PROC=${PROC:-3}\n: ${MEM:=4000}", "-j $PROC -m $MEM"), &["processors = 3\n", "memory = 4000\n"]),
+        (
+            built("PROC=`nproc`", "-j $PROC -m $(free -m | x)"),
+            &["# Nothing of this call is here, since it fits no descriptor: gbuild --commit coin=v{version} -j ${PROC} -m $(free -m\n"],
+        ),
+        (
+            built("PROC=`nproc`", "-j $PROC -m $(memory --of x)"),
+            &[
+                "# The script says ${PROC} for `processors`, whatever that is then; without it, it is gbuild's own.\n",
+                "# The script says $(memory --of x) for `memory`, ",
+            ],
+        ),
+        (
+            shell_driver("", "", "", "find build/out -name '*.exe' -exec mv {} ../out \\;"),
+            &["# The script also does this, and a release by this file does not: find build/out -name *.exe -exec mv {} ../out\n"],
+        ),
+        (
+            shell_driver("", "", "", out),
+            &["collect = [\"coin-*.tar.gz\"]\n# The script moves coin-*-osx-unsigned.tar.gz away before it takes coin-*.tar.gz: here that takes both along.\n"],
+        ),
+        (
+            "for p in linux:lin win:win; do\n n=${p%%:*}\n gbuild -j3 contrib/gitian-$n.yml\n gsign -r $VERSION-${p##*:} contrib/gitian-$n.yml\ndone".to_owned(),
+            &[
+                "fits no descriptor: gbuild -j3 contrib/gitian-${p%%:*}.yml\n",
+                "fits no descriptor: gsign -r {version}-${p##*:} contrib/gitian-${p%%:*}.yml\n",
+            ],
+        ),
+        (
+            "./bin/gbuild $HOME/coin/contrib/gitian-descriptors/gitian-linux.yml\n./bin/gsign -r $VERSION-lin contrib/gitian-descriptors/gitian-linux.yml".to_owned(),
+            &["release = \"{version}-lin\"\n"],
+        ),
+    ] {
+        let work = repository(Some(("gitian-build.sh", &script)));
+        commit(&work);
+        work.run("gitian", &["init"]).succeeds();
+        let toml = fs::read_to_string(work.path().join("gitian.toml")).unwrap();
+        for expected in expected {
+            assert!(toml.contains(expected), "{script}: {expected}: {toml}");
+        }
+        assert!(toml.contains(said) == expected.iter().any(|text| text.starts_with(said)), "{script}: {toml}");
+        assert!(!planned(&work).is_empty());
+    }
+}
+
+#[test]
+fn a_platform_that_the_script_leaves_out_is_not_built() {
+    let of = "../coin/contrib/gitian-descriptors/gitian";
+    let script = format!(
+        "for p in linux win win-signer; do\n  gbuild {of}-$p.yml && gsign --signer x -r $VERSION-$p {of}-$p.yml\n  \
+         [ \"$p\" = win ] && break\ndone\n"
+    );
+    let work = repository(Some(("gitian-build.sh", &script)));
+    commit(&work);
+    work.run("gitian", &["init"]).succeeds();
+    let toml = fs::read_to_string(work.path().join("gitian.toml")).unwrap();
+    assert!(toml.contains("[descriptors.win]") && toml.contains("\n#[descriptors.win-signer]"), "{toml}");
+}
+
 #[test]
 fn the_hint_is_for_the_file_that_was_written() {
     let script = "git clone https://github.com/coin/gitian.sigs.git\n\

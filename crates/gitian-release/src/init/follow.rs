@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use gitian_process::{Failure, interrupt};
 
-use super::steps::{Call, Condition, Function, Line, NESTED, Step, Value, is_separator};
+use super::steps::{Call, Condition, Each, Function, Leave, Line, NESTED, Step, Value, is_separator};
 use super::values::{Resolver, Values, is_known};
 use super::words::{Language, Words};
 use super::{python, shell};
@@ -64,7 +64,8 @@ fn commands(steps: &[Step], language: Language) -> Result<Words, Failure> {
 fn define<'a>(steps: &'a [Step], functions: &mut BTreeMap<&'a str, &'a Function>) {
     for step in steps {
         match step {
-            Step::Line(_) => {}
+            Step::Line(_) | Step::Leave(_) => {}
+            Step::Block(steps) => define(steps, functions),
             Step::Each(each) => define(&each.body, functions),
             Step::Choice(cases) => cases.iter().for_each(|(_, steps)| define(steps, functions)),
             Step::Function(function) => {
@@ -103,7 +104,8 @@ impl<'a> Follower<'a> {
                         self.called.insert(name);
                     }
                 }
-                Step::Line(_) => {}
+                Step::Line(_) | Step::Leave(_) => {}
+                Step::Block(steps) => self.find_calls(steps, in_loop),
                 Step::Each(each) => self.find_calls(&each.body, true),
                 Step::Choice(cases) => cases.iter().for_each(|(_, steps)| self.find_calls(steps, in_loop)),
                 Step::Function(function) => self.find_calls(&function.body, in_loop),
@@ -127,45 +129,61 @@ impl<'a> Follower<'a> {
         left.is_some()
     }
 
-    /// `is_sure` unless they may be left out.
-    fn steps(&mut self, steps: &'a [Step], is_sure: bool) -> Result<(), Failure> {
+    /// `is_sure` unless they may be left out. Returns what they leave for sure.
+    fn steps(&mut self, steps: &'a [Step], is_sure: bool) -> Result<Option<Leave>, Failure> {
         for step in steps {
             interrupt::check()?;
-            match step {
-                Step::Line(line) => self.line(line, is_sure)?,
-                Step::Each(each) => {
-                    if !self.may_go_on(each.over.size()) {
-                        return Ok(());
-                    }
-                    let Some(parts) = self.resolver.parts(each) else {
-                        self.steps(&each.body, false)?;
-                        continue;
-                    };
-                    let level = self.resolver.enter(true);
-                    self.inside += 1;
-                    for part in parts {
-                        if !self.may_go_on(each.names.len()) {
-                            break;
-                        }
-                        self.resolver.forget(&level);
-                        self.resolver.bind(&each.names, &part);
-                        self.steps(&each.body, is_sure)?;
-                    }
-                    self.inside -= 1;
-                    self.resolver.leave(&level);
+            let left = match step {
+                Step::Line(line) => {
+                    self.line(line, is_sure)?;
+                    None
                 }
+                Step::Each(each) => self.each(each, is_sure)?,
                 Step::Choice(cases) => self.choice(cases, is_sure)?,
-                Step::Function(function) if self.called.contains(function.name.as_str()) => {}
-                Step::Function(function) => self.steps(&function.body, is_sure)?,
+                // Of what a loop leaves, only the function is more than the loop.
+                Step::Block(steps) => self.steps(steps, is_sure)?.filter(|left| *left == Leave::Function),
+                Step::Leave(leave) => Some(*leave).filter(|_| is_sure && self.inside > 0),
+                Step::Function(function) if self.called.contains(function.name.as_str()) => None,
+                Step::Function(function) => {
+                    self.steps(&function.body, is_sure)?;
+                    None
+                }
+            };
+            if left.is_some() {
+                return Ok(left);
             }
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn choice(&mut self, cases: &'a [(Condition, Vec<Step>)], mut is_sure: bool) -> Result<(), Failure> {
+    fn each(&mut self, each: &'a Each, is_sure: bool) -> Result<Option<Leave>, Failure> {
+        if !self.may_go_on(each.over.size()) {
+            return Ok(None);
+        }
+        let Some(parts) = self.resolver.parts(each) else { return self.steps(&each.body, false) };
+        let level = self.resolver.enter(true);
+        self.inside += 1;
+        let mut left = None;
+        for part in parts {
+            if !self.may_go_on(each.names.len()) {
+                break;
+            }
+            self.resolver.forget(&level);
+            self.resolver.bind(&each.names, &part);
+            left = self.steps(&each.body, is_sure)?.filter(|left| *left != Leave::Round);
+            if left.is_some() {
+                break;
+            }
+        }
+        self.inside -= 1;
+        self.resolver.leave(&level);
+        Ok(left.filter(|left| *left == Leave::Function))
+    }
+
+    fn choice(&mut self, cases: &'a [(Condition, Vec<Step>)], mut is_sure: bool) -> Result<Option<Leave>, Failure> {
         for (condition, steps) in cases {
             if !self.may_go_on(condition.size()) {
-                return Ok(());
+                return Ok(None);
             }
             match self.holds(condition) {
                 Some(false) => {}
@@ -176,7 +194,7 @@ impl<'a> Follower<'a> {
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn line(&mut self, line: &'a Line, is_sure: bool) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 //! Nothing is run and nothing is fetched. What could not be told stands in the file as a comment that says what to fill in.
 
 mod follow;
+mod options;
 mod python;
 mod script;
 mod shell;
@@ -249,8 +250,9 @@ impl<'a> Writer<'a> {
     /// The calls that fit no descriptor.
     fn lost(&self) -> Vec<String> {
         let fits = |build: &&Build| self.descriptors.iter().any(|found| is_path_of(&build.descriptor, &found.path));
-        let builds = self.script.builds.iter().filter(|build| !fits(build)).map(|build| &build.call);
-        builds.chain(&self.script.lost).cloned().collect()
+        let builds = self.script.builds.iter().filter(|build| !fits(build));
+        let calls = builds.flat_map(|build| std::iter::once(&build.call).chain(&build.signed));
+        calls.chain(&self.script.lost).cloned().collect()
     }
 
     /// The inputs of a descriptor that other builds leave.
@@ -284,6 +286,9 @@ impl<'a> Writer<'a> {
         for line in lines.into_iter().flatten() {
             self.line(&line);
         }
+        for (key, said) in unclear(entries) {
+            self.ask_for_number(key, said);
+        }
         self.line("# Who signs is each builder's own: git config --global gitian.signer NAME");
     }
 
@@ -295,6 +300,13 @@ impl<'a> Writer<'a> {
             numbers.all(|number| number == Some(first)).then_some(first)
         };
         [all(Build::processors), all(Build::memory_mib)]
+    }
+
+    fn ask_for_number(&mut self, key: &str, said: &str) {
+        self.ask(&format!(
+            "The script says {} for `{key}`, whatever that is then; without it, it is gbuild's own.",
+            printable(said)
+        ));
     }
 
     fn sigs(&mut self) {
@@ -323,22 +335,32 @@ impl<'a> Writer<'a> {
                     .builds
                     .iter()
                     .find(|build| Some(&build.descriptor) == entry.build.map(|b| &b.descriptor));
-                known.0 = known.0.or_else(|| build.and_then(|build| of(&build.commits)));
-                known.1 = known.1.or_else(|| build.and_then(|build| of(&build.urls)));
+                // What can be told counts more than what cannot.
+                let better = |known: Option<&'a str>, said: Option<&'a str>| {
+                    known.filter(|known| is_known(known)).or(said.filter(|said| is_known(said))).or(known).or(said)
+                };
+                known.0 = better(known.0, build.and_then(|build| of(&build.commits)));
+                known.1 = better(known.1, build.and_then(|build| of(&build.urls)));
             }
         }
         for (dir, (commit, url, in_descriptor)) in commits {
             let plain = |value: &str| is_known(value) && !value.is_empty();
-            let said = commit.map(printable);
+            let [said, said_url] = [commit, url].map(|said| said.filter(|said| !said.is_empty()).map(printable));
             let commit = commit.filter(|value| plain(value) && project::commit(value).is_ok());
             let url = url.filter(|value| plain(value));
-            if commit.is_none() && url.is_none() && in_descriptor {
+            if said.is_none() && said_url.is_none() && in_descriptor {
                 continue;
             }
             self.line(&format!("\n[remotes.{}]", key(dir)));
             match commit {
                 Some(commit) => self.line(&format!("commit = {}", quoted(commit))),
-                None if in_descriptor => {}
+                None if in_descriptor => {
+                    if let Some(said) = said {
+                        self.ask(&format!(
+                            "The script says {said}, whatever that is then; without `commit` it is the descriptor's."
+                        ));
+                    }
+                }
                 None => {
                     let guess = self.guess();
                     match said {
@@ -351,8 +373,12 @@ impl<'a> Writer<'a> {
                     self.line(&format!("commit = {}", quoted(guess)));
                 }
             }
-            if let Some(url) = url {
-                self.line(&format!("url = {}", quoted(url)));
+            match (url, said_url) {
+                (Some(url), _) => self.line(&format!("url = {}", quoted(url))),
+                (None, Some(said)) => self.ask(&format!(
+                    "The script says it comes from {said}, whatever that is then; without `url` it is the descriptor's."
+                )),
+                (None, None) => {}
             }
         }
     }
@@ -402,18 +428,37 @@ impl<'a> Writer<'a> {
 
     fn descriptor(&mut self, entry: &Entry<'_>, entries: &[Entry<'_>]) {
         self.line(&format!("\n[descriptors.{}]\nfile = {}", key(&entry.name), quoted(&shown(&entry.found.path))));
-        match entry.build.and_then(|build| build.release.as_ref()).filter(|release| is_known(release)) {
-            Some(release) => self.line(&format!("release = {}", quoted(release))),
-            None => self.ask(&format!(
-                "Its folder in the tree of assertions is {{version}}-{}, unless you add `release`.",
-                entry.name
+        let said = entry.build.and_then(|build| build.release.as_ref());
+        let folder = format!("{{version}}-{}, unless you add `release`.", entry.name);
+        match (entry.build.and_then(Build::release), said) {
+            (Some(release), _) => self.line(&format!("release = {}", quoted(release))),
+            (None, Some(said)) => self.ask(&format!(
+                "The script says {} for its folder in the tree of assertions, whatever that is then; here it is {folder}",
+                printable(said)
             )),
+            (None, None) => self.ask(&format!("Its folder in the tree of assertions is {folder}")),
+        }
+        for unread in entry.build.iter().flat_map(|build| &build.unread) {
+            self.ask(&format!("The script says {} here too, which could not be read.", printable(unread)));
         }
         let collect = entry.build.map(|build| build.collect.clone()).unwrap_or_default();
         if !collect.is_empty() {
             let patterns: Vec<String> =
                 collect.iter().map(|pattern| quoted(&starred(&pattern.replace("{version}", "*")))).collect();
             self.line(&format!("collect = [{}]", patterns.join(", ")));
+        }
+        for (kept, pattern) in entry.build.iter().flat_map(|build| &build.kept_out) {
+            self.ask(&format!(
+                "The script moves {} away before it takes {}: here that takes both along.",
+                printable(kept),
+                printable(pattern)
+            ));
+        }
+        let of_all = unclear(entries);
+        for (key, said) in unclear(std::slice::from_ref(entry)) {
+            if !of_all.contains(&(key, said)) {
+                self.ask_for_number(key, said);
+            }
         }
         let of_build = [entry.build.and_then(Build::processors), entry.build.and_then(Build::memory_mib)];
         for ((key, shared), own) in ["processors", "memory"].iter().zip(self.shared(entries)).zip(of_build) {
@@ -450,6 +495,19 @@ impl<'a> Writer<'a> {
             ));
         }
     }
+}
+
+/// Processors and memory that the script says for all of some builds alike, by something else than a number.
+fn unclear<'a>(entries: &[Entry<'a>]) -> Vec<(&'static str, &'a str)> {
+    let said = |of: fn(&Build) -> Option<&String>| {
+        let mut all = entries.iter().map(|entry| entry.build.and_then(of));
+        let first = all.next()??;
+        all.all(|said| said == Some(first)).then_some(first.as_str())
+    };
+    let both =
+        [("processors", said(|build| build.processors.as_ref())), ("memory", said(|build| build.memory.as_ref()))];
+    let unclear = both.into_iter().filter_map(|(key, said)| Some((key, said?)));
+    unclear.filter(|(_, said)| said.parse::<u32>().is_err()).collect()
 }
 
 /// Text of a script for a comment: on one line.

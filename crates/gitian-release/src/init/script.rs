@@ -2,13 +2,15 @@
 //! and checks, where it puts outputs.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use gitian_manifest::Digest;
 use gitian_process::{Failure, interrupt};
 
+use super::options::{Argument, GBUILD, SIGNS, arguments};
 use super::values::is_known;
 use super::words::{Command, Language, Words};
+use crate::pattern::Pattern;
 
 /// How many of the commands that are not taken over are told.
 const TOLD: usize = 100;
@@ -53,12 +55,18 @@ pub(crate) struct Build {
     pub fetch_tags: bool,
     /// `--allow-sudo`.
     pub allow_sudo: bool,
+    /// Values of `--commit` and `--url` that name no remote.
+    pub unread: Vec<String>,
     /// `--release` of the gsign or gverify that names the same descriptor.
     pub release: Option<String>,
+    /// The calls of gsign that name the same descriptor.
+    pub signed: Vec<String>,
     /// Outputs that are moved to where binaries go, as patterns below `build/out`.
     pub collect: Vec<String>,
     /// Outputs that become inputs: pattern, name.
     pub stages: Vec<(String, String)>,
+    /// Outputs that are moved away before a pattern takes what fits it: those, the pattern.
+    pub kept_out: Vec<(String, String)>,
 }
 
 /// A file that a script brings or checks.
@@ -80,6 +88,18 @@ impl Build {
     pub fn memory_mib(&self) -> Option<u32> {
         self.memory.as_ref()?.parse().ok()
     }
+
+    /// `--release`, where it can be told for each version.
+    pub fn release(&self) -> Option<&str> {
+        self.release.as_deref().filter(|release| is_release(release))
+    }
+
+    /// Takes over `--release`; what can be told counts more than what came before.
+    fn add_release(&mut self, release: String) {
+        if self.release.is_none() || self.release().is_none() && is_release(&release) {
+            self.release = Some(release);
+        }
+    }
 }
 
 impl Script {
@@ -100,6 +120,13 @@ impl Script {
     }
 
     fn command(&mut self, words: &Command) {
+        if let Some(at) = words.iter().take(2).position(|word| TAKES_OUTPUTS.contains(&word.as_str()))
+            && words[at..].iter().any(|word| word.contains("build/out"))
+        {
+            // The last of `find … -exec … \;` ends the command for us.
+            let args = words[at + 1..].strip_suffix(&["\\".to_owned()]).unwrap_or(&words[at + 1..]);
+            return self.not_taken(&words[at], args);
+        }
         let Some((at, program)) = words.iter().enumerate().find_map(|(at, word)| Some((at, program(word)?))) else {
             return self.digests(words);
         };
@@ -123,21 +150,15 @@ impl Script {
         let is_path = until.last().is_some_and(|word| word.contains('/'));
         let goes_on_elsewhere = if args.is_empty() { until.len() == 1 } else { !args.iter().any(|arg| is_known(arg)) };
         let is_call = has_options || is_path && goes_on_elsewhere;
-        let mut args = args.iter();
-        while let Some(arg) = args.next() {
-            let (option, attached) = match arg.split_once('=') {
-                Some((option, value)) if arg.starts_with("--") => (option, Some(value.to_owned())),
-                _ => (arg.as_str(), None),
-            };
-            let mut value = || attached.clone().or_else(|| args.next().cloned());
-            match option {
-                "-c" | "--commit" => build.commits.extend(pairs(value())),
-                "-u" | "--url" => build.urls.extend(pairs(value())),
-                "-j" | "--num-make" => build.processors = value(),
-                "-m" | "--memory" => build.memory = value(),
-                "--fetch-tags" => build.fetch_tags = true,
-                "--allow-sudo" => build.allow_sudo = true,
-                path if path.ends_with(".yml") || path.ends_with(".yaml") => build.descriptor = path.to_owned(),
+        for argument in arguments(args, GBUILD) {
+            match argument {
+                Argument::Valued("commit", value) => build.commits.extend(pairs("--commit", &value, &mut build.unread)),
+                Argument::Valued("url", value) => build.urls.extend(pairs("--url", &value, &mut build.unread)),
+                Argument::Valued("num-make", value) => build.processors = Some(value),
+                Argument::Valued("memory", value) => build.memory = Some(value),
+                Argument::Flag(flag) if flag == "--fetch-tags" => build.fetch_tags = true,
+                Argument::Flag(flag) if flag == "--allow-sudo" => build.allow_sudo = true,
+                Argument::Plain(path) if is_descriptor(&path) => build.descriptor = path,
                 _ => {}
             }
         }
@@ -151,15 +172,38 @@ impl Script {
 
     /// The release of gsign or gverify.
     fn signs(&mut self, program: &str, args: &[String]) {
-        let at = args.iter().position(|arg| arg == "--release" || arg == "-r");
-        let release = at.and_then(|at| args.get(at + 1)).filter(|release| release.contains("{version}"));
-        let descriptor = args.iter().find(|arg| arg.ends_with(".yml") || arg.ends_with(".yaml"));
-        let build = self.builds.iter_mut().find(|build| Some(&build.descriptor) == descriptor);
+        let (mut release, mut descriptor) = (None, None);
+        for argument in arguments(args, SIGNS) {
+            match argument {
+                Argument::Valued("release", value) => release = Some(value),
+                Argument::Plain(path) if is_descriptor(&path) => descriptor = Some(path),
+                _ => {}
+            }
+        }
+        let build = descriptor.and_then(|descriptor| self.build_of(&descriptor));
         match (build, release) {
-            (Some(build), Some(release)) => _ = build.release.get_or_insert_with(|| release.clone()),
-            (None, _) if program == "gsign" && at.is_some() => self.lost.push(call(program, args)),
+            (Some(build), release) => {
+                let call = call(program, args);
+                if program == "gsign" && !build.signed.contains(&call) && build.signed.len() < TOLD {
+                    build.signed.push(call);
+                }
+                if let Some(release) = release {
+                    build.add_release(release);
+                }
+            }
+            (None, Some(_)) if program == "gsign" => self.lost.push(call(program, args)),
             _ => {}
         }
+    }
+
+    /// The build of a descriptor, which one call may name from the top of its repository and another from elsewhere.
+    fn build_of(&mut self, descriptor: &str) -> Option<&mut Build> {
+        let same = self.builds.iter().position(|build| build.descriptor == descriptor);
+        let at = same.or_else(|| {
+            let mut alike = (0..self.builds.len()).filter(|at| ends_alike(&self.builds[*at].descriptor, descriptor));
+            alike.next().filter(|_| alike.next().is_none())
+        })?;
+        self.builds.get_mut(at)
     }
 
     /// `wget -O inputs/NAME URL`, `wget -P inputs URL`, `curl -o NAME URL`.
@@ -204,6 +248,12 @@ impl Script {
                         build.stages.push((output.to_owned(), name.to_owned()));
                     }
                     false if !build.collect.iter().any(|known| known == output) => {
+                        if program == "mv" {
+                            let pattern = Pattern::new(output.replace("{version}", "*"));
+                            let before = build.stages.iter().map(|(before, _)| before);
+                            let kept: Vec<&String> = before.filter(|before| pattern.fits(before)).collect();
+                            build.kept_out.extend(kept.into_iter().map(|kept| (kept.clone(), output.to_owned())));
+                        }
                         build.collect.push(output.to_owned())
                     }
                     false => {}
@@ -268,9 +318,39 @@ fn program(word: &str) -> Option<&'static str> {
     KNOWN.into_iter().find(|known| *known == name)
 }
 
-fn pairs(value: Option<String>) -> Vec<(String, String)> {
-    let value = value.unwrap_or_default();
-    value.split(',').filter_map(|pair| pair.split_once('=')).map(|(dir, of)| (dir.to_owned(), of.to_owned())).collect()
+/// Programs that may take outputs in ways that are not read, or go to where they are.
+const TAKES_OUTPUTS: [&str; 9] = ["find", "rsync", "scp", "install", "ln", "tar", "zip", "cd", "pushd"];
+
+/// Splits `DIR=VALUE,DIR=VALUE`; what is none goes to `unread`, behind its option.
+fn pairs(option: &str, value: &str, unread: &mut Vec<String>) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    for pair in value.split(',').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some((dir, of)) if is_known(dir) => pairs.push((dir.to_owned(), of.to_owned())),
+            _ => unread.push(format!("{option} {pair}")),
+        }
+    }
+    pairs
+}
+
+/// Whether `gitian.toml` can say a release: as a text with the version in it.
+fn is_release(release: &str) -> bool {
+    is_known(release) && release.contains("{version}")
+}
+
+fn is_descriptor(path: &str) -> bool {
+    path.ends_with(".yml") || path.ends_with(".yaml")
+}
+
+/// Whether one of two paths ends with the other, wherever both are seen from.
+fn ends_alike(one: &str, other: &str) -> bool {
+    let below = |path: &str| -> PathBuf { Path::new(path).components().filter(|part| is_name(*part)).collect() };
+    let (one, other) = (below(one), below(other));
+    one.ends_with(&other) || other.ends_with(&one)
+}
+
+fn is_name(part: Component<'_>) -> bool {
+    matches!(part, Component::Normal(_))
 }
 
 fn file_name(path: &str) -> Option<&str> {

@@ -5,11 +5,13 @@ use std::collections::HashSet;
 
 use gitian_process::{Failure, interrupt};
 
-use super::steps::{CLOSE, Call, Condition, Each, Function, Line, NESTED, OPEN, Part, Step, Value};
-use super::steps::{is_name, is_separator, mark, split};
+use super::steps::{CLOSE, Call, Condition, Each, Function, Leave, Line, NESTED, OPEN, Part, Step, Value};
+use super::steps::{default, is_name, is_separator, mark, split};
 
 /// The longest list between brackets, in words.
 const LIST: usize = 200;
+/// The longest word that stands for what a variable does not hold, in bytes.
+const DEFAULT: usize = 1000;
 
 /// Reads a script.
 ///
@@ -17,21 +19,29 @@ const LIST: usize = 200;
 /// We were asked to stop.
 pub(super) fn read(text: &str) -> Result<Vec<Step>, Failure> {
     let mut tokens = Vec::new();
+    let mut defaults = Vec::new();
     let statements = statements(text);
     let all: HashSet<&String> = statements.iter().collect();
     let mut lines = statements.iter();
     while let Some(line) = lines.next() {
         interrupt::check()?;
-        tokens.extend(split(&marked(line)).into_iter().map(Token::Word));
+        tokens.extend(split(&marked(line, &mut defaults, NESTED)).into_iter().map(Token::Word));
         tokens.push(Token::Word(";".to_owned()));
         if let Some(end) = here_document(line).filter(|end| all.contains(end)) {
             // Its text is none of the script's, but may hold commands for another shell.
             let text = lines.by_ref().take_while(|line| **line != end);
-            tokens.extend(text.map(|line| Token::Text(split(&marked(line)))));
+            tokens.extend(text.map(|line| Token::Text(split(&marked(line, &mut Vec::new(), 0)))));
         }
     }
     let mut parser = Parser { tokens, at: 0, open: Vec::new() };
-    Ok(parser.steps())
+    let mut steps = parser.steps();
+    // At the end, since what is assigned anywhere else counts more.
+    steps.extend(
+        defaults.into_iter().map(|(name, value)| {
+            Step::Line(Line { assigned: vec![(vec![name], Value::Text(value))], ..Line::default() })
+        }),
+    );
+    Ok(steps)
 }
 
 /// Returns the lines of a script, continued ones joined, without comments.
@@ -58,8 +68,9 @@ fn here_document(line: &str) -> Option<String> {
     is_name(&end).then_some(end)
 }
 
-/// Marks the variables of a line: `$NAME`, `${NAME}`, `${NAME[@]}`, `$1`, `$@`.
-fn marked(line: &str) -> String {
+/// Marks the variables of a line: `$NAME`, `${NAME}`, `${NAME[@]}`, `$1`, `$@`, `${NAME:-word}`, whose words go to
+/// `defaults` with what stands for them, so deep in one another.
+fn marked(line: &str, defaults: &mut Vec<(String, String)>, depth: usize) -> String {
     let mut text = String::new();
     let mut rest = line;
     // Behind the last brace none is looked for.
@@ -67,7 +78,7 @@ fn marked(line: &str) -> String {
     while let Some((before, behind)) = rest.split_once('$') {
         text += before;
         let inner = behind.strip_prefix('{').filter(|inner| closed > 0 && inner.len() >= closed);
-        let braced = inner.and_then(|inner| inner.split_once('}'));
+        let braced = inner.and_then(|inner| with_default(inner).or_else(|| inner.split_once('}')));
         let (name, after) = braced.unwrap_or_else(|| {
             let end = behind.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(behind.len());
             behind.split_at(if behind.starts_with(['@', '*']) { 1 } else { end })
@@ -78,11 +89,36 @@ fn marked(line: &str) -> String {
             "*" => mark("@"),
             "" => "$".to_owned(),
             name if name.chars().all(|c| c.is_ascii_digit()) => mark(name),
-            name => format!("${{{name}}}"),
+            name => match default(name).filter(|_| braced.is_some() && depth > 0 && !name.contains([OPEN, CLOSE])) {
+                Some((base, word, is_kept)) => {
+                    let word = marked(&word.replace(['"', '\''], ""), defaults, depth - 1);
+                    defaults.push((name.to_owned(), word));
+                    if is_kept {
+                        defaults.push((base.to_owned(), mark(name)));
+                    }
+                    mark(name)
+                }
+                None => format!("${{{name}}}"),
+            },
         };
         rest = after;
     }
     text + rest
+}
+
+/// Splits behind the brace that ends `NAME:-word}`, where the word may have braces of its own.
+fn with_default(inner: &str) -> Option<(&str, &str)> {
+    default(inner)?;
+    let mut open = 0_usize;
+    for (at, byte) in inner.bytes().enumerate().take(DEFAULT) {
+        match byte {
+            b'{' => open += 1,
+            b'}' if open == 0 => return Some((&inner[..at], &inner[at + 1..])),
+            b'}' => open -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 enum Token {
@@ -104,6 +140,12 @@ impl Parser {
             Token::Word(word) => Some(word),
             Token::Text(_) => None,
         }
+    }
+
+    /// Whether `&&` or `||` is what was last.
+    fn is_behind_link(&self) -> bool {
+        let last = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
+        matches!(last, Some(Token::Word(word)) if word == "&&" || word == "||")
     }
 
     fn takes(&mut self, word: &str) -> bool {
@@ -132,6 +174,8 @@ impl Parser {
 
     fn steps(&mut self) -> Vec<Step> {
         let mut steps = Vec::new();
+        // What the next command depends on, behind `&&` or `||`.
+        let mut asked: Option<(Condition, &str)> = None;
         loop {
             if let Some(Token::Text(words)) = self.tokens.get_mut(self.at) {
                 steps.push(Step::Line(Line { words: std::mem::take(words), ..Line::default() }));
@@ -144,7 +188,20 @@ impl Parser {
             }
             let is_too_deep = self.open.len() >= NESTED;
             match word.as_str() {
-                word if is_separator(word) => self.at += 1,
+                word if is_separator(word) => {
+                    let last = || steps.last().map_or(Condition::Unknown, test);
+                    asked = match (word, asked.take()) {
+                        // A line may end behind `&&`.
+                        (";", asked) if self.is_behind_link() => asked,
+                        ("&&", None) => Some((last(), "&&")),
+                        ("||", None) => Some((last().otherwise(), "||")),
+                        // `[ … ] && x=1 || x=2`.
+                        ("||", Some((asked, "&&"))) => Some((asked.otherwise(), "||")),
+                        ("&&" | "||", Some(_)) => Some((Condition::Unknown, "||")),
+                        _ => None,
+                    };
+                    self.at += 1;
+                }
                 "do" | "done" | "then" | "elif" | "else" | "fi" | "esac" | "}" => self.at += 1,
                 "for" | "while" | "until" | "if" | "case" | "function" | "{" if is_too_deep => self.at += 1,
                 "for" => self.each(&mut steps),
@@ -152,18 +209,35 @@ impl Parser {
                     self.at += 1;
                     steps.extend(self.block(&["do"]));
                     self.takes("do");
-                    steps.extend(self.block(&["done"]));
+                    steps.push(Step::Block(self.block(&["done"])));
                     self.takes("done");
                 }
                 "{" => {
                     self.at += 1;
-                    steps.extend(self.block(&["}"]));
+                    let block = self.block(&["}"]);
                     self.takes("}");
+                    match asked.clone() {
+                        Some((asked, _)) => steps.push(Step::Choice(vec![(asked, block)])),
+                        None => steps.extend(block),
+                    }
                 }
                 "if" => self.choice(&mut steps),
                 "case" => self.case(&mut steps),
                 _ if self.is_function() && !is_too_deep => self.function(&mut steps),
-                _ => self.line(&mut steps),
+                _ => match asked.clone() {
+                    None => self.line(&mut steps, is_too_deep),
+                    Some((asked, _)) => {
+                        let mut line = Vec::new();
+                        self.line(&mut line, is_too_deep);
+                        match asked {
+                            Condition::Unknown => {
+                                line.retain(|step| !matches!(step, Step::Leave(_)));
+                                steps.extend(line);
+                            }
+                            asked => steps.push(Step::Choice(vec![(asked, line)])),
+                        }
+                    }
+                },
             }
         }
     }
@@ -262,11 +336,21 @@ impl Parser {
         steps.push(Step::Function(Function { name, parameters, body }));
     }
 
-    fn line(&mut self, steps: &mut Vec<Step>) {
+    /// A command. `continue` and the like count only where it is plain what they leave.
+    fn line(&mut self, steps: &mut Vec<Step>, is_too_deep: bool) {
         let words = self.command();
         if words.is_empty() {
             self.at += 1;
             return;
+        }
+        let leave = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            ["continue"] => Some(Leave::Round),
+            ["break"] => Some(Leave::Loop),
+            ["return", ..] => Some(Leave::Function),
+            _ => None,
+        };
+        if let Some(leave) = leave.filter(|_| !is_too_deep) {
+            return steps.push(Step::Leave(leave));
         }
         let mut assigned = Vec::new();
         for (at, word) in words.iter().enumerate() {
@@ -318,7 +402,15 @@ impl Parser {
 
 /// What a command asks: `[ $a = b ]`, `[[ $a == b* ]]`, `test $a != b`.
 fn condition(asked: &[Step]) -> Condition {
-    let [Step::Line(line)] = asked else { return Condition::Unknown };
+    match asked {
+        [step] => test(step),
+        _ => Condition::Unknown,
+    }
+}
+
+/// What a command asks, if it is a test.
+fn test(step: &Step) -> Condition {
+    let Step::Line(line) = step else { return Condition::Unknown };
     let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
     let (subject, sign, other) = match words.as_slice() {
         ["[" | "[[", subject, sign, other, "]" | "]]"] | ["test", subject, sign, other] => (subject, *sign, *other),

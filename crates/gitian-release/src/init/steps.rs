@@ -18,6 +18,20 @@ pub(super) enum Step {
     /// What is done in the first case that holds.
     Choice(Vec<(Condition, Vec<Step>)>),
     Function(Function),
+    /// A loop that only the run counts: it is read once.
+    Block(Vec<Step>),
+    Leave(Leave),
+}
+
+/// What the rest of is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// `continue`.
+    Round,
+    /// `break`.
+    Loop,
+    /// `return`.
+    Function,
 }
 
 /// A statement.
@@ -80,7 +94,7 @@ pub(super) enum Value {
 }
 
 /// When a case holds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Condition {
     /// In all other cases.
     Otherwise,
@@ -95,6 +109,16 @@ pub(super) enum Condition {
     Any(Vec<Condition>),
     /// Only the script's run tells.
     Unknown,
+}
+
+impl Condition {
+    /// When it does not hold.
+    pub fn otherwise(self) -> Self {
+        match self {
+            Self::Unknown => Self::Unknown,
+            condition => Self::Not(Box::new(condition)),
+        }
+    }
 }
 
 /// A variable's name, marked.
@@ -112,6 +136,16 @@ pub(super) fn is_name(text: &str) -> bool {
     let mut chars = text.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || "_.".contains(c))
+}
+
+/// Splits `NAME:-word`, `NAME-word`, `NAME:=word` and `NAME=word`: a variable, what it is taken for where it holds nothing,
+/// and whether it holds that from then on.
+pub(super) fn default(name: &str) -> Option<(&str, &str, bool)> {
+    let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|end| *end > 0)?;
+    let (base, rest) = name.split_at(end);
+    let rest = rest.strip_prefix(':').unwrap_or(rest);
+    let word = rest.strip_prefix(['-', '='])?;
+    Some((base, word, rest.starts_with('=')))
 }
 
 /// Whether a variable, by the last part of its name, holds the version.

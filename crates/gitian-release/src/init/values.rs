@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::steps::{CLOSE, Each, OPEN, Part, Step, Value, is_version, only_name};
+use super::steps::{CLOSE, Each, OPEN, Part, Step, Value, default, is_version, only_name};
 use super::tokens::{VALUE_LIMIT, key};
 
 /// How often a value may name a variable that names a variable.
@@ -98,12 +98,20 @@ impl Values {
                 Step::Each(each) => self.collect(&each.body),
                 Step::Choice(cases) => cases.iter().for_each(|(_, steps)| self.collect(steps)),
                 Step::Function(function) => self.collect(&function.body),
+                Step::Block(steps) => self.collect(steps),
+                Step::Leave(_) => {}
             }
         }
     }
 
     fn of(&self, name: &str) -> &[Rc<Value>] {
         self.0.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Whether what a command puts out is assigned to a variable.
+    fn are_said_by_commands(&self, name: &str) -> bool {
+        let texts = self.of(name).iter().take(ASSIGNED).filter_map(|value| value.text());
+        texts.into_iter().any(|text| text.contains('`') || text.contains("$("))
     }
 
     /// The first list or map that a variable holds.
@@ -197,7 +205,8 @@ impl<'a> Resolver<'a> {
 
     /// Whether a text names a variable that a loop or a call gave a value; whether all that it names are such.
     pub fn depends(&self, text: &str) -> (bool, bool) {
-        let mut names = text.split(OPEN).skip(1).filter_map(|rest| rest.split([CLOSE, '[']).next());
+        let names = text.split(OPEN).skip(1).filter_map(|rest| rest.split([CLOSE, '[']).next());
+        let mut names = names.map(|name| default(name).map_or(name, |(base, ..)| base));
         let some = names.clone().any(|name| self.bound(name).is_some());
         (some, names.all(|name| self.bound(name).is_some()))
     }
@@ -237,7 +246,9 @@ impl<'a> Resolver<'a> {
 
     /// What a loop or a call gave, or what is at an index: `platforms[os][1]`.
     fn find(&mut self, name: &str) -> Option<Rc<Value>> {
-        let Some((base, indices)) = name.split_once('[') else { return self.bound(name).cloned() };
+        let Some((base, indices)) = name.split_once('[').filter(|_| default(name).is_none()) else {
+            return self.bound(name).cloned();
+        };
         let mut value = self.bound(base).cloned().or_else(|| self.values.structure(base))?;
         for index in indices.split('[') {
             let index = index.strip_suffix(']')?;
@@ -280,6 +291,17 @@ impl<'a> Resolver<'a> {
 
     /// The text that a variable holds here. Within what is assigned somewhere, that is what it holds anywhere.
     fn here(&mut self, name: &str, depth: usize) -> Option<String> {
+        let values = self.values;
+        if let (Some((base, word, _)), [value, ..]) = (default(name), values.of(name)) {
+            let held = self.here(base, depth).filter(|held| *held != unknown(base));
+            return match held {
+                Some(held) => Some(held),
+                // What a command says counts more than the word.
+                None if values.are_said_by_commands(base) => None,
+                None if word.is_empty() => Some(String::new()),
+                None => self.resolve_within(value.text()?, depth, VALUE_LIMIT),
+            };
+        }
         let found = if depth == DEPTH { self.find(name) } else { None };
         match found {
             Some(value) => self.resolve_within(value.text()?, DEPTH - 1, VALUE_LIMIT),

@@ -215,6 +215,31 @@ mod tests {
             (shell("main() { gbuild x; }\nmain \"$@\""), &["x"]),
             (shell("for x in $(ls); do gbuild $x; done"), &["${x}"]),
             (shell("cat <<END\nfor help, if you want\nEND\nfor x in a b; do gbuild $x; done"), &["a", "b"]),
+            // What a round leaves out, where it is plain that it does.
+            (shell("for p in a b c; do [ $p = b ] && continue; gbuild $p; done"), &["a", "c"]),
+            (shell("for p in a b c; do [ $p != b ] ||\n continue; gbuild $p; done"), &["a", "c"]),
+            (shell("for p in a b c; do if [[ $p == b ]]; then break; fi; gbuild $p; done; gbuild x"), &["a", "x"]),
+            (shell("for p in a b; do [ $p = a ] && { echo $p; continue; }; gbuild $p; done"), &["b"]),
+            (shell("f() { [ $1 = b ] && return; gbuild $1; }\nfor p in a b c; do f $p; done"), &["a", "c"]),
+            (shell("for p in a b; do gbuild $p || continue; gbuild x; done"), &["a", "x", "b", "x"]),
+            (shell("for p in a b; do gbuild $p || { echo; continue; }; gbuild x; done"), &["a", "x", "b", "x"]),
+            (shell("for p in a b; do [ -e $p ] &&\n continue\n gbuild $p; done"), &["a", "b"]),
+            (shell("for p in a b; do while read x; do [ $p = a ] && break; done; gbuild $p; done"), &["a", "b"]),
+            (shell("for p in a b; do [ $p = a ] || x || continue; gbuild $p; done"), &["a", "b"]),
+            (shell("for p in a b; do [ $p = b ] && e=zip || e=gz; gbuild $p.$e; done"), &["a.gz", "b.zip"]),
+            // What stands for a variable that holds nothing.
+            (shell("gbuild ${J:-3} ${M-4}"), &["3 4"]),
+            (shell(": ${J:=3}\ngbuild $J"), &["3"]),
+            (shell("J=5\n: ${J:=3}\ngbuild $J ${J:-4}"), &["5 5"]),
+            (shell("J=${J:-3}\ngbuild $J"), &["3"]),
+            (shell("gbuild \"${A:-${B:-v$VERSION}}\" ${C:-\"d\"}${E:-}"), &["v{version} d"]),
+            (shell("f() { local j=${2:-3}; gbuild $1 $j; }\nf a\nf b 4"), &["a 3", "b 4"]),
+            (
+                shell("for p in ${ALL:-a b}; do case $p in\n a) gbuild ${X:-y$p} ;;\n *) gbuild ${p:-x} ;; esac; done"),
+                &["ya", "b"],
+            ),
+            (shell("J=$(nproc)\ngbuild ${J:-3} ${K:-$2}"), &["${J:-3} ${2}"]),
+            (shell("gbuild ${S[$p]} ${p%%:*} ${J:-3"), &["${S[$p]} ${p%%:*} ${J:-3"]),
             // Whatever is open is closed where the block that it stands in ends.
             (shell("for x in a b; do if y; then gbuild $x; done; gbuild z"), &["a", "b", "z"]),
         ] {
@@ -254,6 +279,22 @@ mod tests {
         // A loop that is too long is none, and its call is one that cannot be told.
         let long = format!("for x in {}; do gbuild $x; done", numbers.join(" "));
         assert_eq!(self::calls(&long, Language::Shell), ["${x}"]);
+        assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn words_for_what_is_not_held_and_what_is_left_end_in_a_moment() {
+        let began = std::time::Instant::now();
+        for script in [
+            "${a:-".repeat(20_000),
+            "${a:-".repeat(20_000) + &"}".repeat(20_000),
+            "${a:-${b:-${c:-${d:=x}}}}".repeat(4000),
+            "for x in a; do ${a:=$b} ${b:=$a} && continue; ".repeat(1000),
+            "a && { b || ".repeat(5000),
+        ] {
+            let read = Words::read(&script, Language::Shell).unwrap();
+            assert!(!read.is_cut, "{}", &script[..30]);
+        }
         assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
     }
 
