@@ -105,8 +105,8 @@ fuzz: setup
 	done
 
 # Installs what is there: root, who installs, need not have Rust, and nothing is set up or built on the way. One file is all
-# programs: it is the one that it is called by. Settings of /usr are in /etc, where the programs look for them too; those that
-# were changed stay. Without the numbers of lines in backtraces the file is a fifth, and so is each updater made with it. Modes are the same whatever the umask is, of whoever installs and of whoever checked this out.
+# programs: it is the one that it is called by. Settings of /usr are in /etc, where the programs look for them too; one that
+# is not this version's stays. Without the numbers of lines in backtraces the file is a fifth, and so is each updater made with it. Modes are the same whatever the umask is, of whoever installs and of whoever checked this out.
 DOCUMENTS := $(notdir README.md LICENSE CHANGELOG.md $(wildcard share/doc/*.md))
 EXAMPLES := $(shell find share/examples -type f | sort)
 install uninstall: doc = $(DESTDIR)$(PREFIX)/share/doc/gitian

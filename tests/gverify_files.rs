@@ -855,7 +855,7 @@ fn a_person_with_two_keys_is_one_wherever_they_signed() {
     let fingerprint = fixture.home.fingerprint("alice");
     fs::write(fixture.path("sigs/gverify.toml"), format!("[signers.anna]\nkeys = [\"{fingerprint}\"]\n")).unwrap();
     let answer = fixture.ask(&["-d", "sigs", "-r", "2.0", "--name", "noncodesigned", "--min-good", "2"]);
-    assert_eq!(answer.code, 1, "{}{}", answer.stdout, answer.stderr);
+    assert!(answer.code == 1 && answer.stdout.contains("zoe: WRONG KEY"), "{}{}", answer.stdout, answer.stderr);
     // Without a tree, a file that is called after whose certificate it holds is one person's.
     fs::rename(fixture.path("sigs/builder-keys/anna.gpg"), fixture.path("sigs/builder-keys/alice.gpg")).unwrap();
     sign("alice", "sig");
@@ -893,6 +893,14 @@ fn of_several_files_of_one_name_the_one_in_the_same_folder_is_meant() {
         let answer = fixture.ask(&["-d", "sigs", "--files", "SHA256SUMS"]);
         assert!(answer.code == code && answer.stdout.contains(told), "{listed}: {}{}", answer.stdout, answer.stderr);
     }
+    // Whoever lists others of that name dissents, also from a folder that only those have who lie.
+    fixture.home.export("mallory", &fixture.path("sigs/builder-keys"));
+    for signer in ["carol", "mallory"] {
+        fixture.gitian("1.0", signer, &[("rel/bin/32/app", EVIL), ("rel/bin/64/app", "evil too\n")]);
+    }
+    fs::write(fixture.path("SHA256SUMS"), list(&[("rel/bin/64/app", "evil too\n")])).unwrap();
+    let answer = fixture.ask(&["-d", "sigs", "--files", "SHA256SUMS"]);
+    assert!(answer.code == 1 && answer.stdout.contains("DISPUTED: built by 2"), "{}", answer.stdout);
     // Two files of one name that were named are told by where they are.
     for (place, content) in [("a/app", "large\n"), ("b/app", EVIL)] {
         write(&fixture.path(place), content);
@@ -912,6 +920,13 @@ fn an_assertion_beside_a_list_counts_and_the_list_does_not() {
     }
     let answer = fixture.ask(&["-d", "sigs", "--files", "app-1.0.zip"]);
     assert!(answer.code == 1 && answer.stdout.contains("MISMATCH: something else"), "{}", answer.stdout);
+    assert!(answer.stdout.contains("alice of 1.0 (PASSED OVER)"), "{}", answer.stdout);
+    // One that nobody signed takes no word away.
+    for signer in ["alice", "bob"] {
+        fs::write(fixture.path("sigs/1.0").join(signer).join("app-build.assert.sig"), "").unwrap();
+    }
+    let answer = fixture.ask(&["-d", "sigs", "--files", "app-1.0.zip"]);
+    assert!(answer.stdout.contains("app-1.0.zip: OK, built by 2"), "{}", answer.stdout);
 }
 
 #[test]

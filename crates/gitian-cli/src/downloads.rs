@@ -111,7 +111,7 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     } else {
         for ((shown, agreement), here) in downloads.shown.iter().zip(&opinions).zip(&downloads.here) {
             let line = line(here, agreement, wanted, &heard);
-            writeln!(out, "{}", printable(&format!("{shown}: {line}")))?;
+            writeln!(out, "{}", printable(&format!("{}: {line}", shown.join(", "))))?;
             if args.verbose {
                 people(agreement, &heard, out)?;
             }
@@ -122,12 +122,11 @@ pub fn run(args: &Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8
     let uncounted = uncounted(&opinions);
     tell_signatures(&uncounted, &heard, args.verbose, code);
     let missing = keys::missing(heard.iter().map(|statement| &statement.facts));
-    let place = root.as_deref().unwrap_or(&around.workdir);
-    if let Some(hint) = source.as_ref().and_then(|source| keys::hint(&missing, source, place)) {
-        tell(&format!("hint: {hint}"));
+    if let Some(hint) = source.as_ref().and_then(|source| keys::hint(&missing, source, root.as_deref())) {
+        tell(&printable(&format!("hint: {hint}")));
     }
     hints(&opinions, wanted, args);
-    if root.is_none() && args.keys.is_empty() {
+    if root.is_none() && matches!(source, Some(Source::GnuPg)) {
         key_folder_hint(&downloads, around);
     }
     if code != 0 {
@@ -281,7 +280,7 @@ struct Downloads {
     /// Where each of them is in `asked`.
     places: HashMap<Asked, usize>,
     /// What each is called in what is said: several files of one name by their paths.
-    shown: Vec<String>,
+    shown: Vec<Vec<String>>,
     /// For each file asked about, what lies here.
     here: Vec<Here>,
     lists: Vec<Sums>,
@@ -305,17 +304,20 @@ impl Downloads {
         let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut lists = paths.iter().map(|path| list(path, &name(path))).collect::<Result<Vec<_>>>()?;
         // A signature is looked at together with what it signs.
-        let is_file = |path: &Path, list: &Option<Sums>| list.is_none() && !is_signature(path);
-        let files = paths.iter().zip(&lists).filter(|(path, list)| is_file(path, list));
+        let is_file = |(path, list): (&PathBuf, &Option<Sums>)| list.is_none() && !is_signature(path);
+        let are_files: Vec<bool> = paths.iter().zip(&lists).map(is_file).collect();
         let mut named: HashMap<String, usize> = HashMap::new();
-        files.for_each(|(path, _)| *named.entry(name(path)).or_default() += 1);
+        for (path, _) in paths.iter().zip(&are_files).filter(|(_, is_file)| **is_file) {
+            *named.entry(name(path)).or_default() += 1;
+        }
         let mut downloads = Self::default();
-        for (path, list) in paths.iter().zip(&mut lists) {
+        for ((path, list), is_file) in paths.iter().zip(&mut lists).zip(are_files) {
             if let Some(sums) = list.take() {
                 downloads.add_list(sums)?;
-            } else if !is_signature(path) {
+            } else if is_file {
                 let name = name(path);
-                let shown = if named[&name] > 1 { path.display().to_string() } else { name.clone() };
+                let is_alone = named.get(&name) == Some(&1);
+                let shown = if is_alone { name.clone() } else { path.display().to_string() };
                 downloads.add(Asked { name, digest: digest(path)? }, shown, Here::Hashed);
             }
         }
@@ -330,12 +332,12 @@ impl Downloads {
             Entry::Occupied(known) => {
                 let at = *known.get();
                 self.here[at] = here.max(self.here[at].clone());
-                if !self.shown[at].split(", ").any(|known| known == shown) {
-                    self.shown[at] += &format!(", {shown}");
+                if !self.shown[at].contains(&shown) {
+                    self.shown[at].push(shown);
                 }
             }
             Entry::Vacant(place) => {
-                self.shown.push(shown);
+                self.shown.push(vec![shown]);
                 self.asked.push(place.key().clone());
                 place.insert(self.here.len());
                 self.here.push(here);
@@ -575,7 +577,7 @@ fn json(
     let asked = downloads.asked.iter().zip(&downloads.shown);
     let files = asked.zip(opinions).zip(&downloads.here).map(|(((file, shown), agreement), here)| {
         json!({
-            "name": shown,
+            "name": shown.join(", "),
             "digest": file.digest.to_string(),
             "opinion": match here {
                 Here::Damaged => "damaged",

@@ -213,9 +213,9 @@ impl Run<'_> {
             out.flush()?;
         }
         if let Some(hint) =
-            check.source().and_then(|source| keys::hint(&keys::missing(&facts), source, &question.tree.root))
+            check.source().and_then(|source| keys::hint(&keys::missing(&facts), source, Some(&question.tree.root)))
         {
-            tell(&format!("hint: {hint}"));
+            tell(&printable(&format!("hint: {hint}")));
         }
         for unmet in &decision.unmet {
             tell(&format!("gverify: the policy is not met: {}", printable(&unmet.to_string())));
@@ -279,8 +279,9 @@ impl Run<'_> {
             "gverify: {}: {verified} verified, {failed} with something wrong, {nothing} without a verdict",
             counted(verified + failed + nothing)
         ));
-        if let Some(hint) = check.source().and_then(|source| keys::hint(&tally.missing_keys, source, &tree.root)) {
-            tell(&format!("hint: {hint}"));
+        if let Some(hint) = check.source().and_then(|source| keys::hint(&tally.missing_keys, source, Some(&tree.root)))
+        {
+            tell(&printable(&format!("hint: {hint}")));
         }
         Ok(tally.exit_code())
     }

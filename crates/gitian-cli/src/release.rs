@@ -57,7 +57,8 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         }
         done?;
         drop(lock);
-        if let Some(folder) = args.request.as_deref().filter(|_| !args.quiet && release.does(Kind::Sign)) {
+        let asks = steps.iter().any(|step| step.kind == Kind::Sign);
+        if let Some(folder) = args.request.as_deref().filter(|_| asks && !args.quiet && release.does(Kind::Sign)) {
             for line in requested(&args, folder, &steps) {
                 tell(&printable(&line));
             }

@@ -79,12 +79,14 @@ pub fn run(args: Args, around: &Surroundings, out: &mut dyn Write) -> Result<u8>
         warn: &|text| bar.suspend(|| tell(&printable(&format!("gitian-updater: warning: {text}")))),
         then: &|done| {
             bar.finish_and_clear();
-            say(done, &args, &mut **out.borrow_mut())?;
-            let Some(command) = &args.post else { return Ok(()) };
-            interrupt::check()?;
-            let streams = Streams { stdout: Output::Inherit, stderr: Output::Inherit, ..Streams::default() };
-            command.run_ok(streams).with_context(|| format!("release {} is installed; after it", done.release))?;
-            Ok(())
+            let said = say(done, &args, &mut **out.borrow_mut());
+            // Also where nobody reads what is said.
+            if let Some(command) = &args.post {
+                interrupt::check()?;
+                let streams = Streams { stdout: Output::Inherit, stderr: Output::Inherit, ..Streams::default() };
+                command.run_ok(streams).with_context(|| format!("release {} is installed; after it", done.release))?;
+            }
+            said
         },
     });
     bar.finish_and_clear();

@@ -39,7 +39,11 @@ pub fn beside(path: &Path, mode: u32) -> io::Result<NamedTempFile> {
         Ok(there) if !there.is_dir() => {
             io::Error::new(io::ErrorKind::NotADirectory, format!("{} is no folder", folder.display()))
         }
-        Ok(_) => error.kind().into(),
+        // The system's words, without the temporary name behind them.
+        Ok(_) => match error.to_string().split_once(" at path ") {
+            Some((words, _)) => io::Error::new(error.kind(), words.to_owned()),
+            None => error,
+        },
     })
 }
 

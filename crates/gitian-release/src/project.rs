@@ -278,7 +278,8 @@ impl Reader<'_> {
     /// An address that gbuild takes; a path of the project has to be one where the project lies now.
     fn remote_url(&mut self, url: &Spanned<String>) -> Option<Url> {
         let checked = self.checked("url", url, name::<Url>)?;
-        let whole = remotes::absolute(checked.as_str(), self.here?);
+        let Some(here) = self.here else { return Some(checked) };
+        let whole = remotes::absolute(checked.as_str(), here);
         if let Err(refused) = name::<Url>(&whole) {
             let mut finding = finding(self.text, url.span(), format!("url: {refused}"));
             finding.hint = Some("move the project to a folder whose whole path holds nothing else".to_owned());

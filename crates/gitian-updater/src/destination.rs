@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use gitian_manifest::{Digest, OMap, read_file, write_atomically};
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::syncfs;
 
 use crate::Stopped;
 use crate::install::Journal;
@@ -223,6 +224,9 @@ impl Destination {
         }
         write_atomically(&self.root.join(MANIFEST), journal.manifest.as_bytes())
             .with_context(|| MANIFEST.to_owned())?;
+        // What the journal is for is on the disk before that is gone.
+        let root = File::open(&self.root).with_context(|| self.root.display().to_string())?;
+        syncfs(root).with_context(|| self.root.display().to_string())?;
         // Without `old/` the journal could not be gone on with: a user's own file where an old one was would go into it.
         let (from, to) = (self.work().join(JOURNAL), self.work().join(FINISHED));
         fs::rename(from, &to).with_context(|| to.display().to_string())?;

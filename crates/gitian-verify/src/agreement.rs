@@ -72,6 +72,8 @@ pub enum Uncounted {
     Replaced,
     /// The same person vouches for something else about the same release and package, with a signature that is as new.
     Contradicted,
+    /// A list, beside which the same person has an assertion of the same package: that counts.
+    PassedOver,
 }
 
 /// What an agreement amounts to.
@@ -267,7 +269,8 @@ pub fn agreements(
         let same = by_bytes.get(&file.digest).unwrap_or(&nobody);
         let called = &Lines::all(names.map(|name| by_name.get(&name)), &weights);
         let these = &Lines::all(names.map(|name| by_both.get(&(name, file.digest))), &weights);
-        let replaced = replaced(these, called, statements, &standing, policy, release);
+        let of_name = &Lines::all([Some(called), by_name.get(&Name::OneOf(base_name(&file.name)))], &weights);
+        let replaced = replaced(these, of_name, statements, &standing, policy, release);
         let why = |statement: usize| match &standing[statement] {
             Ok(_) => replaced.get(&statement).cloned(),
             Err(why) => Some(why.clone()),
@@ -278,6 +281,8 @@ pub fn agreements(
         let counts = |person: usize| proven.iter().any(|&statement| standing[statement] == Ok(person));
         let (built_by, taken_back) = these.people.iter().copied().partition::<Vec<_>, _>(|(person, _)| counts(*person));
         let mut otherwise = builders(called.without(these));
+        // Who has several files of the name, none in these folders and none of these bytes, built something else.
+        otherwise.extend(builders(of_name.without(&Lines::all([Some(called), Some(same)], &weights))));
         otherwise.extend(builders(listed(taken_back)));
         otherwise.sort();
         Agreement {
@@ -381,6 +386,7 @@ fn standing(statements: &[Statement], policy: &Policy, at: SystemTime) -> Vec<Re
             standing[index] = Err(if is_replaced { Uncounted::Replaced } else { Uncounted::Contradicted });
         }
     }
+    pass_over_lists(statements, &mut standing, policy);
     let mut numbers = HashMap::new();
     let number = |(index, standing): (usize, Result<(), Uncounted>)| {
         standing?;
@@ -392,6 +398,23 @@ fn standing(statements: &[Statement], policy: &Policy, at: SystemTime) -> Vec<Re
         Ok(*numbers.entry(Person::of(facts, policy)).or_insert(next))
     };
     standing.into_iter().enumerate().map(number).collect()
+}
+
+/// Lets lists not count beside which there is an assertion of the same package and person.
+fn pass_over_lists(statements: &[Statement], standing: &mut [Result<(), Uncounted>], policy: &Policy) {
+    let place = |statement: &'_ Statement| {
+        let Statement { release, package, facts } = statement;
+        (release.clone(), facts.signer.clone(), package.clone())
+    };
+    let counting = |index: &usize| standing[*index].is_ok();
+    let is_assert = |index: &usize| Subject::of(&statements[*index]).is_assert;
+    let whose = |index: usize| (place(&statements[index]), Person::of(&statements[index].facts, policy));
+    let asserted: HashSet<_> = (0..statements.len()).filter(counting).filter(is_assert).map(whose).collect();
+    let lists = (0..statements.len()).filter(counting).filter(|index| !is_assert(index));
+    let passed: Vec<usize> = lists.filter(|&index| asserted.contains(&whose(index))).collect();
+    for index in passed {
+        standing[index] = Err(Uncounted::PassedOver);
+    }
 }
 
 /// What somebody can have a last word about.

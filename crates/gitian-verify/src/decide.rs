@@ -120,11 +120,17 @@ pub(crate) fn wrong_key(signer: &str, good: Option<(&Good, &Naming)>, policy: &P
     let owner = policy.owner_of(good);
     let (wrong, file) = match (owner, naming) {
         (Some(owner), _) => (owner != signer, None),
-        (None, _) if own_keys_known => (true, None),
+        (None, _) if own_keys_known || disowned(good, policy) => (true, None),
         (None, Naming::FolderOfOtherKeys(file)) => (true, Some(file.clone())),
         (None, Naming::Folder | Naming::UserId) => (false, None),
     };
     wrong.then(|| WrongKey { key: Some(good.primary_key.clone()), owner: owner.map(str::to_owned), file })
+}
+
+/// Whether a policy names other keys of whoever's file this one is in, and nobody has this one by it: he is heard with those
+/// only, in whatever folder.
+fn disowned(good: &Good, policy: &Policy) -> bool {
+    good.owner.as_deref().is_some_and(|owner| policy.knows_keys_of(owner)) && policy.owner_of(good).is_none()
 }
 
 /// Returns why a policy does not accept a good signature. Without `good`, another program found it good.
@@ -237,7 +243,9 @@ pub(crate) fn words_beside<'f>(
 ) -> impl Iterator<Item = Word<'f>> {
     let chosen = facts.chosen(policy).map(|(good, _)| good);
     let others = facts.goods().map(|(good, _)| good).filter(move |good| !chosen.is_some_and(|own| ptr::eq(own, *good)));
-    let counting = others.filter(move |good| good.standing.counts() && refusals(Some(good), policy, at).is_empty());
+    let counting = others.filter(move |good| {
+        good.standing.counts() && !disowned(good, policy) && refusals(Some(good), policy, at).is_empty()
+    });
     counting.map(move |good| Word { person: Person::of_good(good, policy), made: Some(good.made), manifest })
 }
 

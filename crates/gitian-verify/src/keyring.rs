@@ -27,6 +27,8 @@ use crate::tree_file::{self, Content};
 pub const KEY_FOLDERS: [&str; 3] = ["builder-keys", "gitian-keys", "gitian-pubkeys"];
 /// The largest key file that is read, in bytes.
 const KEY_FILE_LIMIT: u64 = 64 << 20;
+/// How many keys of no common name a person may have in a file that is called after one of them.
+const KEYS_OF_ONE: usize = 3;
 /// How files with keys are called.
 const KEY_ENDS: [&str; 5] = ["asc", "gpg", "key", "pgp", "pub"];
 const SECRET_ARMOR: &[u8] = b"-----BEGIN PGP PRIVATE KEY BLOCK-----";
@@ -156,9 +158,11 @@ impl Keyring {
         }
         let certs = file.keys.iter().filter_map(|key| self.certs.get(&key.parse::<Fingerprint>().ok()?));
         let mut others: Vec<BTreeSet<String>> = certs.map(names).collect();
-        let owner = file.owner().map(str::to_lowercase).unwrap_or_default();
-        let is_owners = |name: &String| name.split(|c: char| !c.is_alphanumeric()).any(|word| word == owner);
-        if others.iter().flatten().any(is_owners) {
+        let owner = file.owner().unwrap_or_default().to_lowercase();
+        let words = |name: &str| name.split('@').next().unwrap_or_default().to_owned();
+        let is_owners = |name: &String| words(name).split(|c: char| !c.is_alphanumeric()).any(|word| word == owner);
+        // In a ring of many anybody could call himself like the file.
+        if others.len() <= KEYS_OF_ONE && others.iter().flatten().any(is_owners) {
             return true;
         }
         let Some(mut known) = others.pop() else { return false };
@@ -211,12 +215,12 @@ impl Keyring {
 
     /// Adds certificates and returns their fingerprints, as 40 hexadecimal digits.
     fn take(&mut self, bytes: &[u8], origin: &str) -> BTreeSet<String> {
-        let mut added = BTreeSet::new();
+        let (mut added, mut revoked) = (BTreeSet::new(), Vec::new());
         for block in blocks(bytes, ARMOR) {
             let revocations = revocations(block);
             // What is no certificate to the parser.
             let mut taken = revocations.len();
-            revocations.into_iter().for_each(|by| self.revoke(by));
+            revoked.extend(revocations);
             let parser = match CertParser::from_bytes(block) {
                 Ok(parser) => parser,
                 Err(_) if taken > 0 => continue,
@@ -236,15 +240,19 @@ impl Keyring {
                 }
             }
         }
+        self.revoke(revoked);
         added
     }
 
-    /// Takes a revocation for the certificates that are there and for those that are still to come.
-    fn revoke(&mut self, by: Signature) {
-        for cert in self.certs.values_mut() {
-            *cert = with_revocations(cert.clone(), std::slice::from_ref(&by));
+    /// Takes revocations for the certificates that are there and for those that are still to come.
+    fn revoke(&mut self, by: Vec<Signature>) {
+        if by.is_empty() {
+            return;
         }
-        self.revocations.push(by);
+        for cert in self.certs.values_mut() {
+            *cert = with_revocations(cert.clone(), &by);
+        }
+        self.revocations.extend(by);
     }
 
     fn insert(&mut self, cert: Cert) {

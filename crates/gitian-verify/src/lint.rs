@@ -376,10 +376,13 @@ fn about_good(good: &Good, now: SystemTime) -> Vec<Fault> {
         Standing::Sound => Vec::new(),
         // Its own date proves nothing here: nobody has seen it before.
         Standing::KeyExpiredSince | Standing::MadeAfterExpiry => vec![Fault::KeyNotInUse(EXPIRED)],
-        Standing::KeyRevokedLater => {
-            let is_revoked = good.key_revoked.as_ref().is_some_and(|revoked| revoked.at <= now);
-            is_revoked.then_some(Fault::KeyNotInUse("its owner has revoked")).into_iter().collect()
+        Standing::KeyRevokedLater if good.key_revoked.as_ref().is_some_and(|revoked| revoked.at <= now) => {
+            vec![Fault::KeyNotInUse("its owner has revoked")]
         }
+        Standing::KeyRevokedLater if good.key_expires.is_some_and(|end| end <= now) => {
+            vec![Fault::KeyNotInUse(EXPIRED)]
+        }
+        Standing::KeyRevokedLater => Vec::new(),
         Standing::MadeAfterRevocation => bad("it was made after the key had been revoked"),
         Standing::KeyCompromised => bad("the key was revoked because somebody else has it"),
         Standing::SignatureExpired => bad("it was limited in time, and that time is over"),

@@ -55,9 +55,7 @@ pub fn statements(
     let mut places = Vec::new();
     for release in releases {
         let signers = tree.signers(release).with_context(|| tree.release_folder(release).display().to_string())?;
-        let documents = signers.names.iter().flat_map(|signer| signer_documents(&tree, release, signer));
-        // Where there is an assertion beside a list, that counts.
-        places.extend(documents.filter(|place| place.kind == Place::find(&place.question(&tree), &place.signer).kind));
+        places.extend(signers.names.iter().flat_map(|signer| signer_documents(&tree, release, signer)));
     }
     let is_relevant = |place: &Place| {
         interrupt::check()?;

@@ -23,7 +23,7 @@ pub(crate) fn try_lock(path: &Path, kind: LockKind) -> Result<Option<Flock<File>
     }
 }
 
-/// Waits for an exclusive lock; held for moments only, by whoever holds it.
+/// Waits for an exclusive lock, and does not hear that we are asked to stop meanwhile.
 pub(crate) fn lock(path: &Path) -> Result<Flock<File>> {
     let object = || format!("lock {}", path.display());
     let file = lock_file(path).with_context(object)?;

@@ -48,8 +48,8 @@ pub fn missing<'f>(facts: impl IntoIterator<Item = &'f Facts>) -> BTreeSet<Strin
     facts.into_iter().filter_map(key).collect()
 }
 
-/// Returns how to get the keys that were missing to judge what lies below `root`.
-pub fn hint(missing: &BTreeSet<String>, source: &Source, root: &Path) -> Option<String> {
+/// Returns how to get the keys that were missing to judge what lies in a tree, if there is one.
+pub fn hint(missing: &BTreeSet<String>, source: &Source, tree: Option<&Path>) -> Option<String> {
     if missing.is_empty() {
         return None;
     }
@@ -60,8 +60,8 @@ pub fn hint(missing: &BTreeSet<String>, source: &Source, root: &Path) -> Option<
     };
     let named = named.join(" ");
     Some(match source {
-        Source::GnuPg => match beside(root) {
-            Some(keys) => format!("gpg --import {}   # keys that lie there", quoted(&keys)),
+        Source::GnuPg => match tree.and_then(beside) {
+            Some(keys) => format!("gpg --import {}   # if you believe whoever put them there", quoted(&keys)),
             None if more.is_empty() => format!("gpg --recv-keys {named}"),
             None => format!("gpg --recv-keys {named}   #{more}"),
         },

@@ -87,6 +87,10 @@ pub fn uncounted(signer: &Facts, why: &Uncounted, verbose: bool) -> (&'static st
             "REPLACED",
             vec!["the same person vouches for something else there with a newer signature; only that counts".into()],
         ),
+        Uncounted::PassedOver => (
+            "PASSED OVER",
+            vec!["an assertion of the same package by the same person lies beside this list; that counts".into()],
+        ),
         Uncounted::Contradicted => (
             "CONTRADICTED",
             vec!["the same person vouches for something else there at the same time; neither counts".into()],

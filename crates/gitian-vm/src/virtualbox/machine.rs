@@ -22,7 +22,7 @@ use super::info::Info;
 use super::manage::{Manage, PROGRAM, why};
 use crate::base_tree::command_for;
 use crate::document::{Which, read_document, remove_file, write_document};
-use crate::lock::lock;
+use crate::lock::{LockKind, lock, try_lock};
 use crate::ssh::{self, SYNC, Ssh, USUAL_PORT};
 use crate::{GuestUser, Problem, TargetId};
 
@@ -195,6 +195,11 @@ impl Machine {
     /// for nobody.
     pub(super) fn turn(&self) -> Result<Flock<File>> {
         lock(&self.place(LOCK))
+    }
+
+    /// The same at once, or not.
+    pub(super) fn try_turn(&self) -> Result<Option<Flock<File>>> {
+        try_lock(&self.place(LOCK), LockKind::Exclusive)
     }
 
     /// Returns whose target the machine is.

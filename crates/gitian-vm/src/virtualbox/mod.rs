@@ -24,6 +24,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use gitian_descriptor::{Architecture, Distro, Suite};
 use gitian_manifest::Digest;
+use gitian_process::interrupt;
 use nix::fcntl::Flock;
 
 use self::answer::{Answer, Refused, Why};
@@ -58,6 +59,8 @@ pub(crate) struct VirtualBox {
 const DRIVER: &str = "/dev/vboxdrv";
 /// The oldest version that can be told how a machine of ours is.
 const OLDEST: u32 = 7;
+/// How often it is tried whether a machine is free.
+const TURN: Duration = Duration::from_millis(250);
 /// A machine with a system of somebody else's takes a minute.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -117,7 +120,14 @@ impl VirtualBox {
 
     /// Finds the machine of a target, and waits until nobody else changes its state.
     fn take_turn(&self, target: &TargetId) -> Result<(Machine, Flock<File>)> {
-        let turn = Machine::find(&self.manage, target)?.turn()?;
+        let machine = Machine::find(&self.manage, target)?;
+        // Whoever has it may be starting or ending it, which takes minutes at worst.
+        let turn = loop {
+            match machine.try_turn()? {
+                Some(turn) => break turn,
+                None => interrupt::sleep(TURN)?,
+            }
+        };
         // It may be another's by now.
         Ok((Machine::find(&self.manage, target)?, turn))
     }
