@@ -573,7 +573,9 @@ fn a_name_is_met_by_its_keys_alone() {
     let policy = format!("[signers.carol]\nkeys = ['{}']\n", fixture.home.fingerprint("mallory"));
     fs::write(fixture.path("sigs/gverify.toml"), policy).unwrap();
     let answer = fixture.ask(&["-d", "sigs", "-r", "1.0", "--name", "noncodesigned", "--require", "carol"]);
-    assert_eq!(answer.code, 0, "{}", answer.stdout);
+    // What else is in her key file is not heard, in whatever folder.
+    let told = answer.stdout.contains("carol: OK\n") && answer.stdout.contains("dave: WRONG KEY\n");
+    assert!(told && !answer.stderr.contains("not met"), "{}{}", answer.stdout, answer.stderr);
     // A user id can be anybody's name.
     let spoof = ["--quick-gen-key", "--allow-freeform-uid", "alice", "ed25519", "sign", "never"];
     fixture.home.gpg(&[&spoof[1..2], &spoof[..1], &spoof[2..]].concat());
@@ -893,6 +895,12 @@ fn of_several_files_of_one_name_the_one_in_the_same_folder_is_meant() {
         let answer = fixture.ask(&["-d", "sigs", "--files", "SHA256SUMS"]);
         assert!(answer.code == code && answer.stdout.contains(told), "{listed}: {}{}", answer.stdout, answer.stderr);
     }
+    // Two files of one name that were named are told by where they are.
+    for (place, content) in [("a/app", "large\n"), ("b/app", EVIL)] {
+        write(&fixture.path(place), content);
+    }
+    let answer = fixture.ask(&["-d", "sigs", "--files", "a/app", "b/app"]);
+    assert!(answer.stdout.contains("a/app: OK") && answer.stdout.contains("b/app: MISMATCH"), "{}", answer.stdout);
     // Whoever lists others of that name dissents, also from a folder that only those have who lie.
     fixture.home.export("mallory", &fixture.path("sigs/builder-keys"));
     for signer in ["carol", "mallory"] {
@@ -901,12 +909,6 @@ fn of_several_files_of_one_name_the_one_in_the_same_folder_is_meant() {
     fs::write(fixture.path("SHA256SUMS"), list(&[("rel/bin/64/app", "evil too\n")])).unwrap();
     let answer = fixture.ask(&["-d", "sigs", "--files", "SHA256SUMS"]);
     assert!(answer.code == 1 && answer.stdout.contains("DISPUTED: built by 2"), "{}", answer.stdout);
-    // Two files of one name that were named are told by where they are.
-    for (place, content) in [("a/app", "large\n"), ("b/app", EVIL)] {
-        write(&fixture.path(place), content);
-    }
-    let answer = fixture.ask(&["-d", "sigs", "--files", "a/app", "b/app"]);
-    assert!(answer.stdout.contains("a/app: OK") && answer.stdout.contains("b/app: MISMATCH"), "{}", answer.stdout);
 }
 
 #[test]
