@@ -16,4 +16,3 @@ mod lxc;
 mod stops;
 mod support;
 mod surroundings;
-mod vbox;

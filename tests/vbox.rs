@@ -1,6 +1,8 @@
 //! Machines of VirtualBox: what is particular about them, against a VBoxManage of our own that boots their very disk in
 //! QEMU, or lets nobody answer. That they give the same bytes as other guests is in `backends.rs`.
 
+mod support;
+
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -10,13 +12,11 @@ use std::time::Duration;
 use assert_cmd::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-use crate::support;
-use crate::support::backends::{self, FAKE_TOOLS};
-use crate::support::dump::Dump;
-use crate::support::programs::{self, Answer, Workdir};
-use crate::support::proxy;
-use crate::support::running::within;
+use support::backends::{self, FAKE_TOOLS};
+use support::dump::Dump;
+use support::programs::{self, Answer, Workdir};
+use support::proxy;
+use support::running::within;
 
 const MACHINE: &str = "Gitian-bookworm-amd64";
 const CLEAN: &[&str] = &["--suite", "bookworm", "--arch", "amd64"];
