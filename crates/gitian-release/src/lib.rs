@@ -14,6 +14,7 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+mod address;
 mod fetch;
 pub mod init;
 mod outputs;
@@ -29,11 +30,12 @@ mod template;
 mod tree;
 mod vouch;
 
+pub use address::absolute;
 pub use pattern::Pattern;
 pub use place::{WORK, inputs, link_on_the_way, own_folders, sigs, workdir};
 pub use plan::{Chosen, Order, Origin, Signing, plan, request};
 pub use project::{DescriptorRule, InputRule, Project, ProjectRefused, RemoteRule, Sigs, Stage, Version};
-pub use remotes::{Source, State, absolute, ask};
+pub use remotes::{Source, State, ask};
 pub use run::{BaseId, Event, Runner, Standing, StepFailed, room_for};
 pub use step::{Action, Dependency, Done, Kind, Program, Step, Value};
 pub use template::Template;

@@ -10,13 +10,14 @@ use gitian_descriptor::{Loaded, SignerName};
 use gitian_manifest::{Digest, SigsTree};
 use gitian_vm::{Problem, TargetId, base_name};
 
+use crate::Version;
+use crate::address::absolute;
 use crate::init::key;
 use crate::pattern::Pattern;
 use crate::place::{self, WORK, from_workdir};
 use crate::project::{DescriptorRule, Project};
 use crate::remotes::{Source, State};
 use crate::step::{Action, Dependency, Done, Kind, Program, Step, Value};
-use crate::{Version, remotes};
 
 /// What shall be released, and what is known about it.
 pub struct Order<'a> {
@@ -270,7 +271,7 @@ impl Order<'_> {
     fn address(&self, url: &str) -> String {
         match url.contains(':') || url.starts_with('/') {
             true => url.to_owned(),
-            false => remotes::absolute(&format!("./{url}"), self.here),
+            false => absolute(&format!("./{url}"), self.here),
         }
     }
 
@@ -415,7 +416,7 @@ impl Order<'_> {
         let to = self.sigs.to_owned();
         let (action, done) = match self.sigs_is_clone {
             true => {
-                let url = self.sigs_url.map(|url| remotes::absolute(url, self.here));
+                let url = self.sigs_url.map(|url| absolute(url, self.here));
                 (Action::Clone { url: url.clone(), to: to.clone() }, Done::Clone { tree: to, url })
             }
             false => (Action::MakeFolder(to.clone()), Done::Folder(to)),

@@ -15,9 +15,9 @@ use gitian_manifest::Digest;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::address::absolute;
 use crate::pattern::Pattern;
 use crate::place::WORK;
-use crate::remotes;
 use crate::template::Template;
 
 /// The largest file that is read, in bytes.
@@ -279,7 +279,7 @@ impl Reader<'_> {
     fn remote_url(&mut self, url: &Spanned<String>) -> Option<Url> {
         let checked = self.checked("url", url, name::<Url>)?;
         let Some(here) = self.here else { return Some(checked) };
-        let whole = remotes::absolute(checked.as_str(), here);
+        let whole = absolute(checked.as_str(), here);
         if let Err(refused) = name::<Url>(&whole) {
             let mut finding = finding(self.text, url.span(), format!("url: {refused}"));
             finding.hint = Some("move the project to a folder whose whole path holds nothing else".to_owned());

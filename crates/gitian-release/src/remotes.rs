@@ -7,6 +7,7 @@ use gitian_descriptor::Remote;
 use gitian_process::{Command, Failure};
 
 use crate::Version;
+use crate::address::absolute;
 use crate::project::Project;
 
 /// How long a remote may take to say what it has.
@@ -98,27 +99,6 @@ fn git() -> Command {
         .without_env("GIT_WORK_TREE")
 }
 
-/// Returns an address with a path that begins with `.` made whole; `here` is the folder of `gitian.toml`, as a whole path.
-pub fn absolute(url: &str, here: &Path) -> String {
-    if url == "." || url.starts_with("./") || url == ".." || url.starts_with("../") {
-        return lexical(&here.join(url)).display().to_string();
-    }
-    url.to_owned()
-}
-
-/// Takes `.` and `..` out of a path without asking the system.
-fn lexical(path: &Path) -> std::path::PathBuf {
-    let mut plain = std::path::PathBuf::new();
-    for part in path.components() {
-        match part {
-            std::path::Component::CurDir => {}
-            std::path::Component::ParentDir => drop(plain.pop()),
-            part => plain.push(part),
-        }
-    }
-    plain
-}
-
 fn is_full_id(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -126,22 +106,6 @@ fn is_full_id(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_paths_that_begin_with_a_dot_are_of_the_project() {
-        let here = Path::new("/work/coin");
-        for (url, expected) in [
-            (".", "/work/coin"),
-            ("./sigs", "/work/coin/sigs"),
-            ("../coin.git", "/work/coin.git"),
-            ("https://example.org/coin", "https://example.org/coin"),
-            ("host:coin", "host:coin"),
-            ("/srv/coin", "/srv/coin"),
-            (".hidden:x", ".hidden:x"),
-        ] {
-            assert_eq!(absolute(url, here), expected);
-        }
-    }
 
     #[test]
     fn a_remote_is_asked_for_tags_and_branches_and_an_id_is_not_asked_for() {

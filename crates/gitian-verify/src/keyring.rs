@@ -159,8 +159,11 @@ impl Keyring {
         let certs = file.keys.iter().filter_map(|key| self.certs.get(&key.parse::<Fingerprint>().ok()?));
         let mut others: Vec<BTreeSet<String>> = certs.map(names).collect();
         let owner = file.owner().unwrap_or_default().to_lowercase();
-        let words = |name: &str| name.split('@').next().unwrap_or_default().to_owned();
-        let is_owners = |name: &String| words(name).split(|c: char| !c.is_alphanumeric()).any(|word| word == owner);
+        let is_owners = |name: &String| {
+            // Of an address what is before its domain.
+            let own = name.split('@').next().unwrap_or_default();
+            own.split(|c: char| !c.is_alphanumeric()).any(|word| word == owner)
+        };
         // In a ring of many anybody could call himself like the file.
         if others.len() <= KEYS_OF_ONE && others.iter().flatten().any(is_owners) {
             return true;

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use gitian_manifest::SigsTree;
 
-use crate::{Question, sums};
+use crate::Question;
 
 const ASSERT_END: &str = "-build.assert";
 const SUMS_END: &str = ".SHA256SUMS";
+/// How a detached signature's file is called, after the name of the list.
+pub(crate) const SIGNATURE_ENDS: [&str; 3] = ["asc", "sig", "gpg"];
 
 /// Returns the name of a release by its folder below the tree: the last part.
 pub fn release_name(folder: &str) -> &str {
@@ -28,7 +30,7 @@ impl Kind {
     pub fn signature_ends(self) -> &'static [&'static str] {
         match self {
             Self::Assert => &["sig"],
-            Self::Sums => &sums::SIGNATURE_ENDS,
+            Self::Sums => &SIGNATURE_ENDS,
         }
     }
 

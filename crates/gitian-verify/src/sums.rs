@@ -11,11 +11,9 @@ use crate::clear_signed::ClearSigned;
 use crate::facts::{Document, Facts, Good, Naming, Signature};
 use crate::keyring::Keyring;
 use crate::openpgp::{best_first, check_each};
+use crate::place::SIGNATURE_ENDS;
 use crate::tree_file::{self, Content};
 use crate::{ASSERT_LIMIT, Checker, SIGNATURE_LIMIT, Unpaired};
-
-/// How a detached signature's file is called, after the name of the list.
-pub(crate) const SIGNATURE_ENDS: [&str; 3] = ["asc", "sig", "gpg"];
 
 /// A list of files, as text, with where its signatures are.
 #[derive(Clone, Debug)]
